@@ -1,0 +1,102 @@
+"""The error tree. Whether an error may be retried is decided where the third-party error is translated.
+
+BroadcasterError
+├── ConfigError            a bad or incomplete configuration: file, key, what is wrong, what to do (exit 78)
+├── AlreadyRunning         another instance holds this channel's lock
+├── NotRunning             no daemon answers for this channel
+├── Refused                a running daemon said no to a command (reason is for people)
+├── WireError              a peer process broke the message framing
+├── AssetError             an avatar, model or font file is missing, damaged or of the wrong kind
+├── RenderError            an off-line render could not be finished
+└── AdapterError           an adapter's run ended; `retryable` says whether another run may help
+    ├── SourceError
+    ├── SinkError          + `kind`: why the sink ended (SinkFailure)
+    ├── VoiceError
+    ├── HeadError
+    ├── BrainError
+    └── EncoderError
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class BroadcasterError(Exception):
+    """Base of everything this project raises on purpose."""
+
+
+class ConfigError(BroadcasterError):
+    """One or more faults of the configuration; every line names file, key, fault and remedy."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class AlreadyRunning(BroadcasterError):
+    pass
+
+
+class NotRunning(BroadcasterError):
+    pass
+
+
+class Refused(BroadcasterError):
+    pass
+
+
+class WireError(BroadcasterError):
+    pass
+
+
+class AssetError(BroadcasterError):
+    pass
+
+
+class RenderError(BroadcasterError):
+    pass
+
+
+class AdapterError(BroadcasterError):
+    def __init__(self, message: str, *, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class SourceError(AdapterError):
+    pass
+
+
+class SinkFailure(StrEnum):
+    """Why a sink ended, as its policy needs to know it (facts: refusals look alike, so TCP is probed first)."""
+
+    UNREACHABLE = "unreachable"  # name not found, connection refused, no route
+    SILENT = "silent"  # connected, but no answer to the handshake
+    REFUSED = "refused"  # refused after connecting: probably a wrong key or application
+    BUSY = "busy"  # already publishing: often our own half-dead session
+    LOST = "lost"  # was healthy, then reset, closed or stopped reading
+    STORAGE = "storage"  # disk full or not writable
+    INTERNAL = "internal"  # everything else
+
+
+class SinkError(AdapterError):
+    def __init__(self, message: str, kind: SinkFailure, *, retryable: bool = True) -> None:
+        super().__init__(message, retryable=retryable)
+        self.kind = kind
+
+
+class VoiceError(AdapterError):
+    pass
+
+
+class HeadError(AdapterError):
+    pass
+
+
+class BrainError(AdapterError):
+    pass
+
+
+class EncoderError(AdapterError):
+    pass

@@ -1,0 +1,129 @@
+"""The Protocol of every stage. Stages import types, ports and errors, and nothing of each other.
+
+An adapter runs once and raises; retry, back-off and logging belong to `supervisor.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from pathlib import Path
+from threading import Event
+from typing import Protocol
+
+from broadcaster.types import (
+    Inbound,
+    MouthPatch,
+    Origin,
+    Piece,
+    Plane,
+    Speech,
+    SpokenPiece,
+    Turn,
+    Verdict,
+)
+
+
+class Source(Protocol):
+    """Text from outside. Returns only when cancelled; raises SourceError."""
+
+    async def run(self, emit: Callable[[Inbound], None]) -> None: ...
+
+
+class Brain(Protocol):
+    """Writes a reply as it comes. Closing the iterator cancels the request. Raises BrainError."""
+
+    name: str
+
+    def reply(self, turn: Turn) -> AsyncIterator[str]: ...
+
+
+class Gate(Protocol):
+    """Every text passes it before it may be spoken, whoever wrote it."""
+
+    async def admit(self, text: str, origin: Origin) -> Verdict: ...
+
+
+class Voice(Protocol):
+    """Speaks one piece, as one or several chunks of sound. Closing the iterator cancels. Raises VoiceError."""
+
+    name: str
+
+    def speak(self, piece: Piece, generation: int) -> AsyncIterator[Speech]: ...
+
+
+class Speaker(Protocol):
+    """The whole of `speech/` as the director sees it: growing text in, paced pieces of sound out.
+
+    Pieces come out no sooner than they should be put on air: playout may start the first at once.
+    Closing the iterator cancels what is being synthesised. Raises VoiceError when every voice failed.
+    """
+
+    def speak(self, text: AsyncIterator[str], generation: int) -> AsyncIterator[SpokenPiece]: ...
+
+
+class Synthesiser(Protocol):
+    """An in-process engine inside the voice process; synchronous, one call at a time."""
+
+    name: str
+    voices: tuple[str, ...]
+
+    def load(self) -> None:
+        """Reads and verifies weights and warms up. Raises AssetError or VoiceError."""
+
+    def synthesise(
+        self, text: str, language: str, voice: str, speed: float, cancelled: Callable[[], bool]
+    ) -> Speech:
+        """Trimmed 48 kHz speech of `text`. Raises VoiceError, also when `cancelled` became true."""
+
+
+class AvatarPack(Protocol):
+    """An avatar expanded for one picture size and frame rate (see `studio/avatar.py`)."""
+
+    root: Path
+    width: int
+    height: int
+    fps: int
+    loop_frames: int
+
+    def frame(self, index: int) -> tuple[Plane, Plane, Plane]:
+        """Read-only Y, U, V planes of base frame `index`, views into one memory map."""
+
+
+class SpeechTrack(Protocol):
+    """The speech of one utterance as far as it is known, counted in its own samples."""
+
+    samples: int
+    complete: bool
+
+    def phones(self) -> Iterable[tuple[str, str, int, int]]:
+        """(symbol, viseme, start, end) in samples of the utterance, in order."""
+
+    def pcm(self, start: int, end: int) -> bytes:
+        """s16le mono 48 kHz; zeros outside what is known."""
+
+
+class TalkingHead(Protocol):
+    """A talking-head engine inside the head process; synchronous, one thread."""
+
+    name: str
+    lead_ticks: int
+    """Patches that should be in hand before an utterance starts."""
+
+    def load(self, avatar: AvatarPack) -> None:
+        """Prepares and warms up with the real shapes. Raises AssetError or HeadError."""
+
+    def begin(self, generation: int, epoch: int, track: SpeechTrack, first_tick: int, first_sample: int) -> None:
+        """A new anchor: `first_sample` of `track` sounds at the start of `first_tick`. Resets all state."""
+
+    def render(self, first: int, last: int) -> Iterator[MouthPatch]:
+        """Patches for ticks first..last (inclusive), in order; ends early where the track is not yet known."""
+
+
+class PacketReader(Protocol):
+    """Encoded packets as a sink child receives them (see `sinks/packets.py`)."""
+
+
+class Sink(Protocol):
+    """Runs in a child process, connects once, raises SinkError. Returns when `stop` is set or the input ends."""
+
+    def run(self, packets: PacketReader, stop: Event) -> None: ...

@@ -1,0 +1,385 @@
+"""Messages between the processes and their framing: 4-byte big-endian length, then one msgpack'd struct.
+
+Who talks to whom (all over UNIX stream sockets in the channel's run directory):
+
+    director ──Speak, End, Cut, Panic, SinkCommand──────> playout     (playout.sock, playout listens)
+    playout  ──Welcome, Aired, PlayoutStatus, SinkReply─> director
+    playout  ──Welcome, Anchor, Speak, End, Cut, Window─> head        (playout.sock, the head connects)
+    head     ──Hello, Patch, HeadStatus─────────────────> playout
+    director ──Synthesise, Cancel───────────────────────> voice       (voice.sock, voice listens)
+    voice    ──Hello, Synthesised, SynthesisFailed──────> director
+    children ──Beat, Restart────────────────────────────> parent      (inherited socketpair)
+    parent   ──Notice───────────────────────────────────> director    (the same socketpair)
+
+Playout is the one that owns the sound and picks the start tick, so the head gets its speech from
+playout and not from the director: one order of events, one connection less.
+
+The sync `Connection` serves thread-per-peer processes (playout, head, voice); asyncio processes use
+`read_message` and `encode`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import threading
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from broadcaster.errors import WireError
+from broadcaster.types import Phone, Speech, Viseme
+
+MAX_MESSAGE: Final = 16 * 1024 * 1024
+"""A 1080p mouth patch is 0.5 MB and a 30 s piece of speech 2.9 MB; more than this is a broken peer."""
+
+_LENGTH: Final = struct.Struct(">I")
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, tag_field="$"):
+    """Base of every message; the struct's name is its tag on the wire."""
+
+
+class Hello(Message):
+    """First message of a peer that connects (and of the voice to whoever connected): who am I, am I ready."""
+
+    role: str  # "director", "head", "voice", "cli"
+    engine: str = ""
+    ready: bool = True
+    lead_ticks: int = 2
+    """Head: how many ticks of patches must be in hand before an utterance starts (k of the design)."""
+
+
+class Welcome(Message):
+    """Playout's answer to Hello."""
+
+    tick: int
+    fps: int
+    loop_frames: int
+    generation: int
+    """Highest generation playout has seen: a director that restarts goes on above it."""
+
+
+class Speak(Message):
+    """Speech of one piece. Pieces of one utterance arrive in order and are joined without a gap.
+
+    `pcm` is s16le mono 48 kHz; phones are (symbol, viseme, start, end) in samples of this piece.
+    `opens` is the sentence's text on the first piece of that sentence.
+    """
+
+    generation: int
+    utterance: str
+    sentence: int
+    opens: str | None
+    pcm: bytes
+    phones: list[tuple[str, str, int, int]]
+    engine: str = ""
+
+
+class End(Message):
+    """No more speech for this utterance."""
+
+    generation: int
+    utterance: str
+
+
+class Cut(Message):
+    """Everything of a generation lower than this is dropped; what sounds now fades out in 10 ms."""
+
+    generation: int
+
+
+class Panic(Message):
+    """Silence and idle picture while `on`; also cuts. Idempotent."""
+
+    on: bool
+    generation: int
+
+
+class Anchor(Message):
+    """Playout to head: speech of this utterance from `first_sample` on starts at `first_tick`.
+
+    A new anchor (higher `epoch`) replaces the older one: what was rendered for it is void.
+    """
+
+    generation: int
+    utterance: str
+    epoch: int
+    first_tick: int
+    first_sample: int
+
+
+class Window(Message):
+    """Playout to head, every few ticks while talking: it is `now`; render nothing beyond `through`."""
+
+    now: int
+    through: int
+
+
+class Patch(Message):
+    """A `MouthPatch` on the wire: box as (x, y, width, height)."""
+
+    generation: int
+    epoch: int
+    tick: int
+    base: int
+    box: tuple[int, int, int, int]
+    planes: bytes
+
+
+class HeadStatus(Message):
+    engine: str
+    degraded: bool
+    rendered: int
+    skipped: int
+    render_ms: float
+    """Mean time of one patch over the last second of work."""
+    note: str = ""
+
+
+class Aired(Message):
+    """What was really heard. `event`: "on_air" (a sentence begins), "heard" (a sentence ended in full),
+    "done" (the utterance ended in full), "cut" (the utterance ended early).
+
+    `tick` is when; `samples` how much of that sentence was heard; `wall_ns` is wall-clock time.
+    """
+
+    event: str
+    generation: int
+    utterance: str
+    sentence: int
+    text: str
+    engine: str
+    tick: int
+    samples: int
+    wall_ns: int
+
+
+class SinkStatus(Message):
+    """What OBS shows for an output. `state`: "off", "paused", "connecting", "live", "waiting", "suspended", "failed"."""
+
+    name: str
+    type: str
+    state: str
+    address: str
+    """Without its key."""
+    kbps: float = 0.0
+    dropped_frames: int = 0
+    total_frames: int = 0
+    congestion: float = 0.0
+    """0..1: queued ms over the drop threshold."""
+    queue_ms: int = 0
+    uptime_s: float = 0.0
+    reconnects: int = 0
+    bytes: int = 0
+    retry_in_s: float = 0.0
+    error: str = ""
+
+
+class PlayoutStatus(Message):
+    """Once a second, and the source of `/metrics`, `status` and the page."""
+
+    tick: int
+    fps: int
+    late_ticks: int
+    held_ticks: int
+    reanchored: int
+    tick_ms: float
+    """Mean work per tick over the last second."""
+    lateness_p99_ms: float
+    encoder: str
+    encoder_restarts: int
+    talking: str
+    """Utterance on air, or empty."""
+    queued_ms: int
+    """Speech in hand that has not been aired."""
+    holes: int
+    hole_ms: int
+    patches_shown: int
+    patches_missing: int
+    patches_late: int
+    av_skew_ms: float
+    head: HeadStatus | None
+    sinks: list[SinkStatus]
+    panicked: bool
+    uptime_s: float
+
+
+class SinkCommand(Message):
+    """`action`: "add" and "change" carry `settings` (the sink's YAML mapping), "pause", "resume", "stop", "remove" a name.
+
+    "reload" carries the whole list of configured sinks in `all_settings`.
+    """
+
+    request: str
+    action: str
+    name: str = ""
+    settings: dict[str, object] | None = None
+    all_settings: list[dict[str, object]] | None = None
+
+
+class SinkReply(Message):
+    request: str
+    ok: bool
+    error: str = ""
+
+
+class Synthesise(Message):
+    """Director to voice. Requests are answered in order; one is worked on at a time."""
+
+    request: int
+    generation: int
+    text: str
+    language: str
+    voice: str
+    speed: float
+
+
+class Synthesised(Message):
+    """`pcm` is s16le mono 48 kHz, trimmed of silence; phones as in Speak. `seconds`: time it took."""
+
+    request: int
+    pcm: bytes
+    phones: list[tuple[str, str, int, int]]
+    engine: str
+    seconds: float
+
+
+class SynthesisFailed(Message):
+    request: int
+    error: str
+    retryable: bool
+    cancelled: bool = False
+
+
+class Cancel(Message):
+    """Requests of a generation lower than this are dropped, the running one too."""
+
+    generation: int
+
+
+class Beat(Message):
+    """A child's sign of life to the parent, once a second. `progress` must advance while the child is well:
+    playout's tick, a loop counter elsewhere."""
+
+    role: str
+    progress: int
+    ready: bool = True
+    note: str = ""
+
+
+class Restart(Message):
+    """The director asks the parent to kill and restart a child that no longer answers."""
+
+    role: str
+    reason: str
+
+
+class Notice(Message):
+    """The parent tells the director what became of a child: "started", "exited", "hung", "gave_up"; or "reload"."""
+
+    event: str
+    role: str
+    detail: str = ""
+
+
+AnyMessage = (
+    Hello | Welcome | Speak | End | Cut | Panic | Anchor | Window | Patch | HeadStatus | Aired
+    | PlayoutStatus | SinkStatus | SinkCommand | SinkReply | Synthesise | Synthesised
+    | SynthesisFailed | Cancel | Beat | Restart | Notice
+)  # fmt: skip
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
+
+
+def encode(message: AnyMessage) -> bytes:
+    """Length prefix and body of one message."""
+    body = _encoder.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+def decode(body: bytes | memoryview) -> AnyMessage:
+    """One message from its body. Raises WireError for anything that is not one."""
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, msgspec.ValidationError) as err:
+        raise WireError(f"undecodable message of {len(body)} bytes: {err}") from err
+
+
+def _checked_length(prefix: bytes) -> int:
+    length: int = _LENGTH.unpack(prefix)[0]
+    if length > MAX_MESSAGE:
+        raise WireError(f"a message of {length} bytes is over the limit of {MAX_MESSAGE}")
+    return length
+
+
+async def read_message(reader: asyncio.StreamReader) -> AnyMessage | None:
+    """The next message, or None at a clean end of stream."""
+    try:
+        prefix = await reader.readexactly(_LENGTH.size)
+        return decode(await reader.readexactly(_checked_length(prefix)))
+    except asyncio.IncompleteReadError as err:
+        if err.partial:
+            raise WireError("the peer closed in the middle of a message") from err
+        return None
+
+
+class Connection:
+    """Blocking message stream over a connected socket; `send` may be called from several threads."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._write = threading.Lock()
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def send(self, message: AnyMessage) -> None:
+        """Raises OSError when the peer is gone (or a send time-out set on the socket has passed)."""
+        data = encode(message)
+        with self._write:
+            self._sock.sendall(data)
+
+    def receive(self) -> AnyMessage | None:
+        """Blocks for the next message; None when the peer has closed."""
+        prefix = self._exactly(_LENGTH.size)
+        if prefix is None:
+            return None
+        body = self._exactly(_checked_length(bytes(prefix)))
+        if body is None:
+            raise WireError("the peer closed in the middle of a message")
+        return decode(memoryview(body))
+
+    def close(self) -> None:
+        try:
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the peer was first
+        self._sock.close()
+
+    def _exactly(self, count: int) -> bytearray | None:
+        buffer = bytearray(count)
+        view = memoryview(buffer)
+        got = 0
+        while got < count:
+            read = self._sock.recv_into(view[got:])
+            if read == 0:
+                if got == 0:
+                    return None
+                raise WireError("the peer closed in the middle of a message")
+            got += read
+        return buffer
+
+
+def pack_speech(speech: Speech) -> tuple[bytes, list[tuple[str, str, int, int]]]:
+    """PCM and phones in their wire form."""
+    phones = [(p.symbol, p.viseme.value, p.start, p.end) for p in speech.phones]
+    return speech.pcm.astype("<i2", copy=False).tobytes(), phones
+
+
+def unpack_speech(pcm: bytes, phones: list[tuple[str, str, int, int]]) -> Speech:
+    track = tuple(Phone(symbol, Viseme(viseme), start, end) for symbol, viseme, start, end in phones)
+    return Speech(np.frombuffer(pcm, dtype="<i2").astype(np.int16, copy=False), track)
