@@ -70,9 +70,7 @@ class Synthesiser(Protocol):
     def load(self) -> None:
         """Reads and verifies weights and warms up. Raises AssetError or VoiceError."""
 
-    def synthesise(
-        self, text: str, language: str, voice: str, speed: float, cancelled: Callable[[], bool]
-    ) -> Speech:
+    def synthesise(self, text: str, language: str, voice: str, speed: float, cancelled: Callable[[], bool]) -> Speech:
         """Trimmed 48 kHz speech of `text`. Raises VoiceError, also when `cancelled` became true."""
 
 

@@ -42,7 +42,7 @@ class Message(msgspec.Struct, frozen=True, tag=True, tag_field="$"):
     """Base of every message; the struct's name is its tag on the wire."""
 
 
-class Hello(Message):
+class Hello(Message, frozen=True):
     """First message of a peer that connects (and of the voice to whoever connected): who am I, am I ready."""
 
     role: str  # "director", "head", "voice", "cli"
@@ -52,7 +52,7 @@ class Hello(Message):
     """Head: how many ticks of patches must be in hand before an utterance starts (k of the design)."""
 
 
-class Welcome(Message):
+class Welcome(Message, frozen=True):
     """Playout's answer to Hello."""
 
     tick: int
@@ -62,7 +62,7 @@ class Welcome(Message):
     """Highest generation playout has seen: a director that restarts goes on above it."""
 
 
-class Speak(Message):
+class Speak(Message, frozen=True):
     """Speech of one piece. Pieces of one utterance arrive in order and are joined without a gap.
 
     `pcm` is s16le mono 48 kHz; phones are (symbol, viseme, start, end) in samples of this piece.
@@ -78,27 +78,27 @@ class Speak(Message):
     engine: str = ""
 
 
-class End(Message):
+class End(Message, frozen=True):
     """No more speech for this utterance."""
 
     generation: int
     utterance: str
 
 
-class Cut(Message):
+class Cut(Message, frozen=True):
     """Everything of a generation lower than this is dropped; what sounds now fades out in 10 ms."""
 
     generation: int
 
 
-class Panic(Message):
+class Panic(Message, frozen=True):
     """Silence and idle picture while `on`; also cuts. Idempotent."""
 
     on: bool
     generation: int
 
 
-class Anchor(Message):
+class Anchor(Message, frozen=True):
     """Playout to head: speech of this utterance from `first_sample` on starts at `first_tick`.
 
     A new anchor (higher `epoch`) replaces the older one: what was rendered for it is void.
@@ -111,14 +111,14 @@ class Anchor(Message):
     first_sample: int
 
 
-class Window(Message):
+class Window(Message, frozen=True):
     """Playout to head, every few ticks while talking: it is `now`; render nothing beyond `through`."""
 
     now: int
     through: int
 
 
-class Patch(Message):
+class Patch(Message, frozen=True):
     """A `MouthPatch` on the wire: box as (x, y, width, height)."""
 
     generation: int
@@ -129,7 +129,7 @@ class Patch(Message):
     planes: bytes
 
 
-class HeadStatus(Message):
+class HeadStatus(Message, frozen=True):
     engine: str
     degraded: bool
     rendered: int
@@ -139,7 +139,7 @@ class HeadStatus(Message):
     note: str = ""
 
 
-class Aired(Message):
+class Aired(Message, frozen=True):
     """What was really heard. `event`: "on_air" (a sentence begins), "heard" (a sentence ended in full),
     "done" (the utterance ended in full), "cut" (the utterance ended early).
 
@@ -157,8 +157,9 @@ class Aired(Message):
     wall_ns: int
 
 
-class SinkStatus(Message):
-    """What OBS shows for an output. `state`: "off", "paused", "connecting", "live", "waiting", "suspended", "failed"."""
+class SinkStatus(Message, frozen=True):
+    """What OBS shows for an output. `state`: "off", "paused", "connecting", "live", "waiting",
+    "suspended" (refused three times: a slow try every 5 minutes), "failed"."""
 
     name: str
     type: str
@@ -178,7 +179,7 @@ class SinkStatus(Message):
     error: str = ""
 
 
-class PlayoutStatus(Message):
+class PlayoutStatus(Message, frozen=True):
     """Once a second, and the source of `/metrics`, `status` and the page."""
 
     tick: int
@@ -207,8 +208,9 @@ class PlayoutStatus(Message):
     uptime_s: float
 
 
-class SinkCommand(Message):
-    """`action`: "add" and "change" carry `settings` (the sink's YAML mapping), "pause", "resume", "stop", "remove" a name.
+class SinkCommand(Message, frozen=True):
+    """`action`: "add" and "change" carry `settings` (the sink's YAML mapping); "pause", "resume", "stop" and
+    "remove" only a name; "reset" forgets what was changed on air and goes back to the configuration.
 
     "reload" carries the whole list of configured sinks in `all_settings`.
     """
@@ -220,13 +222,13 @@ class SinkCommand(Message):
     all_settings: list[dict[str, object]] | None = None
 
 
-class SinkReply(Message):
+class SinkReply(Message, frozen=True):
     request: str
     ok: bool
     error: str = ""
 
 
-class Synthesise(Message):
+class Synthesise(Message, frozen=True):
     """Director to voice. Requests are answered in order; one is worked on at a time."""
 
     request: int
@@ -237,7 +239,7 @@ class Synthesise(Message):
     speed: float
 
 
-class Synthesised(Message):
+class Synthesised(Message, frozen=True):
     """`pcm` is s16le mono 48 kHz, trimmed of silence; phones as in Speak. `seconds`: time it took."""
 
     request: int
@@ -247,20 +249,20 @@ class Synthesised(Message):
     seconds: float
 
 
-class SynthesisFailed(Message):
+class SynthesisFailed(Message, frozen=True):
     request: int
     error: str
     retryable: bool
     cancelled: bool = False
 
 
-class Cancel(Message):
+class Cancel(Message, frozen=True):
     """Requests of a generation lower than this are dropped, the running one too."""
 
     generation: int
 
 
-class Beat(Message):
+class Beat(Message, frozen=True):
     """A child's sign of life to the parent, once a second. `progress` must advance while the child is well:
     playout's tick, a loop counter elsewhere."""
 
@@ -270,15 +272,15 @@ class Beat(Message):
     note: str = ""
 
 
-class Restart(Message):
+class Restart(Message, frozen=True):
     """The director asks the parent to kill and restart a child that no longer answers."""
 
     role: str
     reason: str
 
 
-class Notice(Message):
-    """The parent tells the director what became of a child: "started", "exited", "hung", "gave_up"; or "reload"."""
+class Notice(Message, frozen=True):
+    """The parent tells the director what became of a child ("started", "exited", "hung", "gave_up"), or "reload"."""
 
     event: str
     role: str
