@@ -16,6 +16,8 @@ playout and not from the director: one order of events, one connection less.
 
 The sync `Connection` serves thread-per-peer processes (playout, head, voice); asyncio processes use
 `read_message` and `encode`.
+
+The parent imports this module and must stay small: numpy is imported where speech is packed, not here.
 """
 
 from __future__ import annotations
@@ -24,13 +26,14 @@ import asyncio
 import socket
 import struct
 import threading
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-import numpy as np
 
 from broadcaster.errors import WireError
-from broadcaster.types import Phone, Speech, Viseme
+
+if TYPE_CHECKING:
+    from broadcaster.types import Speech
 
 MAX_MESSAGE: Final = 16 * 1024 * 1024
 """A 1080p mouth patch is 0.5 MB and a 30 s piece of speech 2.9 MB; more than this is a broken peer."""
@@ -383,5 +386,9 @@ def pack_speech(speech: Speech) -> tuple[bytes, list[tuple[str, str, int, int]]]
 
 
 def unpack_speech(pcm: bytes, phones: list[tuple[str, str, int, int]]) -> Speech:
+    import numpy as np
+
+    from broadcaster.types import Phone, Speech, Viseme
+
     track = tuple(Phone(symbol, Viseme(viseme), start, end) for symbol, viseme, start, end in phones)
     return Speech(np.frombuffer(pcm, dtype="<i2").astype(np.int16, copy=False), track)
