@@ -43,7 +43,11 @@ class NotRunning(BroadcasterError):
 
 
 class Refused(BroadcasterError):
-    pass
+    """`code` is for machines ("panicked", "full", "forbidden", ...; the list is `sources.schema.ErrorCode`)."""
+
+    def __init__(self, message: str, code: str = "refused") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class WireError(BroadcasterError):

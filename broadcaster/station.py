@@ -1,0 +1,71 @@
+"""What the console, the command line and the sources may do with a running channel.
+
+The `Station` is the director's face; it lives in the director's asyncio loop and none of its calls blocks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+from broadcaster.types import Inbound, Origin, PromptKind
+from broadcaster.wire import SinkReply
+
+
+class Station(Protocol):
+    """One channel. `director.Director` is the implementation; `sources.websocket.PromptDesk` is a part of it.
+
+    Refusals are `errors.Refused` with a `code` (`sources.schema.ErrorCode`) and a text for people.
+    """
+
+    async def accept(self, kind: PromptKind, text: str, origin: Origin) -> Inbound:
+        """Queues a text. It is in the journal, synced to disk, when this returns.
+
+        Refused: panicked, full, too_long, empty, forbidden, journal, stopping.
+        """
+
+    async def interrupt(self, by: Origin) -> None:
+        """Cuts what is being said; the queue goes on. Moderators and operators. Refused: forbidden."""
+
+    async def panic(self, by: Origin) -> None:
+        """Silence and idle picture, kept through restarts, until `resume`. Moderators and operators.
+
+        Idempotent. Refused: forbidden; journal (then the panic is on, but would not survive a restart).
+        """
+
+    async def resume(self, by: Origin) -> None:
+        """Ends the panic. Operators only. Refused: forbidden; journal (then the panic stays on)."""
+
+    async def sink(self, command: dict[str, Any]) -> SinkReply:
+        """Runs a `wire.SinkCommand` given as a mapping without `request`: `action`, `name`, `settings`.
+
+        The reply's `error` is for people. Refused: unavailable (playout is away or does not answer), refused (not
+        a sink command). The caller has checked that its user is an operator.
+        """
+
+    def subscribe(self) -> AsyncIterator[dict[str, Any]]:
+        """Outbound events of `sources.schema` (`on_air`, `done`, `cut`, `skipped`, `status`) from now on.
+
+        Subscribed at the call, not at the first `anext`; ended by `aclose` or by the end of the daemon. A
+        subscriber that lags loses its oldest events, and the loss is counted (`counters.events_lost`).
+        """
+
+    def status(self) -> dict[str, Any]:
+        """Everything `/api/status` shows, as plain JSON types:
+
+        - `channel`, `version`, `uptime_s` (of the director), `pid`, `panicked`, `stopping`
+        - `clock`: `connected`, `tick`, `fps`, `late_ticks`, `held_ticks`, `reanchored`, `tick_ms`,
+          `lateness_p99_ms`, `encoder`, `encoder_restarts`, `av_skew_ms`, `uptime_s`, `queued_ms`, `holes`, `hole_ms`,
+          `patches_shown`, `patches_missing`, `patches_late`
+        - `voice`: `engine` (that spoke last), `degraded`, `error`
+        - `head`: `connected`, `engine`, `degraded`, `rendered`, `skipped`, `render_ms`, `note`
+        - `brain`: `engine`, `degraded`, `error`
+        - `sinks`: list of `wire.SinkStatus` as mappings
+        - `now`: None or `{id, kind, sentence, text, origin, author}`; `next`: up to 5 of
+          `{id, kind, text, origin, author}`; `queue`: `{length, capacity}`
+        - `journal`: `{ok, error}`
+        - `counters`: name -> int (accepted, refused, done, cut, skipped, interrupts, repeated, events_lost, ...)
+        """
+
+    async def asrun(self, limit: int = 50, before: int | None = None) -> list[dict[str, Any]]:
+        """The as-run log, newest first; `before` is the `row` of the last one seen. See `journal.asrun_rows`."""

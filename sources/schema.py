@@ -1,0 +1,226 @@
+"""The messages of the prompt websocket, both ways: pydantic models and the JSON schema published from them.
+
+Pure: no I/O but `write_schema`. `docs/schema/messages.json` is generated (`python -m sources.schema`) and
+a test holds it to these models.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.json_schema import models_json_schema
+
+TEXT_LIMIT: Final = 20_000
+"""Characters of a prompt that any configuration may allow; `inbox.max_text` is usually lower."""
+
+SCHEMA_PATH: Final = Path(__file__).resolve().parents[1] / "docs" / "schema" / "messages.json"
+
+
+class ErrorCode(StrEnum):
+    """Why something was refused. Also the `code` of `broadcaster.errors.Refused`."""
+
+    BAD_MESSAGE = "bad_message"  # not JSON, an unknown type, a missing or unknown field
+    TOO_LARGE = "too_large"  # the message is over the size limit
+    RATE_LIMITED = "rate_limited"  # too many messages in a minute
+    FORBIDDEN = "forbidden"  # the role of the token does not cover it
+    PANICKED = "panicked"  # the channel is in panic until an operator resumes
+    FULL = "full"  # the queue is full
+    TOO_LONG = "too_long"  # the text is over `inbox.max_text`
+    EMPTY = "empty"  # nothing to say
+    JOURNAL = "journal"  # the prompt could not be made durable (disk full, locked, damaged)
+    STOPPING = "stopping"  # the daemon is going down
+    UNAVAILABLE = "unavailable"  # the process that must answer is being restarted
+    REFUSED = "refused"  # everything else; the message says what
+
+
+class SkipReason(StrEnum):
+    """Why an accepted prompt never went on air (or not all of it)."""
+
+    DROPPED = "dropped"  # the gate dropped it
+    HELD = "held"  # the gate holds it for a person to decide
+    EXPIRED = "expired"  # it waited longer than it may
+    EMPTY = "empty"  # nothing was left to say
+    VOICE = "voice"  # no voice could speak it
+    BRAIN = "brain"  # no answer could be made
+    INTERRUPTED = "interrupted"  # interrupted before its first word
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Ref = Annotated[str | None, Field(max_length=64, description="Yours; sent back with the answer")]
+Text = Annotated[str, Field(min_length=1, max_length=TEXT_LIMIT)]
+
+
+class Say(_Message):
+    """Speak this text as it stands. Needs the role moderator."""
+
+    type: Literal["say"]
+    text: Text
+    ref: Ref = None
+
+
+class Ask(_Message):
+    """Answer this question. Needs the role moderator."""
+
+    type: Literal["ask"]
+    text: Text
+    ref: Ref = None
+
+
+class Interrupt(_Message):
+    """Cut what is being said; the queue goes on. Needs the role moderator."""
+
+    type: Literal["interrupt"]
+    ref: Ref = None
+
+
+class Panic(_Message):
+    """Silence and the idle picture until an operator resumes. Needs the role moderator."""
+
+    type: Literal["panic"]
+    ref: Ref = None
+
+
+class Resume(_Message):
+    """End the panic. Needs the role operator."""
+
+    type: Literal["resume"]
+    ref: Ref = None
+
+
+Inbound = Annotated[Say | Ask | Interrupt | Panic | Resume, Field(discriminator="type")]
+
+
+class Accepted(_Message):
+    """A prompt is in the journal and will be spoken, skipped or cut; every later event carries its id."""
+
+    type: Literal["accepted"] = "accepted"
+    id: str
+    ref: str | None = None
+
+
+class Ok(_Message):
+    """A command without an id was carried out."""
+
+    type: Literal["ok"] = "ok"
+    command: Literal["interrupt", "panic", "resume"]
+    ref: str | None = None
+
+
+class OnAir(_Message):
+    """A sentence has begun: it is heard from picture `tick` on."""
+
+    type: Literal["on_air"] = "on_air"
+    id: str
+    sentence: int = Field(ge=0)
+    text: str
+    tick: int
+
+
+class Done(_Message):
+    """Everything of the prompt was heard in full."""
+
+    type: Literal["done"] = "done"
+    id: str
+
+
+class Cut(_Message):
+    """The prompt ended early, in this sentence, `samples` (48 kHz) into it, at picture `tick`."""
+
+    type: Literal["cut"] = "cut"
+    id: str
+    sentence: int = Field(ge=0)
+    samples: int = Field(ge=0)
+    tick: int
+
+
+class Skipped(_Message):
+    """The prompt will not go on air."""
+
+    type: Literal["skipped"] = "skipped"
+    id: str
+    reason: SkipReason
+
+
+class Error(_Message):
+    """A message was refused; nothing was queued for it."""
+
+    type: Literal["error"] = "error"
+    code: ErrorCode
+    message: str
+    ref: str | None = None
+
+
+class Status(_Message):
+    """The state of the channel, once a second and on every change of `panicked`; as `/api/status`."""
+
+    type: Literal["status"] = "status"
+    status: dict[str, Any]
+
+
+Outbound = Annotated[Accepted | Ok | OnAir | Done | Cut | Skipped | Error | Status, Field(discriminator="type")]
+
+INBOUND: Final[TypeAdapter[Say | Ask | Interrupt | Panic | Resume]] = TypeAdapter(Inbound)
+OUTBOUND: Final[TypeAdapter[Accepted | Ok | OnAir | Done | Cut | Skipped | Error | Status]] = TypeAdapter(Outbound)
+
+
+def parse(raw: str | bytes) -> Say | Ask | Interrupt | Panic | Resume:
+    """One inbound message from its JSON text. Raises ValueError with a reason that quotes nothing of the input."""
+    try:
+        return INBOUND.validate_json(raw)
+    except ValidationError as err:
+        raise ValueError(_explain(err)) from None
+
+
+def _explain(err: ValidationError) -> str:
+    first = err.errors(include_url=False, include_context=False, include_input=False)[0]
+    kinds = "say, ask, interrupt, panic, resume"
+    match first["type"]:
+        case "json_invalid":
+            return "not a JSON text"
+        case "union_tag_invalid" | "union_tag_not_found":
+            return f'"type" must be one of {kinds}'
+        case "extra_forbidden":
+            return "a field that this message does not have"
+        case "model_attributes_type" | "dict_type" | "model_type":
+            return f'a JSON object with a "type" is expected ({kinds})'
+        case _:
+            where = ".".join(str(part) for part in first["loc"][1:])
+            return f"{where}: {first['msg']}" if where else str(first["msg"])
+
+
+def published_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of both directions: `$defs` holds every message, `inbound` and `outbound` list them."""
+    inbound = (Say, Ask, Interrupt, Panic, Resume)
+    outbound = (Accepted, Ok, OnAir, Done, Cut, Skipped, Error, Status)
+    _, defs = models_json_schema([(model, "validation") for model in (*inbound, *outbound)])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Broadcaster prompt websocket",
+        "description": "One JSON text per websocket message. You send `inbound`; the daemon sends `outbound`.",
+        "$defs": {
+            **defs["$defs"],
+            "inbound": {"oneOf": [{"$ref": f"#/$defs/{model.__name__}"} for model in inbound]},
+            "outbound": {"oneOf": [{"$ref": f"#/$defs/{model.__name__}"} for model in outbound]},
+        },
+        "oneOf": [{"$ref": "#/$defs/inbound"}, {"$ref": "#/$defs/outbound"}],
+    }
+
+
+def rendered_schema() -> str:
+    return json.dumps(published_schema(), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+
+
+def write_schema(path: Path = SCHEMA_PATH) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(rendered_schema(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_schema()

@@ -1,0 +1,124 @@
+"""The prompt source: what one websocket connection may say to the channel, without the websocket.
+
+Transport-free: the console feeds it one raw message at a time and sends on what it yields. Runs in the
+director's asyncio loop.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, Protocol
+
+from broadcaster.errors import Refused
+from broadcaster.types import Inbound, Origin, PromptKind, Role
+from sources.schema import Accepted, Ask, Error, ErrorCode, Interrupt, Ok, Panic, Resume, Say, parse
+
+NEEDED: Final = {
+    "say": Role.MODERATOR,
+    "ask": Role.MODERATOR,
+    "interrupt": Role.MODERATOR,
+    "panic": Role.MODERATOR,
+    "resume": Role.OPERATOR,
+}
+
+
+class PromptDesk(Protocol):
+    """The part of `broadcaster.station.Station` that a prompt source needs."""
+
+    async def accept(self, kind: PromptKind, text: str, origin: Origin) -> Inbound: ...
+
+    async def interrupt(self, by: Origin) -> None: ...
+
+    async def panic(self, by: Origin) -> None: ...
+
+    async def resume(self, by: Origin) -> None: ...
+
+
+class PromptSession:
+    """One client. `handle` never raises for what the client sent: every fault is an `error` answer.
+
+    `max_bytes` bounds one message; `per_minute` is a bucket that refills evenly. `panic` and `interrupt` are
+    never rate limited: they are the brakes.
+    """
+
+    def __init__(
+        self,
+        desk: PromptDesk,
+        origin: Origin,
+        *,
+        max_bytes: int = 16_384,
+        per_minute: int = 120,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._desk = desk
+        self._origin = origin
+        self._max_bytes = max_bytes
+        self._per_minute = per_minute
+        self._now = now
+        self._allowance = float(per_minute)
+        self._refilled = now()
+
+    async def handle(self, raw: str | bytes) -> AsyncIterator[dict[str, Any]]:
+        """Answers to one message, as JSON-ready mappings of `sources.schema.Outbound`."""
+        size = len(raw) if isinstance(raw, bytes) else len(raw.encode("utf-8", "surrogatepass"))
+        if size > self._max_bytes:
+            yield _error(ErrorCode.TOO_LARGE, f"a message may have {self._max_bytes} bytes, this one has {size}")
+            return
+        try:
+            message = parse(raw)
+        except ValueError as err:
+            if self._spend():
+                yield _error(ErrorCode.BAD_MESSAGE, str(err))
+            else:
+                yield _limited(None)
+            return
+        if not isinstance(message, Panic | Interrupt) and not self._spend():
+            yield _limited(message.ref)
+            return
+        needed = NEEDED[message.type]
+        if not self._origin.role.covers(needed):
+            yield _error(ErrorCode.FORBIDDEN, f"{message.type} needs the role {needed}", message.ref)
+            return
+        try:
+            yield await self._perform(message)
+        except Refused as err:
+            yield _error(_code(err.code), str(err), message.ref)
+
+    async def _perform(self, message: Say | Ask | Interrupt | Panic | Resume) -> dict[str, Any]:
+        match message:
+            case Say() | Ask():
+                prompt = await self._desk.accept(PromptKind(message.type), message.text, self._origin)
+                return Accepted(id=prompt.id, ref=message.ref).model_dump()
+            case Interrupt():
+                await self._desk.interrupt(self._origin)
+            case Panic():
+                await self._desk.panic(self._origin)
+            case Resume():
+                await self._desk.resume(self._origin)
+        return Ok(command=message.type, ref=message.ref).model_dump()
+
+    def _spend(self) -> bool:
+        now = self._now()
+        refill = (now - self._refilled) * self._per_minute / 60
+        self._allowance = min(float(self._per_minute), self._allowance + refill)
+        self._refilled = now
+        if self._allowance < 1:
+            return False
+        self._allowance -= 1
+        return True
+
+
+def _code(code: str) -> ErrorCode:
+    try:
+        return ErrorCode(code)
+    except ValueError:
+        return ErrorCode.REFUSED
+
+
+def _error(code: ErrorCode, message: str, ref: str | None = None) -> dict[str, Any]:
+    return Error(code=code, message=message, ref=ref).model_dump(mode="json")
+
+
+def _limited(ref: str | None) -> dict[str, Any]:
+    return _error(ErrorCode.RATE_LIMITED, "too many messages; wait a moment and send it again", ref)
