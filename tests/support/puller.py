@@ -1,0 +1,128 @@
+"""Pulls a stream in a thread, as a viewer's player would, and keeps every packet with its time of arrival."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import av
+import av.error
+import numpy as np
+from av.audio.frame import AudioFrame
+
+from tests.support.capture import Capture, Received, describe, note
+
+OPEN_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 8.0
+"""A stream that is silent for so long counts as ended."""
+STOP_WAIT_S = 1.0
+"""A read that is blocked on a dead stream is left to its own time-out, in a daemon thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One decoded frame of sound: when it was decoded, its stream time, its RMS level and its peak."""
+
+    decoded_ns: int
+    pts_ms: float
+    dbfs: float
+    peak_dbfs: float
+
+
+class Puller:
+    """Context manager. `live_sound` decodes the sound as it comes, for latencies.
+
+    Joins again by itself when the server or the publisher goes away and `rejoin` is set; the packets of
+    each connection are a `Capture` of their own in `captures`.
+    """
+
+    def __init__(self, url: str, *, live_sound: bool = False, rejoin: bool = False) -> None:
+        self.url = url
+        self.captures: list[Capture] = []
+        self.levels: list[Level] = []
+        self.joined_ns = 0
+        self.failure: BaseException | None = None
+        self._live_sound = live_sound
+        self._rejoin = rejoin
+        self._stop = threading.Event()
+        self._news = threading.Condition()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def capture(self) -> Capture:
+        """The latest connection's packets. Raises AssertionError when nothing was ever received."""
+        assert self.captures, f"nothing was received from {self.url}: {self.failure!r}"
+        return self.captures[-1]
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(STOP_WAIT_S)
+
+    def wait(self, ready: Callable[[Self], bool], timeout: float = 30.0, what: str = "the awaited packets") -> None:
+        """Returns when `ready(self)` holds; asked after each packet. Raises TimeoutError."""
+        with self._news:
+            if not self._news.wait_for(lambda: ready(self), timeout):
+                state = f"{len(self.captures[-1].packets)} packets" if self.captures else "nothing"
+                raise TimeoutError(f"{what}: not after {timeout} s; received {state}; last error {self.failure!r}")
+
+    def wait_frames(self, count: int, timeout: float = 30.0) -> Capture:
+        """Until `count` more pictures have come on the present (or first) connection."""
+        start = len(self.captures[-1].video) if self.captures else 0
+        self.wait(
+            lambda p: bool(p.captures) and len(p.captures[-1].video) >= start + count, timeout, f"{count} pictures"
+        )
+        return self.capture
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._pull()
+            except (av.error.FFmpegError, OSError) as err:
+                self.failure = err
+            if not self._rejoin:
+                break
+            self._stop.wait(0.1)
+        with self._news:
+            self._news.notify_all()
+
+    def _pull(self) -> None:
+        options = {"fflags": "nobuffer", "probesize": "100000", "analyzeduration": "500000"}
+        with av.open(self.url, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S), options=options) as container:
+            capture = Capture()
+            describe(container, capture)
+            self.joined_ns = time.monotonic_ns()
+            self.captures.append(capture)
+            for packet in container.demux():
+                received = note(packet, capture, time.monotonic_ns())
+                if self._stop.is_set():
+                    return
+                if received is None:
+                    continue
+                if self._live_sound and received.kind == "audio":
+                    self._listen(packet, received)
+                with self._news:
+                    self._news.notify_all()
+
+    def _listen(self, packet: av.Packet[Any], received: Received) -> None:
+        for frame in packet.decode():
+            if isinstance(frame, AudioFrame):
+                samples = frame.to_ndarray().astype(np.float64)
+                rms = float(np.sqrt((samples**2).mean()))
+                peak = float(np.abs(samples).max())
+                level = Level(time.monotonic_ns(), received.pts_ms, _db(rms), _db(peak))
+                self.levels.append(level)
+
+
+def _db(value: float) -> float:
+    return float(20 * np.log10(value + 1e-9))
