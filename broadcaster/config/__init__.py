@@ -1,0 +1,56 @@
+"""What `config.yaml` may say, and how it is read. No threads; the only I/O is reading files at start.
+
+`models` and `sinks` are the schema, `load` turns a file into a `LoadedConfig` or one `ConfigError` that names
+every fault, `secrets` lists what must never be printed.
+"""
+
+from broadcaster.config.base import Section, config_path
+from broadcaster.config.load import LoadedConfig, find_config, load_config, parse_sink
+from broadcaster.config.models import (
+    Aigc,
+    Alarm,
+    AlarmEdge,
+    Audio,
+    BrainConfig,
+    Config,
+    Console,
+    HeadConfig,
+    Inbox,
+    Label,
+    Logging,
+    Tokens,
+    Video,
+    VoiceConfig,
+)
+from broadcaster.config.secrets import secrets_of
+from broadcaster.config.sinks import FileSink, NullSink, PreviewSink, RtmpSink, SinkBase, SinkConfig
+
+__all__ = [
+    "Aigc",
+    "Alarm",
+    "AlarmEdge",
+    "Audio",
+    "BrainConfig",
+    "Config",
+    "Console",
+    "FileSink",
+    "HeadConfig",
+    "Inbox",
+    "Label",
+    "LoadedConfig",
+    "Logging",
+    "NullSink",
+    "PreviewSink",
+    "RtmpSink",
+    "Section",
+    "SinkBase",
+    "SinkConfig",
+    "Tokens",
+    "Video",
+    "VoiceConfig",
+    "config_path",
+    "find_config",
+    "load_config",
+    "parse_sink",
+    "secrets_of",
+]

@@ -1,0 +1,119 @@
+"""Checks a configuration against the machine: engines, folders, files. Looks, and changes nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import broadcaster
+from broadcaster import registry
+from broadcaster.config.base import config_path
+from broadcaster.config.models import Config
+from broadcaster.config.yamlfile import KeyPath
+from broadcaster.errors import ConfigError
+from broadcaster.paths import channel_paths
+
+Finding = tuple[KeyPath, str]
+
+
+def avatar_folders(name: str, base: Path | None) -> list[Path]:
+    """Where an avatar may lie, in the order of search: beside the configuration, then where the program lies."""
+    if "/" in name or name.startswith("~"):
+        return [config_path(Path(name), base)]
+    parents = [Path(broadcaster.__file__).parent.parent, Path(sys.prefix, "share/broadcaster")]
+    if base is not None:
+        parents.insert(0, base)
+    return list(dict.fromkeys(parent / "avatars" / name for parent in parents))
+
+
+def find_avatar(name: str, base: Path | None) -> Path:
+    """Folder of the avatar (it holds avatar.yaml). Raises ConfigError."""
+    folders = avatar_folders(name, base)
+    for folder in folders:
+        if (folder / "avatar.yaml").is_file():
+            return folder
+    raise ConfigError(
+        f"there is no avatar {name!r} (looked for avatar.yaml in {', '.join(map(str, folders))}) -> "
+        "name a folder under avatars/, such as host"
+    )
+
+
+def machine_findings(data: dict[str, Any], base: Path | None) -> Iterator[Finding]:
+    """What this machine lacks for `data`, the file's content with references resolved.
+
+    Works on data that the schema may have refused elsewhere, so that every fault comes out in one run.
+    """
+    yield from _engines(data)
+    avatar = data.get("avatar", Config.model_fields["avatar"].default)
+    if isinstance(avatar, str):
+        try:
+            find_avatar(avatar, base)
+        except ConfigError as err:
+            yield ("avatar",), str(err)
+    yield from _state(data, base)
+    for section, key in (("brain", "knowledge"), ("brain", "programme"), ("voice", "model")):
+        name = _text(data, section, key)
+        if name and not config_path(Path(name), base).is_file():
+            yield (section, key), f"there is no file {config_path(Path(name), base)} -> check the path"
+    sinks = data.get("sinks")
+    for index, sink in enumerate(sinks if isinstance(sinks, list) else []):
+        if isinstance(sink, dict) and sink.get("type") == "file" and sink.get("enabled", True) is True:
+            directory = sink.get("directory")
+            problem = _not_writable(config_path(Path(directory), base)) if isinstance(directory, str) else None
+            if problem:
+                yield ("sinks", index, "directory"), problem
+
+
+def _engines(data: dict[str, Any]) -> Iterator[Finding]:
+    tables = (
+        ("voice", registry.SYNTHESISERS, "voice engine"),
+        ("head", registry.HEADS, "head engine"),
+        ("brain", registry.BRAINS, "brain engine"),
+    )
+    for section, table, kind in tables:
+        name = _text(data, section, "engine")
+        problem = registry.problem_with(table, name, kind) if name else None
+        # An unknown brain is refused by the schema already.
+        if problem and (name in table or section != "brain"):
+            yield (section, "engine"), problem
+
+
+def _state(data: dict[str, Any], base: Path | None) -> Iterator[Finding]:
+    channel = data.get("channel", Config.model_fields["channel"].default)
+    state_dir = data.get("state_dir")
+    if not isinstance(channel, str) or "/" in channel or not (state_dir is None or isinstance(state_dir, str)):
+        return
+    key: KeyPath = ("state_dir",)
+    try:
+        paths = channel_paths(channel, config_path(Path(state_dir), base) if state_dir else None)
+    except ConfigError as err:
+        yield key, str(err).removeprefix("state_dir: ")
+        return
+    for folder in (paths.state, paths.run, paths.cache):
+        problem = _not_writable(folder)
+        if problem:
+            yield key, problem
+            return
+
+
+def _not_writable(folder: Path) -> str | None:
+    """Why files cannot be written below `folder`, which may not exist yet."""
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        return f"{existing} is not a folder -> choose another path, or remove it"
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return (
+            f"{folder} cannot be written (no permission for {existing}) -> change its owner, or choose another path"
+        )
+    return None
+
+
+def _text(data: dict[str, Any], section: str, key: str) -> str | None:
+    part = data.get(section)
+    value = part.get(key) if isinstance(part, dict) else None
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,253 @@
+"""What `config.yaml` may say: pydantic models, `extra="forbid"`. No I/O.
+
+Every field here has a commented key in the shipped `config.yaml` (a test holds the two together), and the
+string below it becomes its entry in the JSON schema and in `docs/configuration.md`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from broadcaster.config.base import NAME_PATTERN, ConfigPath, FromDigits, HttpUrl, SecretHttpUrl, Section
+from broadcaster.config.sinks import PreviewSink, SinkConfig
+
+LABEL_WORDS = ("AI生成", "数字人")
+"""What the label must say by the labelling rules it exists for (GB 45438-2025 and the digital-human rules)."""
+
+
+class Video(Section):
+    width: Annotated[int, Field(ge=160, le=3840, multiple_of=2)] = 1280
+    """Picture width in pixels, even. Portrait is 720 by 1280."""
+    height: Annotated[int, Field(ge=160, le=3840, multiple_of=2)] = 720
+    """Picture height in pixels, even."""
+    fps: Annotated[Literal[24, 25, 30, 50, 60], FromDigits] = 25
+    """Pictures per second: 24, 25, 30, 50 or 60."""
+    bitrate_kbps: Annotated[int, Field(ge=200, le=20_000)] = 2500
+    """Video bit rate in kbit/s. Platforms usually want 2000 to 3000 for 720p and 4000 to 6000 for 1080p."""
+    encoder: Literal["auto", "x264", "nvenc"] = "auto"
+    """auto takes NVENC where it opens and x264 where it does not; x264 and nvenc insist."""
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = "veryfast"
+    """x264 preset: a slower one looks better and costs more CPU."""
+    threads: Annotated[int, Field(ge=1, le=32)] = 2
+    """Threads of the x264 encoder."""
+
+
+class Audio(Section):
+    bitrate_kbps: Annotated[int, Field(ge=48, le=320)] = 128
+    """AAC bit rate in kbit/s, 48 kHz stereo."""
+
+
+class Label(Section):
+    text: str = "AI生成 · 数字人直播"
+    """Label on every picture. It must contain "AI生成" and "数字人" and cannot be switched off."""
+    corner: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = "top-left"
+    """Corner of the picture where the label stands."""
+    height_percent: Annotated[float, Field(ge=5.0, le=12.0)] = 5.0
+    """Height of the letters in percent of the picture's shorter side; the law asks for 5 or more."""
+
+    @field_validator("text")
+    @classmethod
+    def _says_what_it_must(cls, text: str) -> str:
+        missing = [word for word in LABEL_WORDS if word not in text]
+        if missing:
+            raise ValueError(
+                f"the label must contain {' and '.join(missing)}: it tells viewers that the presenter is generated, "
+                'and cannot be configured away -> use for example "AI生成 · 数字人直播"'
+            )
+        if len(text) > 40 or not text.isprintable():
+            raise ValueError("the label is longer than 40 characters or has line breaks -> make it one short line")
+        return text
+
+
+class Aigc(Section):
+    producer: str = ""
+    """Name or code of who generates the content, for the AIGC metadata in streams and recordings."""
+    produce_id: str = ""
+    """Number of the content at its producer, for the AIGC metadata. Empty: made from channel and start time."""
+
+
+class VoiceConfig(Section):
+    engine: str = "kokoro"
+    """Speech engine. kokoro is embedded and speaks Mandarin and English."""
+    zh: str = "zf_xiaoxiao"
+    """Voice for Chinese text."""
+    en: str = "af_heart"
+    """Voice for English text."""
+    speed: Annotated[float, Field(ge=0.5, le=2.0)] = 1.0
+    """Speed of speech; 1.0 is the voice's own."""
+    threads: Annotated[int, Field(ge=1, le=16)] = 2
+    """Threads of the speech engine."""
+    model: ConfigPath | None = None
+    """Model file to use instead of the embedded one."""
+    loudness_lufs: Annotated[float, Field(ge=-24.0, le=-9.0)] = -16.0
+    """Loudness of speech in LUFS."""
+    request_timeout_s: Annotated[float, Field(gt=0, le=120)] = 20.0
+    """Seconds after which a piece of speech that did not come is given up and the voice process restarted."""
+
+
+class HeadConfig(Section):
+    engine: str = "warp"
+    """Talking-head engine: warp moves the lips of a still picture, still keeps them closed."""
+    threads: Annotated[int, Field(ge=1, le=16)] = 1
+    """Threads of the talking-head engine."""
+
+
+class BrainConfig(Section):
+    engine: Literal["responder", "openai"] = "responder"
+    """Who answers questions: the built-in rules (responder), or an OpenAI-compatible server (openai)."""
+    base_url: HttpUrl | None = None
+    """Address of the OpenAI-compatible server, ending in /v1. Empty: OpenAI's own."""
+    api_key: SecretStr | None = None
+    """Key of that server; use a ${...} reference. Local servers need none."""
+    model: str = ""
+    """Name of the model at that server."""
+    system_prompt: str = "你是一位直播间的数字人主播。用一到三句口语化的中文回答，不用列表、表情和网址。"
+    """What the model is told about its part."""
+    first_token_timeout_s: Annotated[float, Field(gt=0, le=120)] = 8.0
+    """Seconds to wait for the beginning of an answer before the built-in rules take over."""
+    total_timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
+    """Seconds after which an answer is cut off."""
+    host_name: str = "小播"
+    """The presenter's name, as it introduces itself."""
+    knowledge: ConfigPath | None = None
+    """Text file of questions and answers, or of paragraphs, that the built-in rules answer from."""
+    programme: ConfigPath | None = None
+    """YAML file of today's programme that the built-in rules answer from."""
+
+    @model_validator(mode="after")
+    def _openai_needs_a_model(self) -> BrainConfig:
+        if self.engine == "openai" and not self.model:
+            raise ValueError("engine openai has no model -> set brain.model to a model of your server")
+        return self
+
+
+class Inbox(Section):
+    capacity: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """Prompts that may wait; more are refused."""
+    max_text: Annotated[int, Field(ge=10, le=20_000)] = 2000
+    """Longest prompt in characters."""
+
+
+class Tokens(Section):
+    viewer: SecretStr | None = None
+    """Token of a viewer, who sees the page and the state."""
+    moderator: SecretStr | None = None
+    """Token of a moderator, who also sends prompts and interrupts."""
+    operator: SecretStr | None = None
+    """Token of an operator, who also resumes after a panic and changes sinks."""
+
+    @model_validator(mode="after")
+    def _one_token_one_role(self) -> Tokens:
+        given = [token.get_secret_value() for token in (self.viewer, self.moderator, self.operator) if token]
+        if len(set(given)) < len(given):
+            raise ValueError("two roles have the same token -> give each its own")
+        return self
+
+
+class Console(Section):
+    host: str = "127.0.0.1"
+    """Address the console listens on. Anything but this machine itself needs an operator token."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8090
+    """Port of the console; 0: any free one."""
+    tokens: Tokens = Tokens()
+    """Tokens by role. Without any, everybody on this machine is an operator."""
+    allowed_hosts: list[str] = []
+    """Host names, besides its own address, under which a browser may reach the console."""
+    allowed_origins: list[str] = []
+    """Origins of other pages that may use the API, such as https://studio.example."""
+    max_message_bytes: Annotated[int, Field(ge=256, le=1_048_576)] = 16_384
+    """Longest message over the websocket in bytes."""
+    messages_per_minute: Annotated[int, Field(ge=1, le=60_000)] = 120
+    """Messages per minute that one client may send."""
+
+    @model_validator(mode="after")
+    def _open_only_with_a_token(self) -> Console:
+        if not self.loopback and self.tokens.operator is None:
+            raise ValueError(
+                f"the console would listen on {self.host} without an operator token -> "
+                "set console.tokens.operator to a ${...} reference, or console.host to 127.0.0.1"
+            )
+        return self
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the console."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+
+AlarmEdge = Literal[
+    "sink_down",
+    "sink_key_rejected",
+    "voice_degraded",
+    "head_degraded",
+    "disk_low",
+    "playout_restarted",
+    "encoder_replaced",
+    "panic",
+]
+
+
+class Alarm(Section):
+    on: list[AlarmEdge]
+    """What raises the alarm; it goes out once when the fault begins and once when it is over."""
+    command: list[str] | None = None
+    """Program and arguments to run; it gets the alarm as JSON on standard input."""
+    webhook: SecretHttpUrl | None = None
+    """Address that gets the alarm as JSON by POST; use a ${...} reference. Empty: none."""
+
+
+class Logging(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe message that is written."""
+    format: Literal["text", "json"] = "text"
+    """text for people, json for log collectors."""
+
+
+class Config(Section):
+    channel: Annotated[str, Field(pattern=NAME_PATTERN)] = "demo"
+    """Name of the channel: a-z, 0-9, "-" and "_". One instance runs per channel and keeps its state under it."""
+    avatar: str = "host"
+    """The presenter: a folder under avatars/, or a path to one."""
+    state_dir: ConfigPath | None = None
+    """Folder for journal, sockets and cache. Empty: systemd's folders, or ~/.local/state and its neighbours."""
+    video: Video = Video()
+    """The picture."""
+    audio: Audio = Audio()
+    """The sound."""
+    label: Label = Label()
+    """The label that tells viewers the presenter is generated."""
+    aigc: Aigc = Aigc()
+    """The AIGC object in streams and recordings."""
+    voice: VoiceConfig = VoiceConfig()
+    """How the presenter speaks."""
+    head: HeadConfig = HeadConfig()
+    """How the presenter's lips move."""
+    brain: BrainConfig = BrainConfig()
+    """How questions are answered."""
+    inbox: Inbox = Inbox()
+    """The queue of prompts."""
+    console: Console = Console()
+    """The page, the websocket and the control API."""
+    sinks: list[SinkConfig] = [PreviewSink(name="preview")]
+    """Where the stream goes: any number of sinks, all fed by one encoder."""
+    alarms: list[Alarm] = []
+    """Who is told when something fails."""
+    logging: Logging = Logging()
+    """What is written to standard error."""
+
+    @field_validator("sinks")
+    @classmethod
+    def _one_sink_of_a_name(cls, sinks: list[SinkConfig]) -> list[SinkConfig]:
+        names = [sink.name for sink in sinks]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two sinks are named {', '.join(twice)} -> give every sink its own name")
+        return sinks

@@ -1,0 +1,73 @@
+"""Name -> "package.module:Class" tables, resolved when something is started. No threads, no I/O.
+
+These strings are the only place where `broadcaster` names an adapter. Importing this module imports none of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Any, Final
+
+from broadcaster.errors import ConfigError
+
+Table = dict[str, str]
+
+SINKS: Final[Table] = {
+    "rtmp": "sinks.rtmp:RtmpSink",
+    "file": "sinks.file:FileSink",
+    "preview": "sinks.preview:PreviewSink",
+    "null": "sinks.null:NullSink",
+}
+
+SOURCES: Final[Table] = {
+    "websocket": "sources.websocket:WebsocketSource",
+}
+
+SYNTHESISERS: Final[Table] = {
+    "kokoro": "broadcaster.speech.kokoro:KokoroSynthesiser",
+}
+"""Engines inside the voice process."""
+
+VOICES: Final[Table] = {
+    "process": "broadcaster.speech.client:ProcessVoice",
+}
+"""How the director speaks: through the voice process."""
+
+HEADS: Final[Table] = {
+    "warp": "broadcaster.head.warp:WarpHead",
+    "still": "broadcaster.head.still:StillHead",
+}
+
+BRAINS: Final[Table] = {
+    "responder": "broadcaster.brain.responder:Responder",
+    "openai": "broadcaster.brain.openai:OpenAIBrain",
+}
+
+EXTRAS: Final[dict[str, tuple[str, str]]] = {
+    "broadcaster.brain.openai:OpenAIBrain": ("openai", "openai"),
+}
+"""Target -> (package it imports, extra that installs it), for everything the base installation lacks."""
+
+
+def problem_with(table: Table, name: str, kind: str) -> str | None:
+    """Why `name` cannot be used ("what is wrong -> what to do"), or None. Imports nothing."""
+    target = table.get(name)
+    if target is None:
+        return f"there is no {kind} named {name!r} -> use one of: {', '.join(sorted(table))}"
+    package, extra = EXTRAS.get(target, ("", ""))
+    if package and importlib.util.find_spec(package) is None:
+        return f"{kind} {name} needs the package {package} -> pip install 'broadcaster[{extra}]'"
+    return None
+
+
+def resolve(table: Table, name: str, kind: str) -> Any:
+    """The class behind `name`, imported now. Raises ConfigError that names what is known, or what to install."""
+    problem = problem_with(table, name, kind)
+    if problem is not None:
+        raise ConfigError(problem)
+    module, _, attribute = table[name].partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as err:
+        raise ConfigError(f"{kind} {name} needs the package {err.name} -> pip install -c constraints.txt .") from err
