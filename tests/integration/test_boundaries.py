@@ -38,7 +38,7 @@ def test_idle_talk_idle_changes_nothing_outside_mouth_and_label() -> None:
     for number in range(CHANGES):
         air.speak(f"u{number}", speech(float(lengths.uniform(0.5, 1.2)), number), generation=number + 1)
         gap = int(lengths.integers(2, 20))
-        cut_at = int(lengths.integers(5, 12)) if number % 5 == 4 else None
+        cut_at = int(lengths.integers(9, 14)) if number % 5 == 4 else None
         after, ticks = 0, 0
         while after < gap:
             ticks += 1
