@@ -5,13 +5,17 @@ An adapter runs once and raises; retry, back-off and logging belong to `supervis
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from threading import Event
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from broadcaster.types import (
     Inbound,
+    MouthBox,
     MouthPatch,
     Origin,
     Piece,
@@ -87,6 +91,22 @@ class AvatarPack(Protocol):
         """Read-only Y, U, V planes of base frame `index`, views into one memory map."""
 
 
+class FacePack(AvatarPack, Protocol):
+    """What a talking head needs besides the pictures. Coordinates are picture pixels, (x, y)."""
+
+    mouth_box: MouthBox
+    """The region patches cover; the same for every base frame."""
+
+    landmarks: Mapping[str, NDArray[np.float64]]
+    """Point sets (n, 2) at rest: lips_outer, lip_line, face_oval, left_eye, right_eye, chin, nose_base, neck."""
+
+    motion: NDArray[np.float64]
+    """(loop_frames, 2, 3): the affine that takes the landmarks at rest to where they lie in each base frame."""
+
+    def inner_mouth(self, part: str) -> tuple[Plane, Plane, Plane, Plane]:
+        """Y, U, V and alpha of "upper" (teeth) or "lower" (teeth, tongue) on the box's grid. Raises AssetError."""
+
+
 class SpeechTrack(Protocol):
     """The speech of one utterance as far as it is known, counted in its own samples."""
 
@@ -107,7 +127,7 @@ class TalkingHead(Protocol):
     lead_ticks: int
     """Patches that should be in hand before an utterance starts."""
 
-    def load(self, avatar: AvatarPack) -> None:
+    def load(self, avatar: FacePack) -> None:
         """Prepares and warms up with the real shapes. Raises AssetError or HeadError."""
 
     def begin(self, generation: int, epoch: int, track: SpeechTrack, first_tick: int, first_sample: int) -> None:
