@@ -1,0 +1,435 @@
+"""Talking: which speech sounds at which tick, and which mouth goes with it. Runs in playout's tick thread only.
+
+One utterance is on air at a time, the others wait in order. An utterance is played in segments: each is
+anchored at a tick and a sample (an *epoch*), and the head renders for that anchor. A segment starts when the
+head's first patches are in hand or a deadline has passed; when the sound runs dry inside an utterance, the
+segment ends (a *hole*, counted) and the rest is anchored anew. The sound never waits for a patch once started.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from broadcaster.studio.compositor import FADE_TICKS
+from broadcaster.types import SAMPLE_RATE, MouthPatch, PcmArray, base_index, samples_at
+from broadcaster.wire import Aired, Anchor, AnyMessage, Cut, End, Speak, Window
+
+START_DEADLINE_TICKS = 8
+"""Past this an utterance starts without lips (320 ms at 25 fps: longer silence is worse than a still mouth)."""
+
+ANCHOR_LEAD_NS = 22_000_000
+"""The head gets at least this long for its first patches; a nearer tick is not promised (measured: 2-3 ms each)."""
+
+WINDOW_EVERY = 4
+WINDOW_TICKS = 30
+"""Patches are asked for this far ahead: 1.2 s rides out a restart-free stall of the head and bounds its queue."""
+
+TAIL_TICKS = 4
+"""After the last sample the mouth's patches are still shown while they fade."""
+
+MAX_PATCHES = 256
+MAX_QUEUED_SECONDS = 600
+CUT_FADE_SAMPLES = 480
+"""10 ms."""
+
+ToHead = Callable[[AnyMessage], None]
+Report = Callable[[Aired], None]
+
+
+@dataclass(slots=True)
+class Sentence:
+    index: int
+    text: str
+    engine: str
+    start: int
+    end: int
+    begun: bool = False
+    ended: bool = False
+
+
+@dataclass(slots=True)
+class Utterance:
+    id: str
+    generation: int
+    pcm: list[PcmArray] = field(default_factory=list)
+    samples: int = 0
+    complete: bool = False
+    aired: int = 0
+    sentences: list[Sentence] = field(default_factory=list)
+    phones: list[tuple[str, str, int, int]] = field(default_factory=list)
+
+    def append(self, message: Speak) -> None:
+        pcm = np.frombuffer(message.pcm, dtype="<i2")
+        if message.opens is not None or not self.sentences:
+            text = message.opens or ""
+            self.sentences.append(Sentence(message.sentence, text, message.engine, self.samples, self.samples))
+        offset = self.samples
+        self.phones += [
+            (symbol, viseme, start + offset, end + offset) for symbol, viseme, start, end in message.phones
+        ]
+        self.pcm.append(pcm)
+        self.samples += len(pcm)
+        self.sentences[-1].end = self.samples
+
+    def take(self, count: int) -> PcmArray:
+        """The next `count` samples or what is there; moves on."""
+        parts: list[PcmArray] = []
+        wanted = count
+        while wanted > 0 and self.pcm:
+            head = self.pcm[0]
+            part = head[:wanted]
+            parts.append(part)
+            wanted -= len(part)
+            if len(part) == len(head):
+                self.pcm.pop(0)
+            else:
+                self.pcm[0] = head[len(part) :]
+        taken = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int16)
+        self.aired += len(taken)
+        return taken
+
+
+@dataclass(slots=True)
+class TalkCounters:
+    holes: int = 0
+    hole_ticks: int = 0
+    patches_shown: int = 0
+    patches_missing: int = 0
+    patches_late: int = 0
+    started_without_lips: int = 0
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Mouth:
+    """What to lay over the base frame of a tick: the patch and how much of it (0..FADE_TICKS)."""
+
+    patch: MouthPatch
+    gain: int
+
+
+class Talk:
+    """Fed with messages by `handle`, asked once per tick by `pull` (mouth) and `take` (sound)."""
+
+    def __init__(self, fps: int, loop_frames: int, to_head: ToHead, report: Report) -> None:
+        self.counters = TalkCounters()
+        self.generation = 0
+        self.panicked = False
+        self._fps = fps
+        self._loop_frames = loop_frames
+        self._to_head = to_head
+        self._report = report
+        self._queue: deque[Utterance] = deque()
+        self._current: Utterance | None = None
+        self._epoch = 0
+        self._start: int | None = None  # tick of the current segment's first sample
+        self._start_sample = 0
+        self._speaking = False
+        self._deadline = 0
+        self._slips = 0
+        self._hole_since: int | None = None
+        self._tail = 0
+        self._gain = 0
+        self._lead = 0
+        self._patches: dict[int, MouthPatch] = {}
+        self._fade_out = False
+        self._next_tick = 0
+
+    # -- messages ---------------------------------------------------------------------------------------------
+
+    def handle(self, message: AnyMessage, until_next_ns: int) -> None:
+        """Speak, End, Cut of the director. `until_next_ns` tells how near the next tick is."""
+        if isinstance(message, Speak):
+            self._on_speak(message, until_next_ns)
+        elif isinstance(message, End):
+            self._on_end(message, until_next_ns)
+        elif isinstance(message, Cut):
+            self.cut(message.generation)
+
+    def head_changed(self, lead_ticks: int | None) -> None:
+        """A head connected (its lead) or went away (None). What is talking goes on; a new head gets it all."""
+        self._lead = lead_ticks or 0
+        self._patches.clear()
+        if lead_ticks is None:
+            return
+        for utterance in [u for u in (self._current, *self._queue) if u is not None]:
+            self._replay(utterance)
+        if self._current is not None and self._start is not None:
+            self._epoch += 1
+            current, tick = self._current, self._next_tick
+            self._to_head(Anchor(current.generation, current.id, self._epoch, self._start, self._start_sample))
+            self._to_head(Window(tick - 1, tick + WINDOW_TICKS))
+
+    def patch(self, patch: MouthPatch) -> None:
+        if patch.epoch != self._epoch or patch.generation < self.generation:
+            return  # rendered for an older anchor; the head was already told
+        if patch.tick < self._next_tick or patch.base != base_index(patch.tick, self._loop_frames):
+            self.counters.patches_late += 1
+            return
+        if len(self._patches) < MAX_PATCHES:
+            self._patches[patch.tick] = patch
+
+    def cut(self, generation: int) -> None:
+        """Drops everything older than `generation`; what sounds now fades in the next `take`."""
+        if generation <= self.generation:
+            return
+        self.generation = generation
+        self._to_head(Cut(generation))
+        self._queue = deque(u for u in self._queue if u.generation >= generation)
+        current = self._current
+        if current is not None and current.generation < generation:
+            self._fade_out = self._speaking
+            if not self._speaking:
+                self._finish("cut")
+
+    def panic(self, on: bool, generation: int) -> None:
+        """Silence and the bare base picture from the next tick on; speech is refused until it is over."""
+        self.panicked = on
+        self.cut(generation)
+        if on:
+            self._patches.clear()
+
+    # -- per tick ---------------------------------------------------------------------------------------------
+
+    def pull(self, tick: int) -> Mouth | None:
+        """Decides whether speech starts at this tick, and returns its mouth. Call once per tick, before `take`."""
+        self._next_tick = tick + 1
+        if self._current is None and self._queue and self._tail == 0:
+            self._arm(tick)
+        if self._current is not None and not self._speaking and self._start is not None:
+            self._try_start(tick)
+        if self._start is not None and tick % WINDOW_EVERY == 0:
+            self._to_head(Window(tick, tick + WINDOW_TICKS))
+        return self._mouth(tick)
+
+    def take(self, tick: int) -> PcmArray | None:
+        """The speech of this tick, mono int16, one tick long; None when nobody talks."""
+        current = self._current
+        if current is None or not self._speaking:
+            return None
+        count = samples_at(tick + 1, self._fps) - samples_at(tick, self._fps)
+        sound = current.take(count)
+        self._report_sentences(current, tick)
+        if self._fade_out:
+            return self._faded(sound, count)
+        if current.complete and current.aired >= current.samples:
+            self._finish("done")
+        elif len(sound) < count:
+            self._open_hole(tick)
+        if len(sound) < count:
+            sound = np.concatenate([sound, np.zeros(count - len(sound), dtype=np.int16)])
+        return sound
+
+    # -- what the render clock and the status ask -------------------------------------------------------------
+
+    def ready(self, tick: int) -> bool:
+        """Off line: is everything in hand that this tick needs? Whole utterance, and its patch at this tick."""
+        current = self._current
+        if current is None:
+            if self._lead and self._tail > 1:
+                return tick in self._patches
+            return not self._queue or self._queue[0].complete
+        if not current.complete:
+            return False
+        if self._lead == 0 or self._start is None:
+            return True
+        left = current.samples - self._start_sample
+        last = self._start - (-left * self._fps // SAMPLE_RATE) - 1
+        needed = range(max(tick, self._start), min(tick + self._lead, last) + 1)
+        return all(n in self._patches for n in needed)
+
+    @property
+    def talking(self) -> str:
+        return self._current.id if self._current is not None and self._speaking else ""
+
+    @property
+    def busy(self) -> bool:
+        return self._current is not None or bool(self._queue)
+
+    @property
+    def queued_samples(self) -> int:
+        pending = [u for u in (self._current, *self._queue) if u is not None]
+        return sum(u.samples - u.aired for u in pending)
+
+    # -- inside -----------------------------------------------------------------------------------------------
+
+    def _on_speak(self, message: Speak, until_next_ns: int) -> None:
+        if self.panicked or message.generation < self.generation:
+            return
+        utterance = self._find(message.utterance)
+        if utterance is None:
+            utterance = Utterance(message.utterance, message.generation)
+            self._queue.append(utterance)
+        if self.queued_samples > MAX_QUEUED_SECONDS * SAMPLE_RATE:
+            self.counters.refused += 1
+            return
+        utterance.append(message)
+        self._to_head(message)
+        self._soon(until_next_ns)
+
+    def _on_end(self, message: End, until_next_ns: int) -> None:
+        utterance = self._find(message.utterance)
+        if utterance is None:
+            return
+        utterance.complete = True
+        self._to_head(message)
+        if utterance is self._current and utterance.aired >= utterance.samples:
+            self._report_sentences(utterance, self._next_tick - 1)
+            self._finish("done")
+        self._soon(until_next_ns)
+
+    def _soon(self, until_next_ns: int) -> None:
+        """Arms between ticks when the next one is far enough away for the head to be ready."""
+        if until_next_ns < ANCHOR_LEAD_NS and self._lead:
+            return
+        if self._current is None and self._queue and self._tail == 0:
+            self._arm(self._next_tick - 1)
+        elif self._current is not None and self._start is None:
+            self._anchor(self._next_tick)
+
+    def _find(self, utterance_id: str) -> Utterance | None:
+        for utterance in (self._current, *self._queue):
+            if utterance is not None and utterance.id == utterance_id:
+                return utterance
+        return None
+
+    def _arm(self, tick: int) -> None:
+        first = self._queue[0]
+        if first.samples == 0:
+            if first.complete:
+                self._queue.popleft()
+                self._emit("done", first, None, tick, 0)
+            return
+        self._current = self._queue.popleft()
+        self._slips = 0
+        self._deadline = tick + START_DEADLINE_TICKS
+        self._anchor(tick + 1)
+
+    def _anchor(self, tick: int) -> None:
+        current = self._current
+        assert current is not None
+        if current.samples - current.aired == 0:
+            return
+        self._epoch += 1
+        self._start, self._start_sample = tick, current.aired
+        self._patches.clear()
+        self._to_head(Anchor(current.generation, current.id, self._epoch, tick, current.aired))
+        self._to_head(Window(tick - 1, tick + WINDOW_TICKS))
+
+    def _try_start(self, tick: int) -> None:
+        assert self._start is not None
+        if tick < self._start:
+            return
+        if self._has_lead(self._start):
+            self._begin(tick)
+        elif tick >= self._deadline:
+            self.counters.started_without_lips += 1
+            if tick != self._start:
+                self._anchor(tick)
+            self._begin(tick)
+        else:
+            self._slips += 1
+            self._anchor(tick + min(self._slips, 2))
+
+    def _has_lead(self, start: int) -> bool:
+        current = self._current
+        assert current is not None
+        known = -(-(current.samples - current.aired) * self._fps // SAMPLE_RATE)
+        return all(n in self._patches for n in range(start, start + min(self._lead, known)))
+
+    def _begin(self, tick: int) -> None:
+        self._speaking = True
+        if self._hole_since is not None:
+            self.counters.holes += 1
+            self.counters.hole_ticks += tick - self._hole_since
+            self._hole_since = None
+
+    def _open_hole(self, tick: int) -> None:
+        """The sound ran dry inside an utterance: the segment ends, the next Speak anchors the rest."""
+        self._hole_since = tick + 1
+        self._speaking = False
+        self._start = None
+        self._slips = 0
+        self._deadline = tick + 1 + START_DEADLINE_TICKS
+
+    def _mouth(self, tick: int) -> Mouth | None:
+        patch = self._patches.pop(tick, None)
+        active = self._speaking
+        if patch is None:
+            if active and self._lead:
+                self.counters.patches_missing += 1
+            self._gain = 0
+        elif active and not self._fade_out:
+            self._gain = min(FADE_TICKS, self._gain + 1)
+        else:
+            self._gain = max(0, self._gain - 1)
+        if not active and self._tail > 0:
+            self._tail -= 1
+            if self._tail == 0 and self._current is None:
+                self._start = None
+        if patch is None or self._gain == 0 or not (active or self._tail or self._fade_out):
+            return None
+        self.counters.patches_shown += 1
+        return Mouth(patch, self._gain)
+
+    def _faded(self, sound: PcmArray, count: int) -> PcmArray:
+        out = np.zeros(count, dtype=np.int16)
+        length = min(CUT_FADE_SAMPLES, len(sound))
+        ramp = np.linspace(1.0, 0.0, CUT_FADE_SAMPLES, endpoint=False)[:length]
+        out[:length] = (sound[:length] * ramp).astype(np.int16)
+        self._finish("cut")
+        return out
+
+    def _finish(self, event: str) -> None:
+        current = self._current
+        assert current is not None
+        tick = self._next_tick - 1
+        open_sentence = next((s for s in current.sentences if s.begun and not s.ended), None)
+        heard = current.aired - open_sentence.start if open_sentence else 0
+        self._emit(event, current, open_sentence, tick, heard)
+        spoke = self._speaking
+        self._current = None
+        self._speaking = False
+        self._fade_out = False
+        self._hole_since = None
+        self._tail = TAIL_TICKS if spoke else 0
+        if not spoke:
+            self._start = None
+
+    def _report_sentences(self, current: Utterance, tick: int) -> None:
+        for sentence in current.sentences:
+            if not sentence.begun and sentence.start < current.aired:
+                sentence.begun = True
+                self._emit("on_air", current, sentence, tick, 0)
+            closed = current.complete or sentence is not current.sentences[-1]
+            if sentence.begun and not sentence.ended and closed and sentence.end <= current.aired:
+                sentence.ended = True
+                self._emit("heard", current, sentence, tick, sentence.end - sentence.start)
+
+    def _emit(self, event: str, utterance: Utterance, sentence: Sentence | None, tick: int, samples: int) -> None:
+        self._report(
+            Aired(
+                event=event,
+                generation=utterance.generation,
+                utterance=utterance.id,
+                sentence=sentence.index if sentence else -1,
+                text=sentence.text if sentence else "",
+                engine=sentence.engine if sentence else "",
+                tick=tick,
+                samples=samples,
+                wall_ns=time.time_ns(),
+            )
+        )
+
+    def _replay(self, utterance: Utterance) -> None:
+        """Tells a head that has just connected what is to be heard; what was aired already is sent as silence."""
+        pcm = np.concatenate([np.zeros(utterance.aired, dtype=np.int16), *utterance.pcm])
+        sound, phones = pcm.astype("<i2").tobytes(), utterance.phones
+        self._to_head(Speak(utterance.generation, utterance.id, 0, None, sound, phones))
+        if utterance.complete:
+            self._to_head(End(utterance.generation, utterance.id))

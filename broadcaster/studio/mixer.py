@@ -1,0 +1,22 @@
+"""The sound of one tick: exactly one tick long, stereo, whatever there is to hear. Runs in playout's tick thread."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from broadcaster.types import PcmArray, samples_at
+
+
+class Mixer:
+    """`mix` returns (2, samples) float32 in -1..1: what the AAC encoder takes."""
+
+    def __init__(self, fps: int) -> None:
+        self._fps = fps
+
+    def mix(self, tick: int, speech: PcmArray | None) -> NDArray[np.float32]:
+        count = samples_at(tick + 1, self._fps) - samples_at(tick, self._fps)
+        if speech is None:
+            return np.zeros((2, count), dtype=np.float32)
+        mono = speech.astype(np.float32) / np.float32(32768)
+        return np.stack([mono, mono])
