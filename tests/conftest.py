@@ -1,0 +1,50 @@
+"""What every test may use, and the rule that every module says what kind of tests it holds."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from broadcaster.paths import Paths, channel_paths
+
+CATEGORIES = frozenset({"unit", "contract", "integration", "soak"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A module without its one category, or with two, fails the run: `make test` picks modules by it."""
+    wrong: dict[str, list[str]] = {}
+    for item in items:
+        module = item.getparent(pytest.Module)
+        if module is None:
+            continue
+        marks = getattr(module.obj, "pytestmark", [])
+        names = [mark.name for mark in (marks if isinstance(marks, list) else [marks])]
+        found = sorted(CATEGORIES.intersection(names))
+        if len(found) != 1:
+            wrong[module.nodeid] = found
+    if wrong:
+        lines = [f"{name}: has {', '.join(found) or 'none'}" for name, found in sorted(wrong.items())]
+        raise pytest.UsageError(
+            f"every test module needs exactly one of {', '.join(sorted(CATEGORIES))} as its pytestmark:\n"
+            + "\n".join(lines)
+        )
+
+
+@pytest.fixture
+def short_dir() -> Iterator[Path]:
+    """An empty folder with a path short enough for UNIX sockets, which pytest's own is not."""
+    folder = Path(tempfile.mkdtemp(prefix="bc-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def paths(short_dir: Path) -> Paths:
+    """The folders of a channel named "test", made."""
+    made = channel_paths("test", short_dir)
+    made.ensure()
+    return made
