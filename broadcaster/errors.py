@@ -5,6 +5,7 @@ BroadcasterError
 ├── AlreadyRunning         another instance holds this channel's lock
 ├── NotRunning             no daemon answers for this channel
 ├── Refused                a running daemon said no to a command (reason is for people)
+├── JournalError           the journal cannot be read or written: where, why, what to do
 ├── WireError              a peer process broke the message framing
 ├── AssetError             an avatar, model or font file is missing, damaged or of the wrong kind
 ├── RenderError            an off-line render could not be finished
@@ -48,6 +49,10 @@ class Refused(BroadcasterError):
     def __init__(self, message: str, code: str = "refused") -> None:
         super().__init__(message)
         self.code = code
+
+
+class JournalError(BroadcasterError):
+    pass
 
 
 class WireError(BroadcasterError):

@@ -12,6 +12,12 @@ from broadcaster.types import Inbound, Origin, PromptKind
 from broadcaster.wire import SinkReply
 
 
+class Events(AsyncIterator[dict[str, Any]], Protocol):
+    """A subscription. Ends (StopAsyncIteration) after `aclose` and at the end of the daemon."""
+
+    async def aclose(self) -> None: ...
+
+
 class Station(Protocol):
     """One channel. `director.Director` is the implementation; `sources.websocket.PromptDesk` is a part of it.
 
@@ -43,7 +49,7 @@ class Station(Protocol):
         a sink command). The caller has checked that its user is an operator.
         """
 
-    def subscribe(self) -> AsyncIterator[dict[str, Any]]:
+    def subscribe(self) -> Events:
         """Outbound events of `sources.schema` (`on_air`, `done`, `cut`, `skipped`, `status`) from now on.
 
         Subscribed at the call, not at the first `anext`; ended by `aclose` or by the end of the daemon. A

@@ -1,0 +1,202 @@
+"""The durable side of the channel: accepted prompts, what was made of them, what was heard, the panic.
+
+Methods are called from the director's event loop; `JournalWriter` does the work in its thread.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from broadcaster.journal.writer import JournalWriter
+from broadcaster.types import Inbound, Origin, PromptKind, Role, Verdict
+from broadcaster.wire import Aired
+
+KEEP_DAYS: Final = 400
+"""Of finished prompts and the as-run log: a year to look back, and some."""
+
+_DAY_NS: Final = 86_400_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One gated sentence that a prompt turned into."""
+
+    text: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A prompt that an earlier director accepted and did not finish.
+
+    `started`: playout may have heard of it. `heard`: its sentences that were heard in full, in order.
+    `complete`: `script` is all there will be.
+    """
+
+    prompt: Inbound
+    started: bool
+    script: tuple[Line, ...]
+    complete: bool
+    heard: tuple[str, ...]
+
+
+class Journal:
+    """Open once per channel. `error` says why nothing can be written now, `lost` counts entries that were lost."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = JournalWriter(path)
+        self.path = path
+
+    @property
+    def error(self) -> str:
+        return self._writer.error
+
+    @property
+    def lost(self) -> int:
+        return self._writer.lost
+
+    async def open(self) -> None:
+        """Starts the writer and opens the file. Raises JournalError; it goes on trying in the background then."""
+        self._writer.start()
+        await self._writer.durable(_prune)
+
+    def close(self) -> None:
+        self._writer.close()
+
+    async def accept(self, prompt: Inbound) -> None:
+        """Returns when the prompt is synced to disk. Raises JournalError, and then it is not accepted."""
+        row = (
+            prompt.id, prompt.kind.value, prompt.text, prompt.origin.source, prompt.origin.author,
+            prompt.origin.role.value, prompt.received_ns,
+        )  # fmt: skip
+        sql = "INSERT INTO prompts (id, kind, text, source, author, role, received_ns) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        await self._writer.durable(lambda db: db.execute(sql, row) and None)
+
+    async def start(self, prompt: str) -> None:
+        """From now on playout may have heard of it. Raises JournalError."""
+        sql = "UPDATE prompts SET state = 'started' WHERE id = ? AND state = 'queued'"
+        await self._writer.durable(lambda db: db.execute(sql, (prompt,)) and None)
+
+    def requeue(self, prompt: str) -> None:
+        """It goes back to the queue as if it had never been begun."""
+
+        def job(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE prompts SET state = 'queued', scripted = 0 WHERE id = ?", (prompt,))
+            db.execute("DELETE FROM script WHERE prompt = ?", (prompt,))
+
+        self._writer.deferred(job)
+
+    def finish(self, prompt: str, state: str, reason: str = "") -> None:
+        """`state`: "done", "cut" or "skipped"."""
+        row = (state, reason, time.time_ns(), prompt)
+
+        def job(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE prompts SET state = ?, reason = ?, finished_ns = ? WHERE id = ?", row)
+            db.execute("DELETE FROM script WHERE prompt = ?", (prompt,))
+
+        self._writer.deferred(job)
+
+    def line(self, prompt: str, number: int, verdict: Verdict) -> None:
+        row = (prompt, number, verdict.text, verdict.kind.value, verdict.reason)
+        sql = "INSERT OR REPLACE INTO script VALUES (?, ?, ?, ?, ?)"
+        self._writer.deferred(lambda db: db.execute(sql, row) and None)
+
+    def script_complete(self, prompt: str) -> None:
+        sql = "UPDATE prompts SET scripted = 1 WHERE id = ?"
+        self._writer.deferred(lambda db: db.execute(sql, (prompt,)) and None)
+
+    def aired(self, event: Aired, verdict: str) -> None:
+        """Puts an `Aired` event into the as-run log ("done" has no row of its own)."""
+        if event.event == "on_air":
+            self._writer.deferred(lambda db: _begin(db, event, verdict, "on_air"))
+        elif event.event in ("heard", "cut"):
+            self._writer.deferred(lambda db: _end(db, event, verdict))
+
+    def broken_off(self, prompt: str, generation: int) -> None:
+        """Playout died: how much of the sentence on air was heard will never be known."""
+        sql = "UPDATE asrun SET outcome = 'lost' WHERE prompt = ? AND generation = ? AND outcome = 'on_air'"
+        self._writer.deferred(lambda db: db.execute(sql, (prompt, generation)) and None)
+
+    async def set_panicked(self, on: bool, by: Origin) -> None:
+        """Raises JournalError; the state in the file is then the old one."""
+        value = f"on {by.source}" if on else f"off {by.source}"
+        sql = "INSERT OR REPLACE INTO state VALUES ('panic', ?, ?)"
+        await self._writer.durable(lambda db: db.execute(sql, (value, time.time_ns())) and None)
+
+    async def panicked(self) -> bool | None:
+        """None when nothing was ever written about it. Raises JournalError."""
+        row = await self._writer.durable(
+            lambda db: db.execute("SELECT value FROM state WHERE key = 'panic'").fetchone()
+        )
+        return None if row is None else str(row[0]).startswith("on")
+
+    async def unfinished(self) -> list[Unfinished]:
+        """Oldest first. Raises JournalError."""
+        found: list[Unfinished] = await self._writer.durable(_unfinished)
+        return found
+
+    async def prune(self) -> None:
+        """Drops what is older than KEEP_DAYS. Raises JournalError."""
+        await self._writer.durable(_prune)
+
+    async def flush(self) -> None:
+        """Returns when everything given before is on disk. Raises JournalError."""
+        await self._writer.durable(lambda db: None)
+
+
+def _begin(db: sqlite3.Connection, event: Aired, verdict: str, outcome: str) -> None:
+    who = db.execute("SELECT kind, source, author, role FROM prompts WHERE id = ?", (event.utterance,)).fetchone()
+    kind, source, author, role = who or ("", "", "", "")
+    ended = outcome != "on_air"
+    start_tick = None if ended else event.tick
+    db.execute(
+        "INSERT INTO asrun (prompt, kind, source, author, role, generation, sentence, text, engine, verdict,"
+        " start_tick, end_tick, start_ns, end_ns, samples, outcome) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        (
+            event.utterance, kind, source, author, role, event.generation, event.sentence, event.text, event.engine,
+            verdict, start_tick, event.tick if ended else None, event.wall_ns, event.wall_ns if ended else None,
+            event.samples if ended else None, outcome,
+        ),
+    )  # fmt: skip
+
+
+def _end(db: sqlite3.Connection, event: Aired, verdict: str) -> None:
+    changed = db.execute(
+        "UPDATE asrun SET end_tick = ?, end_ns = ?, samples = ?, outcome = ?"
+        " WHERE prompt = ? AND generation = ? AND sentence = ? AND outcome IN ('on_air', 'lost')",
+        (
+            event.tick, event.wall_ns, event.samples, event.event,
+            event.utterance, event.generation, event.sentence,
+        ),
+    ).rowcount  # fmt: skip
+    if changed == 0 and event.samples > 0:
+        _begin(db, event, verdict, event.event)
+
+
+def _prune(db: sqlite3.Connection) -> None:
+    oldest = time.time_ns() - KEEP_DAYS * _DAY_NS
+    db.execute("DELETE FROM asrun WHERE start_ns < ?", (oldest,))
+    db.execute("DELETE FROM prompts WHERE finished_ns < ?", (oldest,))
+
+
+def _unfinished(db: sqlite3.Connection) -> list[Unfinished]:
+    rows = db.execute(
+        "SELECT id, kind, text, source, author, role, received_ns, state, scripted FROM prompts"
+        " WHERE state IN ('queued', 'started') ORDER BY received_ns"
+    ).fetchall()
+    return [_restored(db, row) for row in rows]
+
+
+def _restored(db: sqlite3.Connection, row: tuple[Any, ...]) -> Unfinished:
+    identity, kind, text, source, author, role, received_ns, state, scripted = row
+    prompt = Inbound(identity, PromptKind(kind), text, Origin(source, author, Role(role)), received_ns)
+    lines = db.execute("SELECT text, verdict FROM script WHERE prompt = ? ORDER BY number", (identity,)).fetchall()
+    heard = db.execute(
+        "SELECT text FROM asrun WHERE prompt = ? AND outcome = 'heard' ORDER BY row", (identity,)
+    ).fetchall()
+    script = tuple(Line(*line) for line in lines)
+    return Unfinished(prompt, state == "started", script, bool(scripted), tuple(line[0] for line in heard))
