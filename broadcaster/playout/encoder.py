@@ -76,7 +76,7 @@ class VideoEncoder:
 
     def _packet(self, packet: av.Packet[VideoStream]) -> EncodedPacket:
         assert packet.pts is not None
-        return EncodedPacket("video", packet.pts, 1, packet.is_keyframe, bytes(packet), time.monotonic_ns())
+        return EncodedPacket("video", packet.pts, 1, packet.is_keyframe, bytes(packet), time.time_ns())
 
     def _open(self, video: Video, codec: str) -> VideoStream:
         stream = self._container.add_stream(codec, rate=video.fps)
@@ -110,11 +110,13 @@ class AudioEncoder:
         self._container.start_encoding()
         self._pending: NDArray[np.float32] = np.zeros((2, 0), dtype=np.float32)
         self._samples: int | None = None
+        self.received = 0
 
     def encode(self, sound: NDArray[np.float32], first_sample: int) -> list[EncodedPacket]:
         """`sound`: (2, n) float32. `first_sample` is its place on the channel's sample counter."""
         if self._samples is None:
-            self._samples = first_sample
+            self._samples = self.received = first_sample
+        self.received += sound.shape[1]
         buffer = np.concatenate([self._pending, sound], axis=1)
         packets: list[EncodedPacket] = []
         while buffer.shape[1] >= AAC_FRAME:
@@ -126,7 +128,7 @@ class AudioEncoder:
             for packet in self.stream.encode(frame):
                 assert packet.pts is not None
                 packets.append(
-                    EncodedPacket("audio", packet.pts, AAC_FRAME, True, bytes(packet), time.monotonic_ns())
+                    EncodedPacket("audio", packet.pts, AAC_FRAME, True, bytes(packet), time.time_ns())
                 )
         self._pending = buffer
         return packets

@@ -103,8 +103,8 @@ def _font_with_ink_height(wanted: float) -> ImageFont.FreeTypeFont:
 
 
 def _to_overlay(plate: Plane, ink: Plane, box: MouthBox) -> Overlay:
-    text_alpha = ink.astype(np.float32) / 255
-    under_alpha = plate.astype(np.float32) / 255 * np.float32(_PLATE_ALPHA) * (1 - text_alpha)
+    text_alpha = ink.astype(np.float32) / np.float32(255)
+    under_alpha = plate.astype(np.float32) / np.float32(255) * np.float32(_PLATE_ALPHA) * (1 - text_alpha)
     alpha = text_alpha + under_alpha
     inks, keeps = [], []
     for scale, ink_value, plate_value in zip((1, 2, 2), _yuv(_INK), _yuv(_PLATE), strict=True):
