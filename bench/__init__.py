@@ -1,0 +1,1 @@
+"""Figures that tests do not assert: times and ratios, each with its goal (`make bench`)."""

@@ -1,0 +1,18 @@
+"""The chain alone: the same as `latency`, with a voice that answers at once."""
+
+from __future__ import annotations
+
+from bench.latency import measure
+from bench.latency_prompts import PROMPTS
+from bench.run_tables import Row, spread, table
+
+
+def run(*, quick: bool) -> list[Row]:
+    spoken = measure("tone", PROMPTS[:4] if quick else PROMPTS)
+    rows = spread("accepted -> first sound", [s.first_sound_ms for s in spoken], "ms", p95=160)
+    table("Instant voice: accepted prompt -> first sound at a decoder", rows)
+    return rows
+
+
+if __name__ == "__main__":
+    run(quick=False)
