@@ -10,10 +10,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from broadcaster.child import ChildContext, setup_child
 from broadcaster.errors import AssetError, BroadcasterError, ConfigError
+
+if TYPE_CHECKING:
+    from broadcaster.studio.avatar import ExpandedAvatar
 
 log = logging.getLogger(__name__)
 
@@ -24,19 +27,14 @@ def playout(child: ChildContext) -> None:
     """Clock, compositor, encoder, fan-out to the sinks."""
     from broadcaster.playout.process import run_playout
 
-    run_playout(child.config, child.paths, child.beat, child.stop)
+    run_playout(child.config, child.paths, _avatar(child), child.beat, child.stop)
 
 
 def head(child: ChildContext) -> None:
     """Mouth patches for the speech that playout anchors."""
-    from broadcaster.config.checks import find_avatar
     from broadcaster.head.process import run_head
-    from broadcaster.studio.avatar import expand
 
-    video = child.config.video
-    folder = find_avatar(child.config.avatar, child.loaded.base)
-    avatar = expand(folder, child.paths.cache, video.width, video.height, video.fps)
-    run_head(child.config.head, child.paths, avatar, child.beat, child.stop)
+    run_head(child.config.head, child.paths, _avatar(child), child.beat, child.stop)
 
 
 def voice(child: ChildContext) -> None:
@@ -49,6 +47,16 @@ def voice(child: ChildContext) -> None:
 def director(child: ChildContext) -> None:
     """Sources, queue, brain, gate, speech pipeline, console: everything that decides or talks to a network."""
     raise NotImplementedError
+
+
+def _avatar(child: ChildContext) -> ExpandedAvatar:
+    """The channel's avatar in its picture size; expanded now if set-up has not done it."""
+    from broadcaster.config.checks import find_avatar
+    from broadcaster.studio.avatar import expand
+
+    video = child.config.video
+    folder = find_avatar(child.config.avatar, child.loaded.base)
+    return expand(folder, child.paths.cache, video.width, video.height, video.fps)
 
 
 ROLES: Final[dict[str, Callable[[ChildContext], None]]] = {
