@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Callable, Sequence
 
 from broadcaster.config import LoadedConfig, secrets_of
 from broadcaster.lock import ChannelLock
 from broadcaster.parent.keeper import keepers
-from broadcaster.parent.run import Parent
+from broadcaster.parent.run import Parent, child_command
 from broadcaster.paths import channel_paths
 from broadcaster.redact import Redactor
 from broadcaster.telemetry.logs import setup_logging
@@ -22,11 +23,12 @@ __all__ = ["run_parent"]
 log = logging.getLogger(__name__)
 
 
-def run_parent(loaded: LoadedConfig) -> int:
+def run_parent(loaded: LoadedConfig, command: Callable[[str], Sequence[str]] = child_command) -> int:
     """Runs the channel until a signal ends it; call it from the main thread. Returns the exit status.
 
     0 after SIGTERM or the first Ctrl-C, 130 after the second, 78 when playout refuses the configuration.
-    Raises AlreadyRunning when another process holds the channel, OSError when its directories cannot be made.
+    `command` gives the command line of a role's process. Raises AlreadyRunning when another process holds the
+    channel, OSError when its directories cannot be made.
     """
     config = loaded.config
     paths = channel_paths(config.channel, config.state_dir)
@@ -41,6 +43,6 @@ def run_parent(loaded: LoadedConfig) -> int:
             for warning in loaded.warnings:
                 log.warning("configuration", extra={"warning": warning})
             notifier = Notifier.from_environment()
-            return Parent(loaded, keepers(random.Random()), notifier, on_reload=hide_secrets_of).run()
+            return Parent(loaded, keepers(random.Random()), notifier, command, on_reload=hide_secrets_of).run()
         finally:
             lines.flush()

@@ -38,8 +38,8 @@ PLAYOUT_CAP_S: Final = 1.0
 HOPELESS_S: Final = 30.0
 """Between starts of a child that refuses its configuration: only a reload helps, and that restarts it at once."""
 
-GAVE_UP_S: Final = 20.0
-"""A wait this long means that quick restarts have not helped, and that the director should say so."""
+GAVE_UP_AFTER: Final = 8
+"""Ends in a row without a healthy run: restarts do not help, and the director should say so. They go on all the same."""
 
 
 class Keeper:
@@ -56,7 +56,7 @@ class Keeper:
         self.restart_at: float | None = 0.0
         """When to start it (again); None while it runs."""
         self.gave_up = False
-        """The last wait was a long one."""
+        """It ended GAVE_UP_AFTER times in a row, or refused its configuration."""
         self._budget = budget
         self._started_at = 0.0
         self._advanced_at = 0.0
@@ -112,7 +112,7 @@ class Keeper:
         if not wanted:
             granted = self._budget.exited(now, now - self._started_at)
             delay = HOPELESS_S if granted is None or hopeless else granted
-        self.gave_up = delay >= GAVE_UP_S
+            self.gave_up = hopeless or self._budget.failures >= GAVE_UP_AFTER
         self.restart_at = now + delay
         return delay
 

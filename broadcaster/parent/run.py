@@ -235,7 +235,7 @@ class Parent:
         )
         self._tell_director("exited", role, why)
         if keeper.gave_up and not had_given_up:
-            self._tell_director("gave_up", role, f"{why}; one try every {delay:.0f} s from now on")
+            self._tell_director("gave_up", role, f"{why}; restarts do not help, they go on")
 
     def _bury(self, child: ChildProcess) -> int:
         self._selector.unregister(child.pidfd)
