@@ -90,7 +90,7 @@ def _state(data: dict[str, Any], base: Path | None) -> Iterator[Finding]:
     try:
         paths = channel_paths(channel, config_path(Path(state_dir), base) if state_dir else None)
     except ConfigError as err:
-        yield key, str(err).removeprefix("state_dir: ")
+        yield key, str(err).removeprefix("state_dir: ").replace("; choose", " -> choose")
         return
     for folder in (paths.state, paths.run, paths.cache):
         problem = _not_writable(folder)

@@ -83,7 +83,11 @@ def is_secret(path: KeyPath, data: Any, root: type[BaseModel] = Config) -> bool:
     last = names[-1]
     model = model_at(path[:last], data, root)
     field = model.model_fields.get(str(path[last])) if model else None
-    return field is None or field.annotation is SecretStr or SecretStr in get_args(field.annotation)
+    return field is None or _holds_secret(field.annotation)
+
+
+def _holds_secret(annotation: Any) -> bool:
+    return annotation is SecretStr or any(map(_holds_secret, get_args(annotation)))
 
 
 def explain(

@@ -1,0 +1,52 @@
+"""Every name in the tables leads to a class; a wrong one is answered with what to do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from broadcaster import registry
+from broadcaster.config.sinks import FileSink, NullSink, PreviewSink, RtmpSink
+from broadcaster.errors import ConfigError
+
+pytestmark = pytest.mark.unit
+
+TABLES = {
+    "sink": registry.SINKS,
+    "source": registry.SOURCES,
+    "voice engine": registry.SYNTHESISERS,
+    "voice": registry.VOICES,
+    "head engine": registry.HEADS,
+    "brain engine": registry.BRAINS,
+}
+ENTRIES = [(kind, name) for kind, table in TABLES.items() for name in table]
+
+
+@pytest.mark.parametrize(("kind", "name"), ENTRIES)
+def test_every_entry_can_be_imported(kind: str, name: str) -> None:
+    found = registry.resolve(TABLES[kind], name, kind)
+    assert found.__name__ == TABLES[kind][name].partition(":")[2]
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="no head engine named 'wrap' -> use one of: still, warp"):
+        registry.resolve(registry.HEADS, "wrap", "head engine")
+
+
+def test_a_package_that_is_not_installed_is_named() -> None:
+    with pytest.raises(ConfigError, match="sink x needs the package no_such_package"):
+        registry.resolve({"x": "no_such_package:X"}, "x", "sink")
+
+
+def test_every_sink_type_of_the_schema_has_an_adapter() -> None:
+    types = {model.model_fields["type"].default for model in (RtmpSink, FileSink, PreviewSink, NullSink)}
+    assert types == set(registry.SINKS)
+
+
+def test_reading_the_tables_imports_no_adapter() -> None:
+    heavy = "('av', 'numpy', 'sinks', 'sources')"
+    code = f"import sys, broadcaster.registry; print([name for name in sys.modules if name in {heavy}])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
