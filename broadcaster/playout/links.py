@@ -1,7 +1,8 @@
 """Playout's socket: the director, the head and command-line peers connect here.
 
-One thread accepts, each peer has a reader and a writer thread. Readers put (peer, message) into playout's inbox;
-nothing here touches the talk state, and nothing the tick thread calls here can block.
+One thread accepts, each peer has a reader and a writer thread. Readers put (peer, message) into playout's inbox,
+but for sink commands, which touch the disk and are answered in the reader's thread; nothing here touches the talk
+state, and nothing the tick thread calls here can block.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import logging
 import socket
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Full, Queue
 
 from broadcaster.errors import WireError
-from broadcaster.wire import Aired, AnyMessage, Connection, Hello, Welcome
+from broadcaster.wire import Aired, AnyMessage, Connection, Hello, SinkCommand, SinkReply, Welcome
 
 log = logging.getLogger(__name__)
 
@@ -95,9 +97,12 @@ class Peer:
 class Links:
     """The newest peer of a role is the one that counts: a process that was restarted replaces its dead self."""
 
-    def __init__(self, path: Path, inbox: Queue[Event]) -> None:
+    def __init__(
+        self, path: Path, inbox: Queue[Event], on_sink_command: Callable[[SinkCommand], SinkReply] | None = None
+    ) -> None:
         self._path = path
         self._inbox = inbox
+        self._on_sink_command = on_sink_command
         self._peers: dict[str, Peer] = {}
         self._missed: deque[Aired] = deque(maxlen=MISSED_EVENTS)
         self._listener = _listen(path)
@@ -166,7 +171,10 @@ class Links:
         self._inbox.put(Arrived(peer))
         try:
             while (message := connection.receive()) is not None:
-                self._inbox.put(Said(peer, message))
+                if isinstance(message, SinkCommand) and self._on_sink_command is not None:
+                    peer.post(self._on_sink_command(message))
+                else:
+                    self._inbox.put(Said(peer, message))
         except WireError as err:
             log.warning("a peer broke the framing", extra={"role": peer.role, "error": str(err)})
         except OSError:

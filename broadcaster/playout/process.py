@@ -28,6 +28,7 @@ from broadcaster.ports import AvatarPack
 from broadcaster.studio.compositor import Compositor
 from broadcaster.studio.label import draw_label
 from broadcaster.studio.mixer import Mixer
+from broadcaster.supervisor.sink import SinkEdge
 from broadcaster.types import MouthBox, MouthPatch
 from broadcaster.wire import (
     AnyMessage,
@@ -36,7 +37,6 @@ from broadcaster.wire import (
     HeadStatus,
     Panic,
     Patch,
-    SinkCommand,
     Speak,
     Welcome,
 )
@@ -74,14 +74,16 @@ class Playout:
         self._started = time.monotonic()
         self._head: HeadStatus | None = None
         inbox: Queue[links.Event] = Queue(links.INBOX)
-        self._links = links.Links(paths.playout_socket, inbox)
+        self._fanout = Fanout()
+        self._sinks = SinkSet(
+            self._fanout, paths, config.sinks, idle=lambda: not self._talk.busy, edge=self._on_sink_edge
+        )
+        self._links = links.Links(paths.playout_socket, inbox, self._sinks.command)
         self._clock: RealClock[links.Event] = RealClock(fps, inbox)
         self._talk = Talk(fps, avatar.loop_frames, self._links.to_head, self._links.to_director)
         self._encoder = Encoder(video, config.audio, config.aigc)
-        self._fanout = Fanout()
-        self._sinks = SinkSet(config.sinks, paths, self._fanout, idle=lambda: not self._talk.busy)
         overlay = draw_label(label.text, label.corner, label.height_percent, video.width, video.height)
-        self._loop = TickLoop(
+        self._loop: TickLoop[links.Event] = TickLoop(
             self._clock,
             self._talk,
             Compositor(avatar, overlay),
@@ -100,7 +102,7 @@ class Playout:
         self._loop.run(stop, self._on_event, self._after_tick)
 
     def close(self) -> None:
-        self._sinks.close()
+        self._sinks.stop()
         self._links.close()
         self._encoder.close()
         self._fanout.close()
@@ -124,6 +126,10 @@ class Playout:
         )
         self._links.to_director(status)
         self._beat(tick.number, True, f"tick {tick.number}")
+
+    def _on_sink_edge(self, sink: str, edge: SinkEdge, detail: str) -> None:
+        """In the sinks' thread. The alarms themselves are the director's, who sees the same in the status."""
+        log.warning("a sink changed for long", extra={"sink": sink, "edge": edge.value, "detail": detail})
 
     def _on_event(self, event: links.Event) -> None:
         match event:
@@ -154,8 +160,6 @@ class Playout:
                 self._talk.panic(on, max(generation, self._talk.generation + on))
             case HeadStatus():
                 self._head = message
-            case SinkCommand():
-                self._sinks.command(message, peer.post)
             case _:
                 log.warning("an unexpected message", extra={"role": peer.role, "kind": type(message).__name__})
 

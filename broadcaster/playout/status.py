@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from broadcaster.playout.clock import ClockCounters
 from broadcaster.playout.encoder import Encoder
@@ -13,7 +14,7 @@ from broadcaster.wire import HeadStatus, PlayoutStatus, SinkStatus
 
 
 def playout_status(
-    loop: TickLoop,
+    loop: TickLoop[Any],
     clock: ClockCounters,
     talk: Talk,
     encoder: Encoder,

@@ -252,6 +252,11 @@ class Talk:
         return self._current is not None or bool(self._queue)
 
     @property
+    def closing(self) -> bool:
+        """The sound is over and the mouth is still fading."""
+        return self._current is None and self._tail > 0
+
+    @property
     def queued_samples(self) -> int:
         pending = [u for u in (self._current, *self._queue) if u is not None]
         return sum(u.samples - u.aired for u in pending)

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from threading import Event
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import av
 
@@ -26,6 +26,8 @@ from broadcaster.types import samples_at
 
 log = logging.getLogger(__name__)
 
+M = TypeVar("M")
+
 
 class PacketSink(Protocol):
     """Where encoded packets go. `put` must not block on air; `restart` follows a new video encoder."""
@@ -33,10 +35,10 @@ class PacketSink(Protocol):
     def put(self, packet: EncodedPacket) -> None: ...
 
 
-class TickLoop:
+class TickLoop(Generic[M]):
     def __init__(
         self,
-        clock: Clock[object],
+        clock: Clock[M],
         talk: Talk,
         compositor: Compositor,
         mixer: Mixer,
@@ -57,7 +59,7 @@ class TickLoop:
         self._fps = fps
         self._last: av.VideoFrame | None = None
 
-    def run(self, stop: Event, on_message: Callable[[object], None], after_tick: Callable[[Tick], None]) -> None:
+    def run(self, stop: Event, on_message: Callable[[M], None], after_tick: Callable[[Tick], None]) -> None:
         for tick in self._clock.ticks(stop, on_message):
             started = time.monotonic_ns()
             self._one(tick)
