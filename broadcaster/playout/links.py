@@ -63,6 +63,10 @@ class Peer:
         self.gone = threading.Event()
         threading.Thread(target=self._write, name=f"to-{self.role}", daemon=True).start()
 
+    @property
+    def waiting(self) -> int:
+        return self._outbox.qsize()
+
     def post(self, message: AnyMessage) -> bool:
         """False when the peer is gone or was just dropped for being too slow."""
         if self.gone.is_set():
@@ -123,8 +127,7 @@ class Links:
         self._peers[peer.role] = peer
         peer.post(welcome)
         if peer.role == "director":
-            while self._missed and peer.post(self._missed[0]):
-                self._missed.popleft()
+            self._catch_up(peer)
 
     def forget(self, peer: Peer) -> bool:
         """True when `peer` was the current one of its role."""
@@ -139,16 +142,25 @@ class Links:
             peer.post(message)
 
     def to_director(self, message: AnyMessage) -> None:
-        """Events that find no director are kept for the next one; anything else is dropped."""
+        """Events that find no director are kept for the next one, in order; anything else is dropped."""
         peer = self.peer("director")
-        if (peer is None or not peer.post(message)) and isinstance(message, Aired):
+        if isinstance(message, Aired):
             self._missed.append(message)
+        elif peer is not None:
+            peer.post(message)
+        if peer is not None:
+            self._catch_up(peer)
 
     def close(self) -> None:
         self._listener.close()
         for peer in list(self._peers.values()):
             peer.drop()
         self._path.unlink(missing_ok=True)
+
+    def _catch_up(self, director: Peer) -> None:
+        """Half the outbox at most, so that a long absence does not look like a peer that does not keep up."""
+        while self._missed and director.waiting < OUTBOX // 2 and director.post(self._missed[0]):
+            self._missed.popleft()
 
     def _accept(self) -> None:
         while True:
