@@ -168,13 +168,14 @@ class IdleLoop:
         grid = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
         return grid[0], grid[1]
 
-    def _nodes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _nodes(self) -> tuple[Points, Points]:
         columns, rows = -(-self.view.width // GRID), -(-self.view.height // GRID)
         x = (np.arange(columns) + 0.5) * (self.view.width / columns) - 0.5
         y = (np.arange(rows) + 0.5) * (self.view.height / rows) - 0.5
-        return x[None, :], y[:, None]
+        nodes: tuple[Points, Points] = (x.astype(np.float64)[None, :], y.astype(np.float64)[:, None])
+        return nodes
 
-    def _weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _weights(self) -> tuple[Points, Points]:
         x, y = self._nodes()
         oval = self.landmarks["face_oval"]
         low, high = oval.min(axis=0), oval.max(axis=0)
@@ -185,7 +186,7 @@ class IdleLoop:
         around = 1.0 - _smooth(radius, 1.35, 2.6)
         head = around * (1.0 - _smooth(y, chin + 0.12 * (2 * half[1]), max(shoulder, chin + 0.5 * (2 * half[1]))))
         body = np.broadcast_to(_smooth(y, chin + 0.12 * (2 * half[1]), shoulder + 0.4 * half[1]), head.shape)
-        return np.asarray(head), np.asarray(body)
+        return head, body
 
     def _frame(self, index: int) -> Planes:
         cv2 = opencv()

@@ -1,0 +1,106 @@
+"""What the head process has been told and what it still owes: tracks, anchor, window. No I/O; one thread.
+
+Playout's messages go in; `work` says which pictures to render now. Nothing here measures time: what "now" is comes
+from playout alone, so that an off-line channel may run at any speed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from broadcaster.head.timeline import Timeline
+from broadcaster.head.track import Track
+from broadcaster.wire import Anchor, Cut, End, Speak, Window
+
+UTTERANCES_KEPT: Final = 8
+"""Utterances whose speech is kept: playout holds one on air and a few behind it, and may anchor one again that is
+rendered in full already. The oldest goes first."""
+
+EAGER_TICKS: Final = 6
+"""Pictures beyond the engine's lead that are rendered as soon as an anchor comes, before the first window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """An anchored utterance: what an engine's `begin` needs."""
+
+    utterance: str
+    line: Timeline
+    track: Track
+
+
+class Desk:
+    def __init__(self, fps: int, lead_ticks: int) -> None:
+        self.skipped = 0
+        """Pictures that were not rendered because their tick had passed."""
+        self.generation = 0
+        self._fps = fps
+        self._lead = lead_ticks
+        self._tracks: dict[str, tuple[int, Track]] = {}
+        self._spoken: Spoken | None = None
+        self._now = -1
+        self._through = -1
+        self._next = 0
+
+    @property
+    def spoken(self) -> Spoken | None:
+        """The utterance on air, or None."""
+        return self._spoken
+
+    def speak(self, message: Speak) -> None:
+        if message.generation >= self.generation:
+            self._track(message.generation, message.utterance).add(message.pcm, message.phones)
+
+    def end(self, message: End) -> None:
+        if message.generation >= self.generation:
+            self._track(message.generation, message.utterance).end()
+
+    def cut(self, message: Cut) -> None:
+        """Drops everything of an older generation."""
+        self.generation = max(self.generation, message.generation)
+        self._tracks = {name: kept for name, kept in self._tracks.items() if kept[0] >= self.generation}
+        if self._spoken is not None and self._spoken.line.generation < self.generation:
+            self._spoken = None
+
+    def anchor(self, message: Anchor) -> Spoken | None:
+        """The utterance that must begin now, or None if the anchor is void."""
+        if message.generation < self.generation:
+            return None
+        track = self._track(message.generation, message.utterance)
+        line = Timeline(message.generation, message.epoch, message.first_tick, message.first_sample, self._fps)
+        self._spoken = Spoken(message.utterance, line, track)
+        self._next = message.first_tick
+        self._through = max(self._through, message.first_tick + self._lead + EAGER_TICKS - 1)
+        return self._spoken
+
+    def window(self, message: Window) -> None:
+        self._now = max(self._now, message.now)
+        self._through = max(self._through, message.through)
+
+    def work(self) -> tuple[int, int] | None:
+        """The first and last tick that may be rendered now, or None. Skips and counts ticks that have passed."""
+        spoken = self._spoken
+        if spoken is None:
+            return None
+        if self._next <= self._now:
+            self.skipped += self._now + 1 - self._next
+            self._next = self._now + 1
+        if spoken.track.complete and spoken.line.over(self._next, spoken.track.samples):
+            self._spoken = None
+            return None
+        return (self._next, self._through) if self._next <= self._through else None
+
+    def rendered(self, tick: int) -> None:
+        """A picture was sent: the next one is due."""
+        self._next = tick + 1
+        if self._spoken is not None:
+            self._spoken.track.forget(self._spoken.line.middle(tick))
+
+    def _track(self, generation: int, utterance: str) -> Track:
+        if utterance not in self._tracks:
+            on_air = self._spoken.utterance if self._spoken is not None else None
+            while len(self._tracks) >= UTTERANCES_KEPT:
+                del self._tracks[next(name for name in self._tracks if name != on_air)]
+            self._tracks[utterance] = (generation, Track())
+        return self._tracks[utterance][1]
