@@ -39,7 +39,7 @@ HOPELESS_S: Final = 30.0
 """Between starts of a child that refuses its configuration: only a reload helps, and that restarts it at once."""
 
 GAVE_UP_AFTER: Final = 8
-"""Ends in a row without a healthy run: restarts do not help, and the director should say so. They go on all the same."""
+"""Ends in a row without a healthy run: restarts do not help, and the director should say so. They go on anyway."""
 
 
 class Keeper:

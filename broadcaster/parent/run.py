@@ -357,6 +357,7 @@ class Parent:
     # --- systemd
 
     def _tell_systemd(self, now: float) -> None:
+        self._notifier.flush()
         if self._ending is not None:
             self._notifier.status("stopping")
             return

@@ -63,12 +63,35 @@ def test_an_abstract_socket() -> None:
         assert heard(sock) == ["READY=1"]
 
 
-def test_a_manager_that_does_not_read_stops_nobody(manager: socket.socket) -> None:
+def test_a_manager_that_does_not_read_stops_nobody_and_misses_no_state(manager: socket.socket) -> None:
     notifier = Notifier(manager.getsockname())
-    for number in range(2000):
-        notifier.status(str(number))
+    for _ in range(1000):
+        notifier.watchdog()
+    notifier.ready()
+    notifier.watchdog()
+    notifier.stopping()
+    early = heard(manager)
+    assert set(early) == {"WATCHDOG=1"}
+    assert len(early) < 1000
+    notifier.flush()
+    notifier.watchdog()
     notifier.close()
-    assert 0 < len(heard(manager)) < 2000
+    assert heard(manager) == ["READY=1", "STOPPING=1", "WATCHDOG=1"]
+
+
+def test_status_and_extension_leave_room(manager: socket.socket) -> None:
+    now = 0.0
+    notifier = Notifier(manager.getsockname(), lambda: now)
+    for step in range(40):
+        now = step / 4
+        notifier.status(f"at {step}")
+        notifier.extend_timeout(30)
+        if step % 8 == 7:
+            assert len(heard(manager)) == (3 if step == 7 else 2)
+    now = 10.0
+    notifier.extend_timeout(30)
+    notifier.close()
+    assert heard(manager) == ["EXTEND_TIMEOUT_USEC=30000000"]
 
 
 def test_no_manager(short_dir: Path) -> None:
