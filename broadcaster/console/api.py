@@ -1,0 +1,167 @@
+"""The HTTP routes of the control API. Director process, event loop.
+
+Every body is JSON and every error `{error, message}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from broadcaster.console.access import Access, Caller, require
+from broadcaster.console.denied import Denied
+from broadcaster.console.health import Readiness
+from broadcaster.console.prompts import Prompts
+from broadcaster.console.session import LIFETIME_S, Sessions
+from broadcaster.errors import Refused
+from broadcaster.station import Station
+from broadcaster.telemetry.metrics import Metrics
+from broadcaster.types import Role
+
+MAX_ASRUN: int = 500
+"""Rows of one answer: a page of the log, not the log."""
+
+
+def routes(
+    station: Station,
+    access: Access,
+    sessions: Sessions,
+    prompts: Prompts,
+    readiness: Readiness,
+    metrics: Metrics,
+    schema: dict[str, Any],
+    max_text: int | None,
+) -> APIRouter:
+    """All HTTP routes. What each needs in role stands in its signature."""
+    router = APIRouter()
+
+    def who(request: Request) -> Caller:
+        return access.caller(request.scope)
+
+    def needs(role: Role) -> Callable[[Request], Caller]:
+        def checked(request: Request) -> Caller:
+            caller = access.caller(request.scope)
+            require(caller, role)
+            return caller
+
+        return checked
+
+    viewer, moderator, operator = (Depends(needs(role)) for role in Role)
+
+    @router.get("/health/live")
+    async def live() -> dict[str, Any]:
+        return {"live": True}
+
+    @router.get("/health/ready")
+    async def ready() -> JSONResponse:
+        reasons = readiness.observe(station.status())
+        return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+    @router.get("/metrics", dependencies=[viewer])
+    async def prometheus() -> Response:
+        text = await asyncio.to_thread(metrics.render, station.status())
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    @router.get("/api/session")
+    async def session(caller: Caller = Depends(who)) -> dict[str, Any]:
+        role = caller.role.value if caller.role else None
+        return {"role": role, "login": not access.open and not caller.local, "max_text": max_text}
+
+    @router.post("/api/login")
+    async def login(request: Request) -> JSONResponse:
+        token = (await _body(request)).get("token")
+        if not isinstance(token, str):
+            raise Denied(422, "bad_message", 'Send {"token": "..."}.')
+        peer = str((request.scope.get("client") or ("control",))[0])
+        role = access.role_of(token, peer)
+        response = JSONResponse({"role": role.value})
+        response.set_cookie(
+            sessions.cookie_name,
+            sessions.issue(role),
+            max_age=LIFETIME_S,
+            httponly=True,
+            samesite="strict",
+            secure=request.headers.get("origin", "").startswith("https://"),
+        )
+        return response
+
+    @router.post("/api/logout")
+    async def logout() -> JSONResponse:
+        response = JSONResponse({"role": None})
+        response.delete_cookie(sessions.cookie_name, httponly=True, samesite="strict")
+        return response
+
+    @router.get("/api/status", dependencies=[viewer])
+    async def status() -> JSONResponse:
+        return JSONResponse(station.status())
+
+    @router.get("/api/schema", dependencies=[viewer])
+    async def published() -> JSONResponse:
+        return JSONResponse(schema)
+
+    @router.get("/api/asrun", dependencies=[viewer])
+    async def asrun(request: Request) -> JSONResponse:
+        limit = _number(request, "limit", 50, MAX_ASRUN)
+        before = _number(request, "before", None, None)
+        return JSONResponse({"rows": await station.asrun(limit or 50, before)})
+
+    @router.post("/api/prompts", status_code=202)
+    async def prompt(request: Request, caller: Caller = moderator) -> dict[str, Any]:
+        message = await _body(request)
+        if message.get("type") not in ("say", "ask"):
+            raise Denied(422, "bad_message", '"type" must be "say" or "ask".')
+        return await prompts.post(caller, require(caller, Role.MODERATOR), message)
+
+    @router.post("/api/interrupt")
+    async def interrupt(caller: Caller = moderator) -> dict[str, Any]:
+        return await prompts.post(caller, require(caller, Role.MODERATOR), {"type": "interrupt"})
+
+    @router.post("/api/panic")
+    async def panic(caller: Caller = moderator) -> dict[str, Any]:
+        return await prompts.post(caller, require(caller, Role.MODERATOR), {"type": "panic"})
+
+    @router.post("/api/resume")
+    async def resume(caller: Caller = operator) -> dict[str, Any]:
+        return await prompts.post(caller, require(caller, Role.OPERATOR), {"type": "resume"})
+
+    @router.get("/api/sinks", dependencies=[viewer])
+    async def sinks() -> dict[str, Any]:
+        return {"sinks": station.status().get("sinks", [])}
+
+    @router.post("/api/sinks", dependencies=[operator])
+    async def sink(request: Request) -> dict[str, Any]:
+        try:
+            reply = await station.sink(await _body(request))
+        except Refused as err:
+            raise Denied(503 if err.code == "unavailable" else 422, err.code, str(err)) from err
+        if not reply.ok:
+            raise Denied(409, "refused", reply.error)
+        return {"ok": True}
+
+    return router
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    """The request's JSON object. Raises Denied (422) for anything else, without quoting it."""
+    try:
+        body = json.loads(await request.body())
+    except (ValueError, RecursionError) as err:
+        raise Denied(422, "bad_message", "The body is not a JSON text.") from err
+    if not isinstance(body, dict):
+        raise Denied(422, "bad_message", "A JSON object is expected.")
+    return body
+
+
+def _number(request: Request, name: str, default: int | None, highest: int | None) -> int | None:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise Denied(422, "bad_query", f"{name} must be a whole number.")
+    return int(text) if highest is None else max(1, min(int(text), highest))

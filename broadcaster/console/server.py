@@ -1,0 +1,249 @@
+"""The console as an application and as a server: TCP for people, a UNIX socket for the command line.
+
+Runs inside the director's asyncio loop. uvicorn gets sockets that are bound here, installs no signal handler and
+logs nothing below a warning (its access lines would print what people asked for).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI, Request, WebSocket
+from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from broadcaster.config import Console
+from broadcaster.console.access import Access, Door, listen_problems
+from broadcaster.console.api import routes
+from broadcaster.console.denied import Denied
+from broadcaster.console.guard import Guard
+from broadcaster.console.health import Readiness
+from broadcaster.console.prompts import Prompts, SessionFactory
+from broadcaster.console.session import Sessions
+from broadcaster.console.transport import with_transport
+from broadcaster.console.websocket import Sockets
+from broadcaster.errors import ConfigError
+from broadcaster.paths import Paths
+from broadcaster.station import Station
+from broadcaster.telemetry.metrics import Metrics, TooManyClients
+
+STATIC: Final = Path(__file__).parent / "static"
+
+BACKLOG: Final = 128
+MAX_CONCURRENCY: Final = 256
+"""Connections and requests at once, websockets included; more are answered 503 by uvicorn."""
+
+HARD_LIMIT_FACTOR: Final = 4
+"""A message over the limit gets an error and the connection stays; over this multiple it is closed (1009) unread."""
+
+GRACE_S: Final = 2
+"""How long open requests may go on when the daemon stops: SIGTERM has 5 s in all."""
+
+DEAD_PEER_MS: Final = 20_000
+"""A peer that acknowledges nothing for so long is gone; the kernel then frees what it was sent."""
+
+
+def create_app(
+    station: Station,
+    config: Console,
+    paths: Paths,
+    *,
+    session: SessionFactory,
+    schema: dict[str, Any],
+    max_text: int | None = None,
+    metrics: Metrics | None = None,
+) -> FastAPI:
+    """The console of one channel.
+
+    `session` makes a `PromptSession` for an Origin, `schema` is the published message schema; both belong to the
+    prompt source. `max_text` (characters, `inbox.max_text`) is what the page's counter shows. Raises ConfigError when listening as configured would be unsafe.
+    """
+    problems = listen_problems(config)
+    if problems:
+        raise ConfigError(*problems)
+    metrics = metrics or Metrics()
+    sessions = Sessions.of(config, paths)
+    access = Access(config, sessions)
+    prompts = Prompts(session, metrics)
+    sockets = Sockets(station, access, prompts, paths, metrics)
+    readiness = Readiness()
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, title="Broadcaster")
+    app.state.observe = lambda: readiness.observe(station.status())
+    published = with_transport(schema)
+    app.include_router(routes(station, access, sessions, prompts, readiness, metrics, published, max_text))
+    app.add_api_websocket_route("/ws", sockets.prompts)
+    app.add_api_websocket_route("/ws/preview/{sink}", sockets.preview)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+    @app.get("/")
+    async def page() -> FileResponse:
+        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+
+    async def denied(connection: Request | WebSocket, err: Exception) -> Response | None:
+        no = _as_denied(err)
+        metrics.refusals[no.error] += 1
+        response = JSONResponse(no.body(), no.status, dict(no.headers()))
+        if isinstance(connection, WebSocket):
+            await connection.send_denial_response(response)
+            return None
+        return response
+
+    for kind in (Denied, TooManyClients, HTTPException, Exception):
+        app.add_exception_handler(kind, denied)  # type: ignore[arg-type]  # starlette types one connection kind
+    app.add_middleware(Guard, config=config, refusals=metrics.refusals)
+    return app
+
+
+def _as_denied(err: Exception) -> Denied:
+    match err:
+        case Denied():
+            return err
+        case TooManyClients():
+            return Denied(503, "too_many_clients", f"{err}.", retry_after=5)
+        case HTTPException(status_code=404):
+            return Denied(404, "not_found", "There is nothing at this address.")
+        case HTTPException(status_code=405):
+            return Denied(405, "method_not_allowed", "This address does not take this method.")
+        case HTTPException():
+            return Denied(err.status_code, "refused", str(err.detail))
+        case _:
+            return Denied(500, "internal", "The console failed on this request; the log says why.")
+
+
+async def serve(
+    app: FastAPI,
+    config: Console,
+    paths: Paths,
+    stop: asyncio.Event,
+    started: Callable[[str], None] | None = None,
+) -> None:
+    """Serves until `stop` is set, then closes both sockets within `GRACE_S`.
+
+    `started` is called with the page's address once both sockets listen. Raises ConfigError when the port is
+    taken or the configuration unsafe.
+    """
+    problems = listen_problems(config)
+    if problems:
+        raise ConfigError(*problems)
+    with _tcp(config) as outside, _unix(paths.control_socket) as inside:
+        servers = [
+            (_Server(_settings(Door(app, local=False), config)), outside),
+            (_Server(_settings(Door(app, local=True), config)), inside),
+        ]
+        async with asyncio.TaskGroup() as group:
+            for server, listening in servers:
+                group.create_task(server.serve(sockets=[listening]))
+            watch = group.create_task(_watch(app))
+            for server, _ in servers:
+                await server.up.wait()
+            if started is not None:
+                started(page_address(outside))
+            await stop.wait()
+            watch.cancel()
+            for server, _ in servers:
+                server.should_exit = True
+
+
+def page_address(listening: socket.socket) -> str:
+    """What to open in a browser for a listening socket; an unspecified address is shown as loopback."""
+    host, port = listening.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
+
+
+async def _watch(app: FastAPI) -> None:
+    """Looks at the tick counter once a second, so that a rare probe still knows when it last moved."""
+    while True:
+        app.state.observe()
+        await asyncio.sleep(1.0)
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Signals belong to the director."""
+        yield
+
+
+def _settings(app: ASGIApp, config: Console) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="websockets-sansio",
+        ws_max_size=HARD_LIMIT_FACTOR * config.max_message_bytes,
+        ws_per_message_deflate=False,
+        ws_ping_interval=10.0,
+        ws_ping_timeout=20.0,
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        factory=False,
+        backlog=BACKLOG,
+        limit_concurrency=MAX_CONCURRENCY,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+
+
+@contextlib.contextmanager
+def _tcp(config: Console) -> Generator[socket.socket]:
+    host = config.host.strip("[]")
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as err:
+        raise ConfigError(f"console.host: {config.host} is not an address of this machine; use 127.0.0.1") from err
+    listening = socket.socket(family, kind)
+    with contextlib.closing(listening):
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
+        try:
+            listening.bind(address)
+            listening.listen(BACKLOG)
+        except OSError as err:
+            raise ConfigError(
+                f"console.port: cannot listen on {config.host} port {config.port} ({os.strerror(err.errno or 0)}); "
+                "stop the program that has it, or choose another port (0: any free one)"
+            ) from err
+        yield listening
+
+
+@contextlib.contextmanager
+def _unix(path: Path) -> Generator[socket.socket]:
+    """A listening socket at `path`, mode 0600 from the first moment on; a stale one is replaced in one step."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with contextlib.closing(listening):
+        listening.bind(str(fresh))
+        fresh.chmod(0o600)
+        listening.listen(BACKLOG)
+        fresh.replace(path)
+        ours = path.stat().st_ino
+        try:
+            yield listening
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_ino == ours:
+                    path.unlink()

@@ -1,0 +1,117 @@
+// The prompt box and the buttons beside it. What was typed stays until the daemon has accepted it.
+
+import { $, setState, setText } from "./dom.js";
+import { length } from "./format.js";
+import { refusal, skipReason, t } from "./i18n.js";
+
+const RANK = { viewer: 0, moderator: 1, operator: 2 };
+
+export class Composer {
+  /** `changed` is called after a command that alters the state. */
+  constructor(link, changed) {
+    this.link = link;
+    this.changed = changed;
+    this.role = "viewer";
+    this.panicked = false;
+    this.limit = 0;
+    this.mine = new Set();
+    $("composer").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#send();
+    });
+    $("prompt").addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+      event.preventDefault();
+      this.#send();
+    });
+    $("prompt").addEventListener("input", () => this.#count());
+    $("kind").addEventListener("change", () => this.#hint());
+    $("interrupt").addEventListener("click", () => this.#command("interrupt", t("interrupted")));
+    $("panic").addEventListener("click", () => this.#command("panic", ""));
+    $("resume").addEventListener("click", () => confirm(t("panicConfirm")) && this.#command("resume", ""));
+    this.#hint();
+    this.#count();
+    this.#enable();
+  }
+
+  setRole(role) {
+    this.role = role;
+    this.#enable();
+  }
+
+  /** Longest text the channel takes, in characters; 0 when it did not say. */
+  setLimit(limit) {
+    this.limit = limit ?? 0;
+    this.#count();
+  }
+
+  showStatus(status) {
+    this.panicked = Boolean(status.panicked);
+    this.#enable();
+  }
+
+  /** A prompt of this page that will not be heard: say so, nobody else tells its author. */
+  skipped(event) {
+    if (this.mine.has(event.id)) this.#say("bad", t("skipped", { id: event.id, reason: skipReason(event.reason) }));
+  }
+
+  get #kind() {
+    return document.querySelector("input[name=kind]:checked").value;
+  }
+
+  async #send() {
+    const text = $("prompt").value.trim();
+    if (!text || this.sending || $("send").disabled) return;
+    this.sending = true;
+    this.#say("", t("sending"));
+    const answer = await this.link.request({ type: this.#kind, text });
+    this.sending = false;
+    if (answer.type !== "accepted") return this.#refused(answer);
+    this.mine.add(answer.id);
+    if ($("prompt").value.trim() === text) $("prompt").value = "";
+    this.#count();
+    this.#say("good", t("accepted", { id: answer.id }));
+    this.changed();
+  }
+
+  async #command(type, done) {
+    const answer = await this.link.request({ type });
+    if (answer.type === "error") return this.#refused(answer);
+    this.#say("good", done);
+    this.changed();
+  }
+
+  #refused(answer) {
+    const reason = answer.code === "offline" ? t("offline") : refusal(answer.code, answer.message);
+    this.#say("bad", t("notSent", { reason }));
+  }
+
+  #say(state, text) {
+    setState($("verdict"), state);
+    setText($("verdict"), text);
+  }
+
+  #hint() {
+    $("prompt").placeholder = t(this.#kind === "say" ? "sayPlaceholder" : "askPlaceholder");
+  }
+
+  #count() {
+    const count = length($("prompt").value);
+    setText($("prompt-count"), this.limit ? `${count} / ${this.limit}` : String(count));
+    $("prompt-count").dataset.over = String(this.limit > 0 && count > this.limit);
+  }
+
+  #enable() {
+    const speaks = RANK[this.role] >= RANK.moderator;
+    $("send").disabled = !speaks;
+    $("prompt").disabled = !speaks;
+    $("interrupt").disabled = !speaks;
+    $("panic").disabled = !speaks;
+    $("panic").hidden = this.panicked;
+    $("resume").hidden = !this.panicked;
+    $("resume").disabled = RANK[this.role] < RANK.operator;
+    const banner = $("panic-banner");
+    setText(banner, this.panicked ? `${t("panicOn")}${t($("resume").disabled ? "panicWait" : "panicOperator")}` : "");
+    banner.hidden = !this.panicked;
+  }
+}

@@ -1,0 +1,179 @@
+"""Prometheus metrics of one channel, made from the station's status when they are scraped. Director process.
+
+A registry of its own: nothing global, so several channels' consoles can live in one test process. No label holds
+viewers' text, an address or a secret: labels are sink names, message kinds and fixed words.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from broadcaster.telemetry.processes import channel_processes
+
+SINK_STATES: Final = ("off", "paused", "connecting", "live", "waiting", "suspended", "failed")
+
+_CLOCK: Final = (
+    ("counter", "frames", "tick", "Pictures played out: the tick counter of the channel"),
+    ("counter", "late_ticks", "late_ticks", "Ticks that ran later than their time"),
+    ("counter", "held_ticks", "held_ticks", "Ticks that repeated the last picture"),
+    ("counter", "reanchored", "reanchored", "Times the clock was set anew after a long stall"),
+    ("counter", "encoder_restarts", "encoder_restarts", "Encoders replaced on air"),
+    ("counter", "speech_holes", "holes", "Silences inside an utterance that are not its own pauses"),
+    ("counter", "speech_hole_milliseconds", "hole_ms", "Length of those silences together"),
+    ("counter", "patches_shown", "patches_shown", "Mouth patches shown"),
+    ("counter", "patches_missing", "patches_missing", "Ticks of speech without a mouth patch"),
+    ("counter", "patches_late", "patches_late", "Mouth patches that came too late and were dropped"),
+    ("gauge", "av_skew_ms", "av_skew_ms", "Sound minus picture at the encoder, milliseconds"),
+    ("gauge", "tick_ms", "tick_ms", "Mean work per tick over the last second, milliseconds"),
+    ("gauge", "tick_lateness_p99_ms", "lateness_p99_ms", "99th percentile of tick lateness, milliseconds"),
+    ("gauge", "speech_queued_ms", "queued_ms", "Speech in hand that has not been aired, milliseconds"),
+    ("gauge", "playout_uptime_seconds", "uptime_s", "Age of the playout process"),
+    ("gauge", "playout_connected", "connected", "1 while the director is connected to playout"),
+)
+_HEAD: Final = (
+    ("gauge", "head_connected", "connected", "1 while a talking-head process is connected"),
+    ("gauge", "head_degraded", "degraded", "1 while the head runs on a fallback"),
+    ("gauge", "head_render_ms", "render_ms", "Mean time of one mouth patch, milliseconds"),
+    ("counter", "head_rendered", "rendered", "Mouth patches rendered"),
+    ("counter", "head_skipped", "skipped", "Mouth patches skipped by a late head"),
+)
+_SINK: Final = (
+    ("gauge", "sink_queue_ms", "queue_ms", "Media waiting to be sent, milliseconds"),
+    ("gauge", "sink_kbps", "kbps", "Bit rate of the last seconds, kbit/s"),
+    ("gauge", "sink_congestion", "congestion", "Queue over the drop threshold, 0 to 1"),
+    ("gauge", "sink_session_age_seconds", "uptime_s", "Age of the running connection or file"),
+    ("gauge", "sink_retry_in_seconds", "retry_in_s", "Time to the next try"),
+    ("counter", "sink_frames", "total_frames", "Pictures handed to the sink"),
+    ("counter", "sink_dropped_frames", "dropped_frames", "Pictures dropped by the sink's queue"),
+    ("counter", "sink_bytes", "bytes", "Bytes sent"),
+    ("counter", "sink_reconnects", "reconnects", "Connections after the first"),
+)
+
+
+class TooManyClients(Exception):
+    """The bound on websocket clients of one kind is reached."""
+
+
+class Metrics(Collector):
+    """Counts what the console itself sees and renders everything on demand."""
+
+    def __init__(self, processes: Callable[[], Iterable[tuple[str, int]]] = channel_processes) -> None:
+        self._processes = processes
+        self._prompts: Counter[tuple[str, str]] = Counter()
+        self._clients: Counter[str] = Counter()
+        self._slow: Counter[str] = Counter()
+        self._status: dict[str, Any] = {}
+        self.refusals: Counter[str] = Counter()
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def count_prompt(self, kind: str, answer: dict[str, Any]) -> None:
+        result = str(answer["code"]) if answer["type"] == "error" else str(answer["type"])
+        self._prompts[kind, result] += 1
+
+    def slow(self, socket: str) -> None:
+        """A websocket client was dropped because it did not read."""
+        self._slow[socket] += 1
+
+    @contextmanager
+    def client(self, socket: str, limit: int | None) -> Iterator[None]:
+        """Counts one websocket client while it is there. Raises TooManyClients at `limit` (None: no limit)."""
+        if limit is not None and self._clients[socket] >= limit:
+            raise TooManyClients(f"{limit} clients are connected already; try again later")
+        self._clients[socket] += 1
+        try:
+            yield
+        finally:
+            self._clients[socket] -= 1
+
+    def render(self, status: dict[str, Any]) -> bytes:
+        """Prometheus text format 0.0.4 for a `Station.status()`. Blocks some milliseconds: call it in a thread."""
+        self._status = status
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        status = self._status
+        yield from _table(_CLOCK, status.get("clock"))
+        yield from _table(_HEAD, status.get("head"))
+        yield _gauge("panicked", "1 while the channel is in panic", status.get("panicked"))
+        yield _gauge("voice_degraded", "1 while the voice runs on a fallback", _of(status, "voice", "degraded"))
+        yield _gauge("brain_degraded", "1 while the brain runs on a fallback", _of(status, "brain", "degraded"))
+        yield _gauge("queue_length", "Prompts that wait", _of(status, "queue", "length"))
+        yield _gauge("queue_capacity", "Prompts that may wait", _of(status, "queue", "capacity"))
+        yield _gauge("director_uptime_seconds", "Age of the director process", status.get("uptime_s"))
+        yield from _sinks(status.get("sinks") or ())
+        yield _labelled("events", "What became of prompts, by any way", "event", status.get("counters") or {})
+        yield from self._own()
+
+    def _own(self) -> Iterator[Metric]:
+        prompts = CounterMetricFamily(
+            "broadcaster_prompts", "Messages to the console and their answers", labels=("kind", "result")
+        )
+        for (kind, result), count in sorted(self._prompts.items()):
+            prompts.add_metric((kind, result), count)
+        yield prompts
+        yield _labelled("console_refusals", "Requests refused before their route", "error", self.refusals)
+        yield _labelled("console_slow_clients", "Websocket clients dropped for not reading", "socket", self._slow)
+        clients = GaugeMetricFamily("broadcaster_console_clients", "Websocket clients", labels=("socket",))
+        for socket, count in sorted(self._clients.items()):
+            clients.add_metric((socket,), count)
+        yield clients
+        memory = GaugeMetricFamily(
+            "broadcaster_resident_bytes", "Resident memory of the channel's processes", labels=("role",)
+        )
+        totals: Counter[str] = Counter()
+        for role, resident in self._processes():
+            totals[role] += resident
+        for role, resident in sorted(totals.items()):
+            memory.add_metric((role,), resident)
+        yield memory
+
+
+def _sinks(sinks: Iterable[dict[str, Any]]) -> Iterator[Metric]:
+    sinks = list(sinks)
+    state = GaugeMetricFamily(
+        "broadcaster_sink_state", "1 for the state the sink is in", labels=("sink", "type", "state")
+    )
+    for sink in sinks:
+        for name in SINK_STATES:
+            state.add_metric((sink["name"], sink["type"], name), float(sink["state"] == name))
+    yield state
+    for kind, name, key, text in _SINK:
+        family = _family(kind, name, text, ("sink",))
+        for sink in sinks:
+            family.add_metric((sink["name"],), float(sink.get(key) or 0))
+        yield family
+
+
+def _table(rows: Iterable[tuple[str, str, str, str]], values: dict[str, Any] | None) -> Iterator[Metric]:
+    for kind, name, key, text in rows:
+        family = _family(kind, name, text, ())
+        family.add_metric((), float((values or {}).get(key) or 0))
+        yield family
+
+
+def _labelled(name: str, text: str, label: str, counts: dict[str, int]) -> Metric:
+    family = CounterMetricFamily(f"broadcaster_{name}", text, labels=(label,))
+    for key, count in sorted(counts.items()):
+        family.add_metric((key,), count)
+    return family
+
+
+def _gauge(name: str, text: str, value: Any) -> Metric:
+    return GaugeMetricFamily(f"broadcaster_{name}", text, value=float(value or 0))
+
+
+def _family(kind: str, name: str, text: str, labels: tuple[str, ...]) -> CounterMetricFamily | GaugeMetricFamily:
+    family = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
+    return family(f"broadcaster_{name}", text, labels=labels)
+
+
+def _of(status: dict[str, Any], section: str, key: str) -> Any:
+    return (status.get(section) or {}).get(key)
