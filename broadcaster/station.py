@@ -12,8 +12,12 @@ from broadcaster.types import Inbound, Origin, PromptKind
 from broadcaster.wire import SinkReply
 
 
-class Events(AsyncIterator[dict[str, Any]], Protocol):
+class Events(Protocol):
     """A subscription. Ends (StopAsyncIteration) after `aclose` and at the end of the daemon."""
+
+    def __aiter__(self) -> AsyncIterator[dict[str, Any]]: ...
+
+    async def __anext__(self) -> dict[str, Any]: ...
 
     async def aclose(self) -> None: ...
 
@@ -27,7 +31,8 @@ class Station(Protocol):
     async def accept(self, kind: PromptKind, text: str, origin: Origin) -> Inbound:
         """Queues a text. It is in the journal, synced to disk, when this returns.
 
-        Refused: panicked, full, too_long, empty, forbidden, journal, stopping.
+        Who may ask for air time is for the source to decide; `origin.role` only says who comes first.
+        Refused: panicked, full, too_long, empty, journal, stopping.
         """
 
     async def interrupt(self, by: Origin) -> None:

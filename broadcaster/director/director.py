@@ -1,0 +1,386 @@
+"""What is said next and who may cut in: the `Station` of one channel. Director process, event loop only.
+
+Accepted prompts go from the inbox to the performer, whose sound goes to playout through the rundown; what playout
+reports as heard goes into the journal, to the subscribers and into the brain's memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final
+
+from broadcaster.config import Config
+from broadcaster.director.admission import Admission
+from broadcaster.director.commands import SinkCommands
+from broadcaster.director.events import EventHub, Subscription
+from broadcaster.director.link import PlayoutLink
+from broadcaster.director.performer import Performer
+from broadcaster.director.pulse import Pulse
+from broadcaster.director.recovery import Recovery, read_unfinished
+from broadcaster.director.report import Report
+from broadcaster.director.rundown import Rundown
+from broadcaster.director.utterance import Utterance
+from broadcaster.errors import JournalError, Refused
+from broadcaster.inbox import Inbox
+from broadcaster.journal import Journal, asrun_rows
+from broadcaster.paths import Paths
+from broadcaster.ports import Brain, Gate, Speaker
+from broadcaster.types import Inbound, Origin, PromptKind, Role
+from broadcaster.wire import Aired, AnyMessage, PlayoutStatus, SinkReply, Welcome
+
+log = logging.getLogger(__name__)
+
+MEMORY_SENTENCES: Final = 40
+"""What the brain is told of what was heard: a few minutes, and a bounded question."""
+
+STUCK_REPORTS: Final = 3
+"""Playout says so often (once a second) that it has nothing, though it was given something: it is given it again."""
+
+CUT_REPORT_SECONDS: Final = 0.5
+"""Then playout's word on where the cut fell is waited for so long."""
+
+FINISH_SECONDS: Final = 3.0
+"""At the end of the daemon the sentence on air may still be finished within this."""
+
+PANIC_ECHO_SECONDS: Final = 2.0
+"""Playout's report of a panic may be this old."""
+
+PRUNE_SECONDS: Final = 24 * 3600.0
+
+
+class Director:
+    """`run` until cancelled; `finish` before that for a clean end. The other public methods are `Station`."""
+
+    def __init__(
+        self, config: Config, paths: Paths, *, speaker: Speaker, brains: Sequence[Brain], gate: Gate
+    ) -> None:
+        self.counters: Counter[str] = Counter()
+        self.playout: PlayoutStatus | None = None
+        self.stopping = False
+        self.fresh_playouts = 0
+        """How often playout came back without its memory: it was restarted."""
+        self._config = config
+        self._paths = paths
+        self._pulse = Pulse()
+        self._hub = EventHub()
+        self.journal = Journal(paths.journal)
+        self._inbox = Inbox(config.inbox.capacity, expired=self._expired)
+        self.link = PlayoutLink(paths.playout_socket, on_up=self._up, on_down=self._down, on_message=self._message)
+        clock = asyncio.get_running_loop().time
+        self.rundown = Rundown(self.link, self.journal, self._pulse, self._hub.publish, self._finished, clock)
+        self._memory: deque[str] = deque(maxlen=MEMORY_SENTENCES)
+        self._performer = Performer(
+            gate, brains, speaker, self.journal, self.rundown, self._pulse, lambda: tuple(self._memory)
+        )
+        self.health = self._performer.health
+        self._commands = SinkCommands(self.link.send)
+        self._recovery: Recovery | None = None
+        self._performing: tuple[Utterance, asyncio.Task[None]] | None = None
+        self._background: set[asyncio.Task[Any]] = set()
+        self._admission = Admission(config.inbox.max_text)
+        self._stuck = 0
+        self._panic_changed = 0.0
+        self._panic_known = False
+        self._report = Report(config, brains[0].name if brains else "", time.monotonic)
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Reads the journal. Never fails: without a journal the channel is on air and prompts are refused."""
+        try:
+            await self.journal.open()
+            panicked = await self.journal.panicked()
+            self.rundown.panicked = bool(panicked)
+            self._panic_known = panicked is not None
+        except JournalError as err:
+            log.error("no journal; prompts are refused until it is back", extra={"reason": str(err)})
+        found = await read_unfinished(self.journal)
+        if found:
+            self._recovery = Recovery(found, self.journal, self._inbox, self._pulse)
+
+    async def run(self) -> None:
+        """Talks to playout and performs prompts. Call `open` first. Ends when cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.link.run())
+            group.create_task(self._conduct())
+            group.create_task(self._keep_house())
+
+    async def finish(self, seconds: float = FINISH_SECONDS) -> None:
+        """Lets the sentence on air end within `seconds`, or cuts it, and ends all subscriptions."""
+        self.stopping = True
+        self._pulse.beat()
+        current = self.rundown.active[0] if self.rundown.active and self.rundown.active[0].begun else None
+        if current is not None:
+            heard = current.heard
+            await self._pulse.until(lambda: current not in self.rundown.active or current.heard > heard, seconds)
+        self._put_back(self.rundown.stop(current))
+        self._cancel_performance()
+        await self._pulse.until(lambda: self.rundown.nothing_leaving, CUT_REPORT_SECONDS)
+        self._hub.close()
+
+    async def close(self) -> None:
+        """After `run` has ended."""
+        for task in tuple(self._background):
+            task.cancel()
+        await asyncio.to_thread(self.journal.close)
+
+    # -- Station ----------------------------------------------------------------------------------------------
+
+    async def accept(self, kind: PromptKind, text: str, origin: Origin) -> Inbound:
+        try:
+            prompt = self._inbound(kind, text, origin)
+            self._inbox.reserve()
+        except Refused:
+            self.counters["refused"] += 1
+            raise
+        # Shielded: a client that leaves now must not leave a prompt behind that is in the journal and nowhere else.
+        return await asyncio.shield(self._keep(self._journalled(prompt)))
+
+    async def interrupt(self, by: Origin) -> None:
+        _need(by, Role.MODERATOR, "interrupt")
+        target = self.rundown.interrupt()
+        self.counters["interrupts"] += 1
+        self._cancel_performance_of(target)
+
+    async def panic(self, by: Origin) -> None:
+        _need(by, Role.MODERATOR, "panic")
+        if not self.rundown.panicked:
+            self._panic_changed, self._panic_known = time.monotonic(), True
+            back = self.rundown.panic()
+            self.counters["panics"] += 1
+            log.warning("panic", extra={"by": by.source, "role": by.role.value})
+            self._cancel_performance()
+            self._put_back(back)
+            self.publish_status()
+        await self._persist_panic(True, by)
+
+    async def resume(self, by: Origin) -> None:
+        _need(by, Role.OPERATOR, "resume")
+        if not self.rundown.panicked:
+            return
+        await self._persist_panic(False, by)
+        self._panic_changed, self._panic_known = time.monotonic(), True
+        self.rundown.resume()
+        log.warning("resumed after a panic", extra={"by": by.source})
+        self.publish_status()
+
+    async def sink(self, command: dict[str, Any]) -> SinkReply:
+        return await self._commands.run(command)
+
+    def subscribe(self) -> Subscription:
+        return self._hub.subscribe()
+
+    def status(self) -> dict[str, Any]:
+        counters = self.counters + Counter(
+            refused_full=self._inbox.refused_full,
+            expired=self._inbox.expired,
+            events_lost=self._hub.lost,
+            journal_lost=self.journal.lost,
+            repeated=self.rundown.repeated,
+            sentences_skipped=self.rundown.sentences_skipped,
+            voice_failures=self._performer.voice_failures,
+            brain_failures=self._performer.brain_failures,
+            playout_connections=self.link.connections,
+        )
+        return self._report.status(
+            playout=self.playout if self.link.connected else None,
+            rundown=self.rundown,
+            inbox=self._inbox,
+            health=self.health,
+            journal_error=self.journal.error,
+            stopping=self.stopping,
+            counters=dict(counters),
+        )
+
+    async def asrun(self, limit: int = 50, before: int | None = None) -> list[dict[str, Any]]:
+        try:
+            return await asyncio.to_thread(asrun_rows, self._paths.journal, limit, before)
+        except JournalError as err:
+            raise Refused(str(err), "journal") from err
+
+    # -- accepting --------------------------------------------------------------------------------------------
+
+    def _inbound(self, kind: PromptKind, text: str, origin: Origin) -> Inbound:
+        if self.stopping:
+            raise Refused("the daemon is going down; send it again when it is back", "stopping")
+        if self.rundown.panicked:
+            raise Refused("the channel is in panic; an operator must resume it first", "panicked")
+        return self._admission.inbound(kind, text, origin)
+
+    async def _journalled(self, prompt: Inbound) -> Inbound:
+        try:
+            await self.journal.accept(prompt)
+        except JournalError as err:
+            self._inbox.release()
+            self.counters["refused"] += 1
+            raise Refused(f"the prompt was not accepted: {err}", "journal") from err
+        self._inbox.put(prompt)
+        self.counters["accepted"] += 1
+        self._pulse.beat()
+        return prompt
+
+    def _put_back(self, utterances: list[Utterance]) -> None:
+        for utterance in utterances:
+            self.journal.requeue(utterance.id)
+            self._inbox.restore(utterance.prompt)
+
+    def _expired(self, prompt: Inbound) -> None:
+        self._end(prompt.id, "skipped", "expired")
+
+    async def _persist_panic(self, on: bool, by: Origin) -> None:
+        try:
+            await self.journal.set_panicked(on, by)
+        except JournalError as err:
+            what = "the panic is on, but would not survive a restart" if on else "the panic stays on"
+            raise Refused(f"{what}: {err}", "journal") from err
+
+    # -- performing -------------------------------------------------------------------------------------------
+
+    async def _conduct(self) -> None:
+        if self._recovery is not None:
+            await self._recovery.settle()
+        while True:
+            await self._pulse.until(self._may_begin)
+            while self.rundown.seconds_over() > 0:
+                await self._pulse.wait(timeout=self.rundown.seconds_over())
+            prompt = await self._inbox.take()
+            if not self._may_begin():
+                self._inbox.restore(prompt)  # the state changed while it was waited for
+                continue
+            await self._perform(prompt)
+
+    def _may_begin(self) -> bool:
+        return self.rundown.has_room() and not self.stopping
+
+    async def _perform(self, prompt: Inbound) -> None:
+        resumed = self._recovery.resumed.pop(prompt.id, None) if self._recovery else None
+        utterance = resumed or Utterance(prompt)
+        self.rundown.add(utterance)
+        task = asyncio.create_task(self._performer.perform(utterance))
+        self._performing = (utterance, task)
+        try:
+            await asyncio.wait({task})
+        finally:
+            self._performing = None
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+        if not task.cancelled() and (err := task.exception()) is not None:
+            log.error("a prompt could not be performed", exc_info=err, extra={"prompt": prompt.id})
+            if utterance in self.rundown.active:
+                self.rundown.drop(utterance, "brain")
+
+    def _cancel_performance(self) -> None:
+        if self._performing is not None:
+            self._performing[1].cancel()
+
+    def _cancel_performance_of(self, utterance: Utterance | None) -> None:
+        if self._performing is not None and self._performing[0] is utterance:
+            self._cancel_performance()
+
+    def _finished(self, utterance: Utterance, state: str, reason: str, event: Aired | None) -> None:
+        if state == "cut":
+            sentence = event.sentence if event else (utterance.on_air or utterance.heard)
+            cut = {"sentence": sentence, "samples": event.samples if event else 0, "tick": event.tick if event else 0}
+            self._end(utterance.id, state, reason, cut)
+        else:
+            self._end(utterance.id, state, reason)
+        self._cancel_performance_of(utterance)
+
+    def _end(self, prompt: str, state: str, reason: str, details: dict[str, int] | None = None) -> None:
+        self.journal.finish(prompt, state, reason)
+        self.counters[state] += 1
+        event: dict[str, Any] = {"type": state, "id": prompt, **(details or {})}
+        if state == "skipped":
+            event["reason"] = reason
+        self._hub.publish(event)
+
+    # -- playout ----------------------------------------------------------------------------------------------
+
+    def _up(self, welcome: Welcome) -> None:
+        known = self.rundown.generation
+        if known and welcome.generation < known:
+            self.fresh_playouts += 1
+        self._stuck = 0
+        self.rundown.up(welcome)
+        if self._recovery is not None:
+            self._recovery.greet(self.link.send, welcome.generation)
+
+    def _down(self) -> None:
+        self.playout = None
+        self.rundown.down()
+        self._commands.fail_all()
+
+    def _message(self, message: AnyMessage) -> None:
+        match message:
+            case Aired():
+                if message.event == "heard":
+                    self._memory.append(message.text)
+                if not self.rundown.aired(message) and self._recovery is not None:
+                    self._recovery.aired(message)
+            case PlayoutStatus():
+                self._on_status(message)
+            case SinkReply():
+                self._commands.answered(message)
+            case _:
+                log.warning("an unexpected message from playout", extra={"message_type": type(message).__name__})
+
+    def _on_status(self, status: PlayoutStatus) -> None:
+        self.playout = status
+        if self._recovery is not None:
+            self._recovery.status(status)
+        self._unstick(status)
+        self._agree_on_panic(status)
+        self.publish_status()
+
+    def _unstick(self, status: PlayoutStatus) -> None:
+        """Playout has nothing of what it was given: a report was lost, or it was cut on the way."""
+        waits = bool(self.rundown.active) and self.rundown.waits_for_playout
+        idle = not status.talking and status.queued_ms == 0 and not status.panicked
+        self._stuck = self._stuck + 1 if waits and idle else 0
+        if self._stuck >= STUCK_REPORTS:
+            self._stuck = 0
+            self.counters["unstuck"] += 1
+            log.warning("playout lost an utterance; it gets it again")
+            self.rundown.give_again()
+
+    def _agree_on_panic(self, status: PlayoutStatus) -> None:
+        """A report from before our last command says nothing. A panic that no journal knows of is kept."""
+        if status.panicked == self.rundown.panicked or time.monotonic() - self._panic_changed < PANIC_ECHO_SECONDS:
+            return
+        self._panic_changed = time.monotonic()
+        if status.panicked and not self._panic_known:
+            log.warning("playout is in panic and the journal cannot say why; the channel stays in panic")
+            self._panic_known = True
+            self._put_back(self.rundown.panic())
+            self._cancel_performance()
+        else:
+            self.rundown.repeat_panic()
+
+    def publish_status(self) -> None:
+        if len(self._hub):
+            self._hub.publish({"type": "status", "status": self.status()})
+
+    # -- house ------------------------------------------------------------------------------------------------
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(PRUNE_SECONDS)
+            with contextlib.suppress(JournalError):
+                await self.journal.prune()
+
+    def _keep(self, work: Coroutine[Any, Any, Inbound]) -> asyncio.Task[Inbound]:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+
+def _need(by: Origin, role: Role, what: str) -> None:
+    if not by.role.covers(role):
+        raise Refused(f"{what} needs the role {role.value}", "forbidden")

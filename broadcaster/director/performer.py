@@ -1,0 +1,273 @@
+"""From a prompt to sound: gate, brain, gate again for every sentence, voice. One utterance at a time.
+
+Director's event loop. Cancelling `perform` closes the brain's stream and the voice's, in that order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from broadcaster.director.pulse import Pulse
+from broadcaster.director.rundown import Rundown
+from broadcaster.director.sentences import Sentences, sentences_of
+from broadcaster.director.utterance import Utterance
+from broadcaster.errors import BrainError, JournalError, VoiceError
+from broadcaster.journal import Journal, Line
+from broadcaster.ports import Brain, Gate, Speaker
+from broadcaster.types import Origin, PromptKind, SpokenPiece, Turn, Verdict, VerdictKind
+
+log = logging.getLogger(__name__)
+
+REPLY_CHARACTERS: Final = 2000
+"""A model that does not stop is stopped here, at the end of a sentence: eight minutes of speech."""
+
+VOICE_PATIENCE_S: Final = 60.0
+"""A prompt waits this long for a voice that fails (it is restarted meanwhile), counted from its last sound."""
+
+VOICE_RETRY_S: Final = (0.2, 0.5, 1.0, 2.0)
+PIECE_PATIENCE_S: Final = 90.0
+"""A speaker that gives nothing for so long though it has text counts as failed; its own time-outs come first."""
+
+NOTE_PATIENCE_S: Final = 0.5
+"""The first sound waits this long for the journal to know that it was begun; a slow disk must not be heard."""
+
+
+class Skip(Exception):
+    """The prompt will not be spoken (any further); the text is a `SkipReason`."""
+
+
+@dataclass(slots=True)
+class Health:
+    """How voice and brain are doing, for the status and the alarms."""
+
+    voice_engine: str = ""
+    voice_error: str = ""
+    brain_error: str = ""
+
+
+class Performer:
+    """`brains` are asked in order until one answers. `heard` tells what was on air before."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        brains: Sequence[Brain],
+        speaker: Speaker,
+        journal: Journal,
+        rundown: Rundown,
+        pulse: Pulse,
+        heard: Callable[[], tuple[str, ...]],
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.health = Health()
+        self.voice_failures = 0
+        self.brain_failures = 0
+        self._gate = gate
+        self._brains = brains
+        self._speaker = speaker
+        self._journal = journal
+        self._rundown = rundown
+        self._pulse = pulse
+        self._heard = heard
+        self._changed = changed
+        self._notes: set[asyncio.Task[None]] = set()
+        # Above what an earlier director of this boot used, whose cancellations the voice still remembers.
+        self._runs = itertools.count(time.monotonic_ns() // 1_000_000)
+
+    async def perform(self, utterance: Utterance) -> None:
+        """Returns when all sound of the utterance is with the rundown, or it was dropped there."""
+        noted = asyncio.create_task(self._note_start(utterance))
+        self._notes.add(noted)
+        noted.add_done_callback(self._notes.discard)
+        writing: asyncio.Task[None] | None = None
+        try:
+            if not utterance.script.closed:
+                writing = await self._begin_script(utterance)
+            await self._speak(utterance, noted)
+            if writing is not None:
+                await writing
+            if not utterance.texts:
+                raise Skip("empty")
+            self._rundown.complete(utterance)
+        except Skip as skip:
+            self._rundown.drop(utterance, str(skip))
+        finally:
+            if writing is not None and not writing.done():
+                writing.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await writing
+
+    async def _note_start(self, utterance: Utterance) -> None:
+        try:
+            await self._journal.start(utterance.id)
+        except JournalError:
+            pass  # told by the journal itself; the worst is that a restart says this prompt once more
+
+    # -- the script -------------------------------------------------------------------------------------------
+
+    async def _begin_script(self, utterance: Utterance) -> asyncio.Task[None] | None:
+        prompt = utterance.prompt
+        verdict = await self._gate.admit(prompt.text, prompt.origin)
+        _refuse(verdict)
+        if prompt.kind is PromptKind.SAY:
+            for sentence in sentences_of(verdict.text):
+                self._add(utterance, Verdict(verdict.kind, sentence, verdict.reason))
+            self._close(utterance)
+            return None
+        return asyncio.create_task(self._write_reply(utterance, verdict.text))
+
+    async def _write_reply(self, utterance: Utterance, question: str) -> None:
+        """Ends with a closed script, whatever happens; what a broken stream left unfinished is not spoken."""
+        prompt = utterance.prompt
+        asked = type(prompt)(prompt.id, prompt.kind, question, prompt.origin, prompt.received_ns)
+        turn = Turn(asked, self._heard())
+        try:
+            for brain in self._brains:
+                try:
+                    await self._take_reply(utterance, brain, turn)
+                except BrainError as err:
+                    self._brain_failed(brain, err)
+                    if utterance.script.lines:
+                        return
+                    continue
+                if brain is self._brains[0]:
+                    self._brain_well()
+                return
+        finally:
+            self._close(utterance)
+
+    async def _take_reply(self, utterance: Utterance, brain: Brain, turn: Turn) -> None:
+        cutter = Sentences()
+        length = 0
+        async with _closing(brain.reply(turn)) as deltas:
+            async for delta in deltas:
+                for sentence in cutter.feed(delta):
+                    await self._admit(utterance, sentence, brain.name)
+                    length += len(sentence)
+                if length > REPLY_CHARACTERS:
+                    return
+        for sentence in cutter.rest():
+            await self._admit(utterance, sentence, brain.name)
+
+    async def _admit(self, utterance: Utterance, sentence: str, brain: str) -> None:
+        verdict = await self._gate.admit(sentence, Origin(source=brain))
+        if verdict.kind not in (VerdictKind.DROP, VerdictKind.HOLD):
+            self._add(utterance, verdict)
+
+    def _add(self, utterance: Utterance, verdict: Verdict) -> None:
+        if verdict.text.strip():
+            self._journal.line(utterance.id, len(utterance.script.lines), verdict)
+            utterance.script.add(Line(verdict.text, verdict.kind.value))
+
+    def _close(self, utterance: Utterance) -> None:
+        utterance.script.close()
+        self._journal.script_complete(utterance.id)
+
+    # -- the sound --------------------------------------------------------------------------------------------
+
+    async def _speak(self, utterance: Utterance, noted: asyncio.Task[None]) -> None:
+        loop = asyncio.get_running_loop()
+        failures = 0
+        progress = loop.time()
+        while True:
+            before = utterance.made
+            try:
+                await self._run(utterance, noted)
+            except VoiceError as err:
+                self._voice_failed(err)
+                if utterance.made > before:
+                    failures, progress = 0, loop.time()
+                if not err.retryable or loop.time() - progress > VOICE_PATIENCE_S:
+                    raise Skip("voice") from err
+                await asyncio.sleep(VOICE_RETRY_S[min(failures, len(VOICE_RETRY_S) - 1)])
+                failures += 1
+                continue
+            return
+
+    async def _run(self, utterance: Utterance, noted: asyncio.Task[None]) -> None:
+        """One run of the speaker, from the first sentence that is not in hand in full."""
+        start, base = utterance.rewind()
+        text = utterance.script.read(start)
+        async with _closing(self._speaker.speak(text, next(self._runs))) as pieces:
+            while (piece := await self._next(pieces, utterance)) is not None:
+                if not noted.done():
+                    await asyncio.wait({noted}, timeout=NOTE_PATIENCE_S)
+                self._voice_well(piece.engine)
+                self._rundown.give(utterance, piece, base)
+                await self._room()
+
+    async def _next(self, pieces: AsyncIterator[SpokenPiece], utterance: Utterance) -> SpokenPiece | None:
+        step = asyncio.ensure_future(anext(pieces, None))
+        try:
+            while not step.done():
+                had_all = utterance.script.closed
+                await asyncio.wait({step}, timeout=PIECE_PATIENCE_S)
+                if not step.done() and had_all:
+                    raise VoiceError(f"no sound for {PIECE_PATIENCE_S:.0f} s")
+            return step.result()
+        finally:
+            if not step.done():
+                step.cancel()
+                with contextlib.suppress(asyncio.CancelledError, VoiceError):
+                    await step
+
+    async def _room(self) -> None:
+        """Waits while more than enough sound is in hand."""
+        while (over := self._rundown.seconds_over()) > 0:
+            await self._pulse.wait(timeout=over)
+
+    # -- edges ------------------------------------------------------------------------------------------------
+
+    def _voice_failed(self, err: VoiceError) -> None:
+        self.voice_failures += 1
+        if not self.health.voice_error:
+            log.warning("the voice failed; trying again", extra={"reason": str(err)})
+        self.health.voice_error = str(err)
+        self._changed()
+
+    def _voice_well(self, engine: str) -> None:
+        self.health.voice_engine = engine
+        if self.health.voice_error:
+            log.info("the voice speaks again", extra={"engine": engine})
+            self.health.voice_error = ""
+            self._changed()
+
+    def _brain_failed(self, brain: Brain, err: BrainError) -> None:
+        self.brain_failures += 1
+        if not self.health.brain_error:
+            log.warning("the brain failed", extra={"brain": brain.name, "reason": str(err)})
+        self.health.brain_error = str(err)
+        self._changed()
+
+    def _brain_well(self) -> None:
+        if self.health.brain_error:
+            log.info("the brain answers again")
+            self.health.brain_error = ""
+            self._changed()
+
+
+def _refuse(verdict: Verdict) -> None:
+    if verdict.kind is VerdictKind.DROP:
+        raise Skip("dropped")
+    if verdict.kind is VerdictKind.HOLD:
+        raise Skip("held")
+    if not verdict.text.strip():
+        raise Skip("empty")
+
+
+@contextlib.asynccontextmanager
+async def _closing(iterator: AsyncIterator[Any]) -> AsyncIterator[AsyncIterator[Any]]:
+    """Closes an async generator at the end of the block; other iterators have nothing to close."""
+    try:
+        yield iterator
+    finally:
+        close = getattr(iterator, "aclose", None)
+        if close is not None:
+            await close()

@@ -1,0 +1,129 @@
+"""After a restart of the director: what did the earlier one leave in playout, and what is still to be said?
+
+Playout goes on speaking without a director and keeps its reports. So nothing new is given to it until what it
+still has is over; only then is the rest queued. Director's event loop.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from broadcaster.director.pulse import Pulse
+from broadcaster.director.sentences import sentences_of
+from broadcaster.director.utterance import Script, Utterance
+from broadcaster.errors import JournalError
+from broadcaster.inbox import Inbox
+from broadcaster.journal import Journal, Line, Unfinished
+from broadcaster.types import PromptKind
+from broadcaster.wire import Aired, AnyMessage, End, PlayoutStatus
+
+log = logging.getLogger(__name__)
+
+SETTLE_SECONDS: Final = 30.0
+"""Playout holds 10 s of speech of an earlier director at most; one that is not through by then is not waited for."""
+
+IDLE_REPORTS: Final = 2
+"""Playout reports once a second; the first report may be from before it read our End."""
+
+
+class Recovery:
+    """Takes `found` (from the journal) to its end: every prompt of it is finished or queued by `settle`."""
+
+    def __init__(self, found: list[Unfinished], journal: Journal, inbox: Inbox, pulse: Pulse) -> None:
+        self._open = {entry.prompt.id: entry for entry in found}
+        self._started = {entry.prompt.id for entry in found if entry.started}
+        self._journal = journal
+        self._inbox = inbox
+        self._pulse = pulse
+        self._idle_reports = 0
+        self._settled: set[str] = set()
+        self.resumed: dict[str, Utterance] = {}
+        """Utterances of which a part was heard, by prompt: they go on where they were."""
+
+    @property
+    def pending(self) -> bool:
+        """Playout may still have something of an earlier director."""
+        return bool(self._started - self._settled)
+
+    def greet(self, send: Callable[[AnyMessage], bool], generation: int) -> None:
+        """Tells playout that nothing will be added to what it has. `generation` is playout's own."""
+        self._idle_reports = 0
+        for prompt in self._started - self._settled:
+            send(End(generation, prompt))
+
+    def aired(self, event: Aired) -> None:
+        """A report about an utterance of an earlier director."""
+        self._journal.aired(event, "")
+        entry = self._open.get(event.utterance)
+        if entry is None:
+            return
+        self._started.add(event.utterance)
+        if event.event == "heard":
+            heard = (*entry.heard, event.text)
+            self._open[event.utterance] = Unfinished(entry.prompt, True, entry.script, entry.complete, heard)
+        elif event.event in ("done", "cut"):
+            self._settled.add(event.utterance)
+        self._pulse.beat()
+
+    def status(self, status: PlayoutStatus) -> None:
+        if status.talking in self._open:
+            self._started.add(status.talking)
+        self._idle_reports = self._idle_reports + 1 if not status.talking and status.queued_ms == 0 else 0
+        self._pulse.beat()
+
+    async def settle(self) -> None:
+        """Waits until playout has nothing of an earlier director any more, and queues what is left to say."""
+
+        def through() -> bool:
+            return not self.pending or self._idle_reports >= IDLE_REPORTS
+
+        if not await self._pulse.until(through, SETTLE_SECONDS):
+            log.warning("playout still speaks for an earlier director; it is cut")
+        for entry in self._open.values():
+            self._queue(entry)
+        if self._open:
+            log.info("prompts of an earlier run go on", extra={"prompts": len(self._open)})
+
+    def _queue(self, entry: Unfinished) -> None:
+        prompt = entry.prompt
+        if entry.heard:
+            utterance = resumed_utterance(entry)
+            if utterance.script.text[utterance.cursor :].strip():
+                self.resumed[prompt.id] = utterance
+                self._inbox.restore(prompt)
+            else:
+                self._journal.finish(
+                    prompt.id, "done" if entry.complete else "cut", "" if entry.complete else "restart"
+                )
+            return
+        self._journal.requeue(prompt.id)
+        self._inbox.restore(prompt)
+
+
+def resumed_utterance(entry: Unfinished) -> Utterance:
+    """The utterance as it stood after its last sentence that was heard in full; its script is closed.
+
+    An answer that was half written is not asked for again: what there is of it is spoken.
+    """
+    script = Script()
+    lines = entry.script
+    if not lines and entry.prompt.kind is PromptKind.SAY:
+        lines = tuple(Line(sentence, "") for sentence in sentences_of(entry.prompt.text))
+    for line in lines:
+        script.add(line)
+    script.close()
+    utterance = Utterance(entry.prompt, script)
+    for number, text in enumerate(entry.heard):
+        utterance.open_sentence(number, text)
+    utterance.heard = len(entry.heard)
+    return utterance
+
+
+async def read_unfinished(journal: Journal) -> list[Unfinished]:
+    """Nothing when the journal cannot be read; it says so itself."""
+    try:
+        return await journal.unfinished()
+    except JournalError:
+        return []

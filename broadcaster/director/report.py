@@ -1,0 +1,112 @@
+"""The state of the channel as plain JSON types, for `/api/status`, the page and the metrics. Pure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib import metadata
+from typing import Any, Final
+
+import msgspec
+
+from broadcaster.config import Config
+from broadcaster.director.performer import Health
+from broadcaster.director.rundown import Rundown
+from broadcaster.director.utterance import Utterance
+from broadcaster.inbox import Inbox
+from broadcaster.types import Inbound
+from broadcaster.wire import PlayoutStatus
+
+SHOWN_NEXT: Final = 5
+
+_CLOCK: Final = (
+    "tick", "fps", "late_ticks", "held_ticks", "reanchored", "tick_ms", "lateness_p99_ms", "encoder",
+    "encoder_restarts", "av_skew_ms", "uptime_s", "queued_ms", "holes", "hole_ms", "patches_shown",
+    "patches_missing", "patches_late",
+)  # fmt: skip
+
+
+class Report:
+    """Shape: see `station.Station.status`. `clock` is monotonic seconds."""
+
+    def __init__(self, config: Config, brain: str, clock: Callable[[], float]) -> None:
+        self._config = config
+        self._brain = brain
+        self._clock = clock
+        self._began = clock()
+        self._version = _version()
+
+    def status(
+        self,
+        *,
+        playout: PlayoutStatus | None,
+        rundown: Rundown,
+        inbox: Inbox,
+        health: Health,
+        journal_error: str,
+        stopping: bool,
+        counters: dict[str, int],
+    ) -> dict[str, Any]:
+        given = rundown.active
+        now = given[0] if given and given[0].on_air is not None else None
+        waiting = [utterance.prompt for utterance in given if utterance is not now]
+        upcoming = [*waiting, *inbox.peek(SHOWN_NEXT)][:SHOWN_NEXT]
+        return {
+            "channel": self._config.channel,
+            "version": self._version,
+            "pid": os.getpid(),
+            "uptime_s": round(self._clock() - self._began, 1),
+            "panicked": rundown.panicked,
+            "stopping": stopping,
+            "clock": _clock(playout),
+            "voice": {
+                "engine": health.voice_engine or self._config.voice.engine,
+                "degraded": bool(health.voice_error),
+                "error": health.voice_error,
+            },
+            "head": _head(playout),
+            "brain": {"engine": self._brain, "degraded": bool(health.brain_error), "error": health.brain_error},
+            "sinks": [msgspec.to_builtins(sink) for sink in playout.sinks] if playout else [],
+            "now": _now(now) if now else None,
+            "next": [_prompt(prompt) for prompt in upcoming],
+            "queue": {"length": len(inbox) + len(waiting), "capacity": inbox.capacity},
+            "journal": {"ok": not journal_error, "error": journal_error},
+            "counters": counters,
+        }
+
+
+def _clock(playout: PlayoutStatus | None) -> dict[str, Any]:
+    if playout is None:
+        return {"connected": False}
+    return {"connected": True, **{name: getattr(playout, name) for name in _CLOCK}}
+
+
+def _head(playout: PlayoutStatus | None) -> dict[str, Any]:
+    if playout is None or playout.head is None:
+        return {"connected": False}
+    plain: dict[str, Any] = msgspec.to_builtins(playout.head)
+    plain.pop("$", None)
+    return {"connected": True, **plain}
+
+
+def _prompt(prompt: Inbound) -> dict[str, Any]:
+    return {
+        "id": prompt.id,
+        "kind": prompt.kind.value,
+        "text": prompt.text,
+        "origin": prompt.origin.source,
+        "author": prompt.origin.author,
+    }
+
+
+def _now(utterance: Utterance) -> dict[str, Any]:
+    sentence = utterance.on_air or 0
+    text = utterance.texts[sentence] if sentence < len(utterance.texts) else ""
+    return {**_prompt(utterance.prompt), "sentence": sentence, "text": text}
+
+
+def _version() -> str:
+    try:
+        return metadata.version("broadcaster")
+    except metadata.PackageNotFoundError:
+        return "unknown"

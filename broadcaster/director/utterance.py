@@ -1,0 +1,197 @@
+"""One prompt on its way to air: its gated text and the sound made of it that was not heard yet. Pure bookkeeping.
+
+The sound is kept until it was heard, so that a playout that dies can be given it again at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from broadcaster.journal import Line
+from broadcaster.types import SAMPLE_RATE, Inbound, SpokenPiece
+from broadcaster.wire import Speak, pack_speech
+
+
+class Script:
+    """The lines that may be spoken, in order, while they are still being written."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+        self.closed = False
+        self._changed = asyncio.Event()
+
+    @property
+    def text(self) -> str:
+        return "".join(line.text for line in self.lines)
+
+    def add(self, line: Line) -> None:
+        self.lines.append(line)
+        self._changed.set()
+
+    def close(self) -> None:
+        self.closed = True
+        self._changed.set()
+
+    async def read(self, start: int = 0) -> AsyncIterator[str]:
+        """The text from character `start` on, as it comes, until the script is closed."""
+        at = 0
+        skip = start
+        while True:
+            self._changed.clear()
+            while at < len(self.lines):
+                text = self.lines[at].text
+                at += 1
+                if skip >= len(text):
+                    skip -= len(text)
+                    continue
+                yield text[skip:]
+                skip = 0
+            if self.closed and at == len(self.lines):
+                return
+            if not self._changed.is_set():
+                await self._changed.wait()
+
+    def verdict_at(self, offset: int) -> str:
+        """Verdict of the line that covers this character."""
+        for line in self.lines:
+            if offset < len(line.text):
+                return line.verdict
+            offset -= len(line.text)
+        return self.lines[-1].verdict if self.lines else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One piece of sound that may still have to be sent (again)."""
+
+    sentence: int
+    opens: str | None
+    pcm: bytes = field(repr=False)
+    phones: list[tuple[str, str, int, int]] = field(repr=False)
+    engine: str
+
+    @property
+    def samples(self) -> int:
+        return len(self.pcm) // 2
+
+    def message(self, generation: int, utterance: str) -> Speak:
+        return Speak(generation, utterance, self.sentence, self.opens, self.pcm, self.phones, self.engine)
+
+
+@dataclass(slots=True, eq=False)
+class Utterance:
+    """`generation` is the one it was last sent with. Sentences are counted from 0 over the whole prompt."""
+
+    prompt: Inbound
+    script: Script = field(default_factory=Script)
+    generation: int = 0
+    pieces: deque[Held] = field(default_factory=deque)
+    sent: int = 0
+    """How many of `pieces` playout has in this generation."""
+    spoken: bool = False
+    """No more pieces will come."""
+    ended: bool = False
+    """End was sent in this generation."""
+    starts: list[int] = field(default_factory=list)
+    """Character of the script where each sentence begins."""
+    texts: list[str] = field(default_factory=list)
+    cursor: int = 0
+    """Character of the script where the next sentence is looked for."""
+    on_air: int | None = None
+    on_air_since: float = 0.0
+    heard: int = 0
+    """Sentences heard in full (the first `heard` ones)."""
+    made: int = 0
+    """Pieces that the speaker has made of it."""
+    failure: str = ""
+    """Why it ends before its text does; a `SkipReason`."""
+    repeats: int = 0
+    """How often the sentence `heard` was broken off on air by a fault and begun again."""
+    resent: int = 0
+    """How often it was sent again without a sentence heard in between."""
+
+    @property
+    def id(self) -> str:
+        return self.prompt.id
+
+    @property
+    def begun(self) -> bool:
+        """Something of it was, or is, on air."""
+        return self.on_air is not None or self.heard > 0
+
+    def add(self, piece: SpokenPiece, base: int) -> None:
+        """Takes what the speaker made; `base` is the number of this run's first sentence."""
+        sentence = base + piece.sentence
+        if piece.opens is not None:
+            self.open_sentence(sentence, piece.opens)
+        pcm, phones = pack_speech(piece.speech)
+        self.pieces.append(Held(sentence, piece.opens, pcm, phones, piece.engine))
+        self.made += 1
+
+    def open_sentence(self, sentence: int, text: str) -> None:
+        """Notes where a sentence begins. The speaker may leave numbers out and may have reworked the spaces."""
+        while len(self.starts) < sentence:
+            self.starts.append(self.cursor)
+            self.texts.append("")
+        del self.starts[sentence:], self.texts[sentence:]
+        found = self.script.text.find(text.strip(), self.cursor)
+        start = found if found >= 0 else self.cursor
+        self.starts.append(start)
+        self.texts.append(text)
+        self.cursor = start + len(text)
+
+    def rewind(self) -> tuple[int, int]:
+        """Where a new run of the speaker goes on: (character of the script, number of its first sentence).
+
+        The last sentence may be whole or not: it is said again unless it was heard, under a new number when
+        playout already has a part of it.
+        """
+        if not self.starts:
+            return 0, 0
+        last = len(self.starts) - 1
+        if last < self.heard:
+            return self.cursor, last + 1
+        self.cursor = self.starts[last]
+        given, kept = list(self.pieces)[: self.sent], list(self.pieces)[self.sent :]
+        self.pieces = deque([*given, *(piece for piece in kept if piece.sentence != last)])
+        return self.starts[last], last + any(piece.sentence == last for piece in given)
+
+    def verdict(self, sentence: int) -> str:
+        return self.script.verdict_at(self.starts[sentence]) if sentence < len(self.starts) else ""
+
+    def hear(self, sentence: int) -> None:
+        """A sentence was heard in full: its sound is not needed any more."""
+        self.heard = max(self.heard, sentence + 1)
+        self.on_air = None
+        self.repeats = 0
+        self.resent = 0
+        self._forget()
+
+    def skip_sentence(self) -> None:
+        """Gives up the sentence that would be next: it broke the air twice."""
+        self.heard = self.pieces[0].sentence + 1 if self.pieces else self.heard + 1
+        self.repeats = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        while self.pieces and self.pieces[0].sentence < self.heard:
+            self.pieces.popleft()
+            self.sent = max(0, self.sent - 1)
+
+    def unsend(self, generation: int) -> None:
+        """Playout has nothing of it any more: all that was not heard goes out again, under `generation`."""
+        self.generation = generation
+        self.sent = 0
+        self.ended = False
+        self.on_air = None
+
+    def ahead_seconds(self, now: float) -> float:
+        """Sound in hand that was not heard yet; `now` on the clock of `on_air_since`."""
+        samples = sum(piece.samples for piece in self.pieces)
+        if self.on_air is not None:
+            this = sum(piece.samples for piece in self.pieces if piece.sentence == self.on_air)
+            samples -= min(this, int((now - self.on_air_since) * SAMPLE_RATE))
+        return samples / SAMPLE_RATE
