@@ -28,6 +28,7 @@ from broadcaster.wire import SinkCommand, SinkReply, SinkStatus
 
 SINKS: TypeAdapter[list[SinkConfig]] = TypeAdapter(list[SinkConfig])
 TONE_HZ = 1000
+SMALL = {"width": 320, "height": 180, "bitrate_kbps": 400, "encoder": "x264", "preset": "ultrafast", "threads": 1}
 
 
 class FlashBeepAir:
@@ -41,10 +42,10 @@ class FlashBeepAir:
         self.clock: RealClock[object] = RealClock(fps, Queue(), first_tick)
         paths = Paths(root / "state", root / "run", root / "cache")
         paths.ensure()
-        video = Video(width=320, height=180, fps=fps, bitrate_kbps=400, encoder="x264", preset="ultrafast", threads=1)
+        video = Video.model_validate(SMALL | {"fps": fps})
         self.encoder = Encoder(video, Audio(), Aigc())
         self.fanout = Fanout()
-        self.sinks = SinkSet(SINKS.validate_python(list(sinks)), paths, self.fanout, idle=lambda: self.idle)
+        self.sinks = SinkSet(self.fanout, paths, SINKS.validate_python(list(sinks)), idle=lambda: self.idle)
         self.tick = first_tick
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -58,18 +59,15 @@ class FlashBeepAir:
     def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None) -> None:
         self._stop.set()
         self._thread.join(5)
-        self.sinks.close()
+        self.sinks.stop()
         self.encoder.close()
         self.fanout.close()
 
     def status(self, name: str) -> SinkStatus:
-        return next(status for status in self.sinks.statuses if status.name == name)
+        return next(status for status in self.sinks.statuses() if status.name == name)
 
-    def command(self, command: SinkCommand, timeout: float = 10.0) -> SinkReply:
-        answered: Queue[Any] = Queue()
-        self.sinks.command(command, answered.put)
-        reply: SinkReply = answered.get(timeout=timeout)
-        return reply
+    def command(self, command: SinkCommand) -> SinkReply:
+        return self.sinks.command(command)
 
     def _run(self) -> None:
         dark, white = _flat(40), _flat(235)

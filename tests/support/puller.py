@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -36,8 +36,8 @@ class Level:
 class Puller:
     """Context manager. `live_sound` decodes the sound as it comes, for latencies.
 
-    Joins again by itself when the server or the publisher goes away and `rejoin` is set; the packets of
-    each connection are a `Capture` of their own in `captures`.
+    Joins again by itself when the server goes away and `rejoin` is set. Each session of the publisher is a
+    `Capture` of its own in `captures`: the server keeps its viewers, and the timestamps begin again.
     """
 
     def __init__(self, url: str, *, live_sound: bool = False, rejoin: bool = False) -> None:
@@ -104,6 +104,9 @@ class Puller:
             self.joined_ns = time.monotonic_ns()
             self.captures.append(capture)
             for packet in container.demux():
+                if _begins_again(packet, capture):
+                    capture = replace(capture, packets=[])
+                    self.captures.append(capture)
                 received = note(packet, capture, time.monotonic_ns())
                 if self._stop.is_set():
                     return
@@ -122,6 +125,13 @@ class Puller:
                 peak = float(np.abs(samples).max())
                 level = Level(time.monotonic_ns(), received.pts_ms, _db(rms), _db(peak))
                 self.levels.append(level)
+
+
+def _begins_again(packet: av.Packet[Any], capture: Capture) -> bool:
+    """Whether the timestamps went back by more than a second."""
+    if packet.pts is None or packet.time_base is None or not capture.packets:
+        return False
+    return float(packet.pts * packet.time_base * 1000) < capture.packets[-1].pts_ms - 1000
 
 
 def _db(value: float) -> float:
