@@ -1,0 +1,134 @@
+"""The director process: the director, its alarms, its signs of life and whatever serves its `Station`.
+
+Everything runs in one asyncio loop; `app.py` makes the parts and calls `run_director` inside `asyncio.run`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from broadcaster.alarms import Alarms, free_megabytes
+from broadcaster.config import Config, FileSink
+from broadcaster.director.director import Director
+from broadcaster.errors import Refused
+from broadcaster.paths import Paths
+from broadcaster.ports import Brain, Gate, Speaker
+from broadcaster.station import Station
+from broadcaster.wire import Notice
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS: Final = 1.0
+DISK_SECONDS: Final = 30.0
+MIN_FREE_STATE_MB: Final = 100
+"""On the disk of the journal: with less, prompts would soon be refused."""
+
+NOTICES: Final = 64
+"""Notices of the parent that wait; it sends a few per restart of a child."""
+
+Beat = Callable[[int, bool, str], None]
+"""progress, ready, note: `child.ChildContext.beat`."""
+
+ReadSinks = Callable[[str], list[dict[str, object]]]
+"""The sinks of a configuration text, references resolved, as plain settings. Raises ConfigError."""
+
+
+async def run_director(
+    config: Config,
+    paths: Paths,
+    *,
+    speaker: Speaker,
+    brains: Sequence[Brain],
+    gate: Gate,
+    beat: Beat,
+    stop: asyncio.Event,
+    notices: asyncio.Queue[Notice] | None = None,
+    read_sinks: ReadSinks | None = None,
+    serve: Callable[[Station], Awaitable[None]] | None = None,
+) -> None:
+    """Runs the director until `stop` is set, then finishes or cuts the sentence on air (3 s at most) and closes.
+
+    `brains` are asked in order; the last one should never fail. `serve` gets the station and runs beside it (the
+    console); it is cancelled after the last sentence. What it raises ends the director.
+    """
+    director = Director(config, paths, speaker=speaker, brains=brains, gate=gate)
+    await director.open()
+    alarms = Alarms(config.alarms, config.channel)
+    work = [
+        director.run(),
+        _beats(director, beat),
+        _watch(director, alarms),
+        _disks(config, paths, alarms),
+        alarms.run(),
+    ]
+    if notices is not None:
+        work.append(_notices(director, alarms, notices, read_sinks))
+    tasks = [asyncio.create_task(each) for each in work]
+    serving = [asyncio.ensure_future(serve(director))] if serve is not None else []
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait({*tasks, *serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if stopped in done:
+            await director.finish()
+    finally:
+        for task in (*serving, *tasks, stopped):
+            task.cancel()
+        results = await asyncio.gather(*serving, *tasks, stopped, return_exceptions=True)
+        await director.close()
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+            raise result
+
+
+async def _beats(director: Director, beat: Beat) -> None:
+    """The loop's own turn is the progress: a director whose loop is blocked does not beat."""
+    progress = 0
+    while True:
+        progress += 1
+        connected = director.link.connected
+        beat(progress, connected, "" if connected else "waiting for playout")
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+async def _watch(director: Director, alarms: Alarms) -> None:
+    while True:
+        await asyncio.sleep(1.0)
+        alarms.observe(director.status(), director.fresh_playouts)
+
+
+async def _disks(config: Config, paths: Paths, alarms: Alarms) -> None:
+    wanted = {paths.state: MIN_FREE_STATE_MB}
+    for sink in config.sinks:
+        if isinstance(sink, FileSink) and sink.enabled:
+            wanted[sink.directory] = sink.min_free_mb
+    while True:
+        for folder, least in wanted.items():
+            free = await asyncio.to_thread(free_megabytes, folder)
+            alarms.disk(str(folder), free is not None and free < least, free)
+        await asyncio.sleep(DISK_SECONDS)
+
+
+async def _notices(
+    director: Director, alarms: Alarms, notices: asyncio.Queue[Notice], read_sinks: ReadSinks | None
+) -> None:
+    while True:
+        notice = await notices.get()
+        if notice.event == "reload" and read_sinks is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await _reload(director, notice.detail, read_sinks)
+        elif notice.event != "reload":
+            alarms.child(notice.role, notice.event, notice.detail)
+
+
+async def _reload(director: Director, text: str, read_sinks: ReadSinks) -> None:
+    try:
+        sinks = await asyncio.to_thread(read_sinks, text)
+        reply = await director.sink({"action": "reload", "all_settings": sinks})
+        if not reply.ok:
+            log.error("the sinks were not reloaded", extra={"reason": reply.error})
+    except Refused as err:
+        log.error("the sinks were not reloaded", extra={"reason": str(err)})
