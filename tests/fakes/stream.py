@@ -70,7 +70,6 @@ def recording(bitrate: int = 400_000) -> Recording:
 
 def _encode(video: VideoStream, audio: AudioStream) -> Iterator[EncodedPacket]:
     wave = np.sin(2 * np.pi * 1000 * np.arange(SAMPLES_PER_TICK) / RATE).astype(np.float32) * 0.5
-    sound_after = 0
     for tick in range(TICKS + 5):
         on = tick % FPS < FLASH_TICKS
         block = np.stack([wave, wave]) if on else np.zeros((2, SAMPLES_PER_TICK), np.float32)
@@ -79,7 +78,6 @@ def _encode(video: VideoStream, audio: AudioStream) -> Iterator[EncodedPacket]:
         for packet in audio.encode(sound):
             assert packet.pts is not None
             if packet.pts < TICKS * SAMPLES_PER_TICK:
-                sound_after += 1
                 yield EncodedPacket("audio", packet.pts, 1024, True, bytes(packet), 0)
         if tick >= TICKS:
             continue
@@ -99,7 +97,7 @@ def _noise(tick: int) -> bytes:
 
 
 def packets(first_loop: int = 0, loops: int | None = None, bitrate: int = 400_000) -> Iterator[EncodedPacket]:
-    """The recording over and over, pts going on. The encoder's priming packet (pts -1024) comes once, at the start."""
+    """The recording over and over, pts going on. The priming packet (pts -1024) comes once, at the start."""
     source = recording(bitrate)
     loop = first_loop
     while loops is None or loop < first_loop + loops:
