@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +82,17 @@ class Capture:
         video, audio = self.video, self.audio
         picture = video[-1].pts_ms + (video[-1].pts_ms - video[0].pts_ms) / max(1, len(video) - 1)
         return picture - (audio[-1].pts_ms + AAC_FRAME * 1000 / self.sample_rate)
+
+    def lead_ms(self, begin: float = 0.0, end: float = 1.0) -> float:
+        """How far the picture runs before the sound in the order of sending: the median, between two fractions."""
+        newest = None
+        leads = []
+        for packet in self.packets[int(len(self.packets) * begin) : int(len(self.packets) * end)]:
+            if packet.kind == "audio":
+                newest = packet.pts_ms
+            elif newest is not None:
+                leads.append(packet.pts_ms - newest)
+        return statistics.median(leads)
 
     def frames(self, look: Callable[[VideoFrame], T]) -> list[tuple[float, T]]:
         """Decodes the picture: (pts in ms, look(frame)) for each frame, in order."""

@@ -84,6 +84,15 @@ class Puller:
         )
         return self.capture
 
+    def wait_end(self, quiet_s: float = 1.0, timeout: float = 20.0) -> Capture:
+        """Until nothing has come for `quiet_s`: the publisher is done, and the server has passed all of it on."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if self.capture.packets[-1].arrived_ns < time.monotonic_ns() - int(quiet_s * 1e9):
+                return self.capture
+            time.sleep(0.05)
+        raise TimeoutError(f"the stream has not ended in {timeout} s")
+
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
@@ -97,7 +106,7 @@ class Puller:
             self._news.notify_all()
 
     def _pull(self) -> None:
-        options = {"fflags": "nobuffer", "probesize": "100000", "analyzeduration": "500000"}
+        options = {"probesize": "100000", "analyzeduration": "500000"}
         with av.open(self.url, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S), options=options) as container:
             capture = Capture()
             describe(container, capture)
