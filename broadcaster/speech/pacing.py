@@ -1,0 +1,134 @@
+"""How fast the voice is, how large the next piece may be, and when the one in hand may go on air. No clock of its own.
+
+The aim is an early first sound without a hole behind it. A piece is let go when the one behind it is predicted to
+be ready before it has been heard; until then it is held back, only just long enough. Pieces grow with the sound
+that is in hand, because an engine's fixed cost makes large pieces cheap and small ones early.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+FIRST: Final = (4.0, 8.0)
+SECOND: Final = 12.0
+LATER: Final = 20.0
+LARGEST: Final = 40.0
+"""Units of a piece: the first, the least of the second, the least of those behind, the most of any."""
+
+MAX_HOLD_S: Final = 1.0
+"""An engine that is slower than speech cannot be waited for: holes are then inevitable, and silence before is one."""
+
+MAX_HOLD_IN_HOLE_S: Final = 0.25
+"""When a hole has opened already, holding a piece back makes this one longer."""
+
+AHEAD_S: Final = 10.0
+"""Sound made before it is needed; what an interruption throws away."""
+
+_PRIOR: Final = (0.4, 0.08)
+"""Seconds per piece and per unit of the embedded voice on two slow cores; right within a factor of two anywhere."""
+
+_FORGET: Final = 0.9
+_PRIOR_WEIGHT: Final = 0.3
+_OUTLIER: Final = 3.0
+
+
+class SpeedModel:
+    """Learns synthesis seconds = fixed + per_unit * units from what was measured; recent pieces count most.
+
+    Starts from a guess about the embedded voice and keeps its shape as a weak prior, so that pieces of one size
+    alone cannot turn the line around.
+    """
+
+    def __init__(self) -> None:
+        self.fixed, self.per_unit = _PRIOR
+        self.spread = 0.25
+        """Mean relative error of the predictions."""
+        self._w = self._x = self._y = self._xx = self._xy = 0.0
+
+    def predicted(self, units: float) -> float:
+        """Seconds that a piece of `units` will take, with a margin for what predictions were off lately."""
+        return (self.fixed + self.per_unit * units) * (1.0 + min(1.2 * self.spread, 0.6))
+
+    def units_within(self, seconds: float) -> float:
+        """The largest piece predicted to be ready in `seconds`; may be negative."""
+        return (seconds / (1.0 + min(1.2 * self.spread, 0.6)) - self.fixed) / self.per_unit
+
+    def observe(self, units: float, seconds: float) -> None:
+        """One piece was synthesised. A stall (a restart, a suspended machine) counts as an outlier at most."""
+        expected = self.fixed + self.per_unit * units
+        seconds = min(seconds, _OUTLIER * expected)
+        self.spread += 0.2 * (abs(seconds - expected) / expected - self.spread)
+        self._w = self._w * _FORGET + 1.0
+        self._x = self._x * _FORGET + units
+        self._y = self._y * _FORGET + seconds
+        self._xx = self._xx * _FORGET + units * units
+        self._xy = self._xy * _FORGET + units * seconds
+        self._fit()
+
+    def _fit(self) -> None:
+        fixed, per_unit = _PRIOR
+        scale = self._y / (self._w * fixed + self._x * per_unit)
+        w, x, y, xx, xy = self._w, self._x, self._y, self._xx, self._xy
+        for units in (4.0, 30.0):
+            seconds = scale * (fixed + per_unit * units)
+            w += _PRIOR_WEIGHT
+            x += _PRIOR_WEIGHT * units
+            y += _PRIOR_WEIGHT * seconds
+            xx += _PRIOR_WEIGHT * units * units
+            xy += _PRIOR_WEIGHT * units * seconds
+        slope = (w * xy - x * y) / (w * xx - x * x)
+        self.per_unit = max(slope, 1e-4)
+        self.fixed = max((y - self.per_unit * x) / w, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Units that the next piece should have."""
+
+    minimum: float
+    maximum: float
+
+
+class Pacer:
+    """The pacing of one utterance. All times are seconds of one monotonic clock, passed in."""
+
+    def __init__(self, speed: SpeedModel) -> None:
+        self._speed = speed
+        self._play_end: float | None = None
+        self._begun = 0
+        """Pieces given to the voice that were long enough to count."""
+
+    @property
+    def started(self) -> bool:
+        return self._play_end is not None
+
+    def buffered(self, now: float) -> float:
+        """Seconds of sound on air or let go that are still to be heard."""
+        return 0.0 if self._play_end is None else max(0.0, self._play_end - now)
+
+    def size(self, now: float, ready_s: float) -> Size:
+        """Of the next piece to synthesise; `ready_s` is the sound that waits to be let go."""
+        if self._begun == 0:
+            return Size(*FIRST)
+        minimum = SECOND if self._begun == 1 else LATER
+        fitting = self._speed.units_within(self.buffered(now) + ready_s)
+        return Size(minimum, min(max(fitting, minimum + 6.0), LARGEST))
+
+    def began(self, units: float) -> None:
+        """A piece was given to the voice. Very short ones (a greeting) do not make the next one larger."""
+        if units >= FIRST[0] or self._begun:
+            self._begun += 1
+
+    def hold(self, now: float, held_s: float, sound_s: float, next_in_s: float) -> float:
+        """Seconds to wait before a piece of `sound_s` is let go, when the next is ready in `next_in_s`.
+
+        `held_s` is how long it has been held back already.
+        """
+        if self.buffered(now) > 0:
+            return 0.0
+        limit = MAX_HOLD_IN_HOLE_S if self.started else MAX_HOLD_S
+        return max(0.0, min(next_in_s - sound_s, limit - held_s))
+
+    def released(self, now: float, sound_s: float) -> None:
+        self._play_end = max(now, self._play_end or now) + sound_s

@@ -1,0 +1,30 @@
+"""What the marks mean for speech: where a sentence ends, where a voice may breathe, and for how long. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+HARD: Final = frozenset("。！？!?…\n")
+"""Marks that end a sentence wherever they stand; "." does so only in the right company (see `packing`)."""
+
+SOFT: Final = frozenset("，,、；;：:—")
+CLOSERS: Final = frozenset("”’」』）)】》\"'")
+
+SENTENCE_PAUSE_MS: Final = 300
+CLAUSE_PAUSE_MS: Final = 120
+
+_PAUSES: Final[dict[str, int]] = {
+    **dict.fromkeys("。！？!?.\n", SENTENCE_PAUSE_MS),
+    "…": 250,
+    **dict.fromkeys("；;：:—", 180),
+    **dict.fromkeys("，,", CLAUSE_PAUSE_MS),
+    "、": 80,
+}
+
+
+def pause_ms(text: str) -> int:
+    """Silence that belongs behind `text`, by its last mark; 0 when it ends in mid-clause."""
+    stripped = text.rstrip(" \t\r")
+    while stripped and stripped[-1] in CLOSERS:
+        stripped = stripped[:-1]
+    return _PAUSES.get(stripped[-1], 0) if stripped else 0
