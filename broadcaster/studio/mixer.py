@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from broadcaster.types import PcmArray, samples_at
+
+
+CENTRE: Final = np.float32(np.sqrt(0.5) / 32768)
+"""Mono to both sides at -3 dB: the loudness of the pair is the loudness of the mono signal (BS.1770 adds channels)."""
 
 
 class Mixer:
@@ -18,5 +24,5 @@ class Mixer:
         count = samples_at(tick + 1, self._fps) - samples_at(tick, self._fps)
         if speech is None:
             return np.zeros((2, count), dtype=np.float32)
-        mono = speech.astype(np.float32) / np.float32(32768)
+        mono = speech.astype(np.float32) * CENTRE
         return np.stack([mono, mono])
