@@ -21,16 +21,17 @@ SINKS: Final[Table] = {
 }
 
 SOURCES: Final[Table] = {
-    "websocket": "sources.websocket:WebsocketSource",
+    "websocket": "sources.websocket:PromptSession",
 }
 
 SYNTHESISERS: Final[Table] = {
     "kokoro": "broadcaster.speech.kokoro:KokoroSynthesiser",
+    "tone": "broadcaster.speech.tone:ToneSynthesiser",
 }
 """Engines inside the voice process."""
 
 VOICES: Final[Table] = {
-    "process": "broadcaster.speech.client:ProcessVoice",
+    "process": "broadcaster.speech.client:VoiceClient",
 }
 """How the director speaks: through the voice process."""
 
@@ -51,7 +52,13 @@ EXTRAS: Final[dict[str, tuple[str, str]]] = {
 
 
 def problem_with(table: Table, name: str, kind: str) -> str | None:
-    """Why `name` cannot be used ("what is wrong -> what to do"), or None. Imports nothing."""
+    """Why `name` cannot be used ("what is wrong -> what to do"), or None. Imports no adapter.
+
+    An adapter that is not in the table is named by its own "package.module:Class".
+    """
+    if ":" in name:
+        module = name.partition(":")[0]
+        return None if _is_there(module) else f"{kind} {name}: there is no module {module} -> install its package"
     target = table.get(name)
     if target is None:
         return f"there is no {kind} named {name!r} -> use one of: {', '.join(sorted(table))}"
@@ -66,8 +73,17 @@ def resolve(table: Table, name: str, kind: str) -> Any:
     problem = problem_with(table, name, kind)
     if problem is not None:
         raise ConfigError(problem)
-    module, _, attribute = table[name].partition(":")
+    module, _, attribute = table.get(name, name).partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as err:
         raise ConfigError(f"{kind} {name} needs the package {err.name} -> pip install -c constraints.txt .") from err
+    except AttributeError as err:
+        raise ConfigError(f"{kind} {name}: {module} has no {attribute} -> check the name") from err
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False

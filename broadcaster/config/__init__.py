@@ -5,7 +5,7 @@ every fault, `secrets` lists what must never be printed.
 """
 
 from broadcaster.config.base import Section, config_path
-from broadcaster.config.load import LoadedConfig, find_config, load_config, parse_sink
+from broadcaster.config.load import LoadedConfig, find_config, load_config, parse_sink, resolve_settings
 from broadcaster.config.models import (
     Aigc,
     Alarm,
@@ -52,5 +52,6 @@ __all__ = [
     "find_config",
     "load_config",
     "parse_sink",
+    "resolve_settings",
     "secrets_of",
 ]

@@ -94,24 +94,29 @@ def load_config(path: Path | None, text: str | None = None, env: Mapping[str, st
     return LoadedConfig(config, path, tuple(_lines(source, document, warnings)), text)
 
 
-def parse_sink(
-    settings: Mapping[str, object], base: Path | None = None, env: Mapping[str, str] = os.environ
-) -> SinkConfig:
-    """One sink from settings that arrived by command or API: same schema, same words, but no `${file:...}`.
+def resolve_settings(settings: Mapping[str, object], env: Mapping[str, str] = os.environ) -> dict[str, object]:
+    """A sink's settings from an operator on this machine, references resolved. Raises ConfigError."""
+    resolved, problems = _resolve(dict(settings), (), env)
+    if problems:
+        raise ConfigError(*map(_of_sink, problems))
+    return dict(resolved)
+
+
+def parse_sink(settings: Mapping[str, object], base: Path | None = None) -> SinkConfig:
+    """One sink from resolved settings; relative paths start at `base`.
 
     Raises ConfigError with one line per fault: `sink.url: what is wrong -> what to do`.
     """
     data = dict(settings)
     root: type[BaseModel] = _SINK_TYPES.get(str(data.get("type")), RtmpSink)
-    resolved, problems = _resolve(data, (), env, files=False)
-    broken = {problem.path for problem in problems}
     try:
-        sink = _SINK.validate_python(resolved, context={"base": base})
+        return _SINK.validate_python(data, context={"base": base})
     except ValidationError as err:
-        problems += [p for p in _explained(err, resolved, data, root) if p.path not in broken]
-    if problems:
-        raise ConfigError(*(f"{'.'.join(('sink', *map(str, p.path)))}: {p.text}" for p in problems))
-    return sink
+        raise ConfigError(*map(_of_sink, _explained(err, data, data, root))) from None
+
+
+def _of_sink(problem: Problem) -> str:
+    return f"{'.'.join(('sink', *map(str, problem.path)))}: {problem.text}"
 
 
 def _read(path: Path) -> str:
@@ -137,24 +142,24 @@ def _lines(source: str, document: Document, problems: list[Problem]) -> list[str
     return list(dict.fromkeys(lines))
 
 
-def _resolve(node: Any, path: KeyPath, env: Mapping[str, str], *, files: bool = True) -> tuple[Any, list[Problem]]:
+def _resolve(node: Any, path: KeyPath, env: Mapping[str, str]) -> tuple[Any, list[Problem]]:
     """`node` with references replaced. A string that cannot be resolved stays as it is and is listed."""
     problems: list[Problem] = []
     if isinstance(node, str):
         try:
-            return references.resolve(node, env, files=files), []
+            return references.resolve(node, env), []
         except ValueError as err:
             return node, [Problem(str(err), path)]
     if isinstance(node, dict):
         mapping = {}
         for key, value in node.items():
-            mapping[key], found = _resolve(value, (*path, key), env, files=files)
+            mapping[key], found = _resolve(value, (*path, key), env)
             problems += found
         return mapping, problems
     if isinstance(node, list):
         items = []
         for index, value in enumerate(node):
-            item, found = _resolve(value, (*path, index), env, files=files)
+            item, found = _resolve(value, (*path, index), env)
             items.append(item)
             problems += found
         return items, problems

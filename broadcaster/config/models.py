@@ -28,7 +28,7 @@ class Video(Section):
     bitrate_kbps: Annotated[int, Field(ge=200, le=20_000)] = 2500
     """Video bit rate in kbit/s. Platforms usually want 2000 to 3000 for 720p and 4000 to 6000 for 1080p."""
     encoder: Literal["auto", "x264", "nvenc"] = "auto"
-    """auto takes NVENC where it opens and x264 where it does not; x264 and nvenc insist."""
+    """auto and nvenc use NVENC where it opens and x264 where it does not (nvenc warns); x264 never tries NVENC."""
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"] = "veryfast"
     """x264 preset: a slower one looks better and costs more CPU."""
     threads: Annotated[int, Field(ge=1, le=32)] = 2

@@ -26,11 +26,8 @@ def has_reference(text: str) -> bool:
     return any(match.group() != "$${" for match in _TOKEN.finditer(text))
 
 
-def resolve(text: str, env: Mapping[str, str], *, files: bool = True) -> str:
-    """`text` with its references replaced. Raises ValueError ("what is wrong -> what to do", without values).
-
-    `files=False` refuses `${file:...}`: for settings that arrive over the network.
-    """
+def resolve(text: str, env: Mapping[str, str]) -> str:
+    """`text` with its references replaced. Raises ValueError ("what is wrong -> what to do", without values)."""
 
     def replaced(match: re.Match[str]) -> str:
         if match.group() == "$${":
@@ -41,8 +38,6 @@ def resolve(text: str, env: Mapping[str, str], *, files: bool = True) -> str:
         if inside.startswith("credential:"):
             return _credential(inside.removeprefix("credential:"), env)
         if inside.startswith("file:"):
-            if not files:
-                raise ValueError("${file:...} is accepted only in the configuration file -> use ${credential:NAME}")
             return _file(inside.removeprefix("file:"))
         return _variable(inside, env)
 

@@ -16,6 +16,7 @@ from broadcaster.config import (
     find_config,
     load_config,
     parse_sink,
+    resolve_settings,
     secrets_of,
 )
 from broadcaster.errors import ConfigError
@@ -311,12 +312,16 @@ def test_portrait_and_landscape(home: Path, size: tuple[int, int]) -> None:
 
 
 def test_a_sink_from_a_command() -> None:
-    sink = parse_sink({"type": "rtmp", "name": "b", "url": "rtmp://h/a", "key": "${K}"}, env={"K": CANARY})
+    given = {"type": "rtmp", "name": "b", "url": "rtmp://h/a", "key": "${K}"}
+    settings = resolve_settings(given, {"K": CANARY})
+    sink = parse_sink(settings)
     assert isinstance(sink, RtmpSink)
     assert sink.key is not None
     assert sink.key.get_secret_value() == CANARY
+    with pytest.raises(ConfigError, match="sink.key: the environment variable K is not set -> "):
+        resolve_settings(given, {})
     with pytest.raises(ConfigError) as caught:
-        parse_sink({"type": "rtmp", "name": "B", "url": CANARY, "key": "${file:/etc/hostname}", "colour": 1}, env={})
+        parse_sink({"type": "rtmp", "name": "B", "url": CANARY, "key": [CANARY], "colour": CANARY})
     fields = sorted(line.split(":")[0] for line in caught.value.problems)
     assert fields == ["sink.colour", "sink.key", "sink.name", "sink.url"]
     assert CANARY not in str(caught.value)

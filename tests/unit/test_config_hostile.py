@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broadcaster.config import Config, LoadedConfig, load_config, parse_sink
+from broadcaster.config import Config, LoadedConfig, load_config, parse_sink, resolve_settings
 from broadcaster.config.models import Alarm
 from broadcaster.config.sinks import FileSink, NullSink, PreviewSink, RtmpSink
 from broadcaster.errors import ConfigError
@@ -96,7 +96,7 @@ def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> Non
 @given(section(RtmpSink, FileSink))
 def test_any_sink_command(data: dict[str, Any]) -> None:
     try:
-        sink = parse_sink(data, env={})
+        sink = parse_sink(resolve_settings(data, {}))
     except ConfigError as err:
         assert CANARY not in str(err)
     else:

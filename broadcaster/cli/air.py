@@ -1,0 +1,121 @@
+"""run, check, render: the commands that use the whole configuration."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from broadcaster.cli.common import ConfigOption, load
+from broadcaster.config import Config, LoadedConfig
+from broadcaster.config.checks import find_avatar
+from broadcaster.errors import AssetError, ConfigError
+
+
+def run(config: ConfigOption = None) -> None:
+    """Put the channel on air and keep it there.
+
+    Runs in the foreground until SIGTERM or Ctrl-C, which finish or cut the sentence and close every stream; a
+    second Ctrl-C is immediate. SIGHUP reads the configuration again.
+
+    \b
+    broadcaster run -c config.yaml
+    BROADCASTER_RTMP_URL=rtmp://live.example/app BROADCASTER_RTMP_KEY=... broadcaster run
+    """
+    loaded = load(config)
+    _check_in_another_process(loaded)
+    address = console_address(loaded.config)
+    if address:
+        typer.echo(f"Channel {loaded.config.channel}: {address}")
+        sys.stdout.flush()
+    from broadcaster.parent import run_parent
+
+    raise typer.Exit(run_parent(loaded))
+
+
+def check(
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing if it is good.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Check the configuration without going on air.
+
+    Also looks at what it needs of this machine. Prints one line per fault: file, line, key, what is
+    wrong, what to do. Exit status 78 if there is any.
+    """
+    loaded = load(config, quiet)
+    _refuse(loaded)
+    if quiet:
+        return
+    settings = loaded.config
+    sinks = [sink.name for sink in settings.sinks if sink.enabled]
+    video = settings.video
+    typer.echo(
+        f"{loaded.path} is good: channel {settings.channel}, {video.width}x{video.height} at {video.fps} fps, "
+        f"voice {settings.voice.engine}, head {settings.head.engine}, brain {settings.brain.engine}, "
+        f"sinks {', '.join(sinks) or 'none'}"
+    )
+
+
+def render(
+    script: Annotated[Path, typer.Argument(metavar="SCRIPT", help="Text to speak, one paragraph per line.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="File to write: .mp4 or .flv.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT if it exists.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Render a script to a video file, off line.
+
+    It goes through the same playout as on air. A virtual clock waits for voice and head: on one machine the same input gives the same pictures and sound.
+
+    \b
+    broadcaster render news.txt -o news.mp4
+    """
+    if not script.is_file():
+        raise typer.BadParameter(f"there is no file {script}", param_hint="SCRIPT")
+    if out.exists() and not force:
+        raise typer.BadParameter(f"{out} exists already; --force replaces it", param_hint="-o")
+    loaded = load(config)
+    _refuse(loaded)
+    from broadcaster.render import render as render_script
+
+    render_script(loaded, script, out)
+
+
+def console_address(config: Config) -> str:
+    """Where a browser finds the page; empty when the port is chosen at the start."""
+    host, port = config.console.host, config.console.port
+    if port == 0:
+        return ""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{port}/"
+
+
+def _check_in_another_process(loaded: LoadedConfig) -> None:
+    """What the stages say, without their libraries in this process, which becomes the parent of all others.
+
+    Raises typer.Exit with the status of a check that failed; its words are on standard error.
+    """
+    command = [sys.executable, "-P", "-m", "broadcaster.cli", "check", "--quiet", "--config", str(loaded.path)]
+    status = subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode
+    if status != 0:
+        raise typer.Exit(status)
+
+
+def _refuse(loaded: LoadedConfig) -> None:
+    """Raises ConfigError with what only the stages can say about their sections."""
+    from broadcaster.speech.engines import problems as voice_problems
+    from broadcaster.studio.avatar_source import load_source
+    from broadcaster.studio.label import draw_label
+
+    config = loaded.config
+    found = voice_problems(config.voice)
+    label, video = config.label, config.video
+    try:
+        draw_label(label.text, label.corner, label.height_percent, video.width, video.height)
+        load_source(find_avatar(config.avatar, loaded.base))
+    except (ConfigError, AssetError) as err:
+        found += str(err).splitlines()
+    if found:
+        raise ConfigError(*(f"{loaded.path}: {problem}" for problem in found))

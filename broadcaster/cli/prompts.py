@@ -1,0 +1,141 @@
+"""say, ask, interrupt, panic, resume."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from typing import Annotated, Final
+
+import typer
+
+from broadcaster.cli.client import Control
+from broadcaster.cli.common import ChannelOption, ConfigOption, Target, target
+from broadcaster.errors import NotRunning, Refused
+
+PANIC_PATIENCE_S: Final = 1.0
+"""A director that takes longer is passed over: panic goes to playout itself."""
+
+TextArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[TEXT]", help="The text; - or nothing reads standard input.")
+]
+WaitOption = Annotated[
+    bool, typer.Option("--wait", "-w", help="Wait until it was heard, printing each sentence as it goes on air.")
+]
+
+
+def say(
+    text: TextArgument = None, wait: WaitOption = False, config: ConfigOption = None, channel: ChannelOption = None
+) -> None:
+    """Have a text spoken as it stands.
+
+    It is queued; its id is printed. With --wait, exit status 0 means it was heard in full.
+
+    \b
+    broadcaster say 大家好，欢迎来到直播间。
+    broadcaster say --wait < announcement.txt
+    """
+    _prompt("say", text, wait, target(config, channel))
+
+
+def ask(
+    text: TextArgument = None, wait: WaitOption = False, config: ConfigOption = None, channel: ChannelOption = None
+) -> None:
+    """Have a question answered on air.
+
+    \b
+    broadcaster ask --wait 现在几点了？
+    """
+    _prompt("ask", text, wait, target(config, channel))
+
+
+def interrupt(config: ConfigOption = None, channel: ChannelOption = None) -> None:
+    """Cut what is being said; the queue goes on."""
+    Control(target(config, channel)).post("/api/interrupt")
+
+
+def panic(config: ConfigOption = None, channel: ChannelOption = None) -> None:
+    """Silence and the idle picture, now, until `broadcaster resume`.
+
+    The queue is kept and new prompts are refused. It works without the director too: if that does not answer
+    within a second, the command goes to playout itself.
+    """
+    aim = target(config, channel)
+    try:
+        Control(aim).post("/api/panic", timeout=PANIC_PATIENCE_S)
+    except NotRunning as no_director:
+        if not _panic_directly(aim):
+            raise no_director
+        typer.echo(
+            "The director does not answer; playout itself went silent. It stays silent until a director that "
+            "answers again is told: broadcaster panic (to make it last) or broadcaster resume.",
+            err=True,
+        )
+    except Refused as err:
+        # The panic is on, but the disk did not take it: it would not survive a restart.
+        raise Refused(f"{err} -> check with `broadcaster status` whether the channel is silent") from err
+
+
+def resume(config: ConfigOption = None, channel: ChannelOption = None) -> None:
+    """End a panic; the queue goes on."""
+    Control(target(config, channel)).post("/api/resume")
+
+
+def _panic_directly(aim: Target) -> bool:
+    """Tells playout; False when it does not answer either."""
+    import socket
+
+    from broadcaster.errors import WireError
+    from broadcaster.wire import Connection, Hello, Panic, Welcome
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(PANIC_PATIENCE_S)
+        try:
+            sock.connect(str(aim.paths.playout_socket))
+            connection = Connection(sock)
+            connection.send(Hello("cli"))
+            welcome = connection.receive()
+            if not isinstance(welcome, Welcome):
+                return False
+            connection.send(Panic(True, welcome.generation))
+        except (OSError, WireError):
+            return False
+    return True
+
+
+def _prompt(kind: str, words: list[str] | None, wait: bool, aim: Target) -> None:
+    text = " ".join(words or []).strip()
+    if text in ("", "-"):
+        if sys.stdin.isatty():
+            typer.echo("Type the text; Ctrl-D ends it.", err=True)
+        text = sys.stdin.read().strip()
+    if not text:
+        raise typer.BadParameter("there is no text", param_hint="TEXT")
+    if wait:
+        _follow(kind, text, aim)
+    else:
+        typer.echo(Control(aim).post("/api/prompts", {"type": kind, "text": text})["id"])
+
+
+def _follow(kind: str, text: str, aim: Target) -> None:
+    """Sends the prompt over the websocket, so that no event of it can be missed."""
+    accepted = ""
+    with closing(Control(aim).events()) as events:
+        events.send({"type": kind, "text": text})
+        for event in events:
+            match event:
+                case {"type": "accepted", "id": str(accepted)}:
+                    typer.echo(accepted)
+                case {"type": "error", "message": message} if not accepted:
+                    raise Refused(str(message))
+                case {"type": "on_air", "id": identity, "text": sentence} if identity == accepted:
+                    typer.echo(sentence)
+                case {"type": "done", "id": identity} if identity == accepted:
+                    return
+                case {"type": "cut", "id": identity} if identity == accepted:
+                    raise Refused("it was cut off before its end")
+                case {"type": "skipped", "id": identity, "reason": reason} if identity == accepted:
+                    raise Refused(f"it was not put on air: {reason}")
+    raise NotRunning(
+        "the director ended before the text was heard; what it accepted is kept, and goes on air when it is back "
+        "-> see `broadcaster log`"
+    )
