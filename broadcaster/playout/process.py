@@ -157,7 +157,7 @@ class Playout:
             case Speak() | End() | Cut():
                 self._talk.handle(message, self._clock.until_next_ns())
             case Panic(on, generation):
-                self._talk.panic(on, max(generation, self._talk.generation + on))
+                self._talk.panic(on, generation)
             case HeadStatus():
                 self._head = message
             case _:

@@ -180,19 +180,30 @@ class Talk:
             return
         self.generation = generation
         self._to_head(Cut(generation))
-        self._queue = deque(u for u in self._queue if u.generation >= generation)
-        current = self._current
-        if current is not None and current.generation < generation:
-            self._fade_out = self._speaking
-            if not self._speaking:
-                self._finish("cut")
+        self._drop(generation)
 
     def panic(self, on: bool, generation: int) -> None:
-        """Silence and the bare base picture from the next tick on; speech is refused until it is over."""
+        """Silence and the bare base picture from the next tick on; speech is refused until it is over.
+
+        Whoever panics need not know the generation: everything in hand is dropped.
+        """
         self.panicked = on
         self.cut(generation)
         if on:
+            self._drop(None)
             self._patches.clear()
+
+    def _drop(self, below: int | None) -> None:
+        """Forgets utterances of a generation below `below`, or all."""
+
+        def stays(utterance: Utterance) -> bool:
+            return below is not None and utterance.generation >= below
+
+        self._queue = deque(u for u in self._queue if stays(u))
+        if self._current is not None and not stays(self._current):
+            self._fade_out = self._speaking
+            if not self._speaking:
+                self._finish("cut")
 
     # -- per tick ---------------------------------------------------------------------------------------------
 

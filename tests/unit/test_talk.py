@@ -240,6 +240,20 @@ def test_panic_is_silent_and_bare_within_two_ticks() -> None:
     assert stage.talk.talking == "c"
 
 
+def test_a_panic_that_knows_no_generation_drops_everything_and_blocks_nothing_later() -> None:
+    stage = Stage()
+    stage.speak("a", 50 * TICK, generation=7)
+    stage.speak("b", 50 * TICK, generation=7)
+    stage.run(10)
+    stage.talk.panic(True, 0)
+    stage.run(10)
+    assert not stage.talk.busy
+    stage.talk.panic(False, 0)
+    stage.speak("c", 10 * TICK, generation=7)
+    stage.run(5)
+    assert stage.talk.talking == "c"
+
+
 def test_utterances_follow_each_other_in_order_after_the_tail() -> None:
     stage = Stage()
     for name in ("a", "b", "c"):
