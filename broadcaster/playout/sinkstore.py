@@ -16,17 +16,15 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-from pydantic import SecretStr, TypeAdapter, ValidationError
+from pydantic import SecretStr
 
-from broadcaster.config import FileSink, RtmpSink, SinkConfig
-from broadcaster.errors import Refused
+from broadcaster.config import FileSink, RtmpSink, SinkConfig, parse_sink
+from broadcaster.errors import ConfigError, Refused
 from broadcaster.redact import redact
 
 log = logging.getLogger(__name__)
 
 Hold = Literal["", "paused", "off"]
-
-_ADAPTER: TypeAdapter[SinkConfig] = TypeAdapter(SinkConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +202,8 @@ def address_of(config: SinkConfig, address: int, *, configured: bool = False) ->
 
 
 def parse_settings(settings: Mapping[str, object]) -> SinkConfig:
-    """Raises Refused with what is wrong, values left out: they may be keys."""
+    """Raises Refused with what is wrong and what to do; values are left out of it, they may be keys."""
     try:
-        return _ADAPTER.validate_python(dict(settings))
-    except ValidationError as err:
-        faults = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in err.errors(include_input=False)]
-        raise Refused(f"bad sink settings: {'; '.join(faults)}") from None
+        return parse_sink(settings)
+    except ConfigError as err:
+        raise Refused("; ".join(err.problems)) from None
