@@ -65,7 +65,8 @@ def create_app(
     """The console of one channel.
 
     `session` makes a `PromptSession` for an Origin, `schema` is the published message schema; both belong to the
-    prompt source. `max_text` (characters, `inbox.max_text`) is what the page's counter shows. Raises ConfigError when listening as configured would be unsafe.
+    prompt source. `max_text` (characters, `inbox.max_text`) is what the page's counter shows. Raises ConfigError
+    when listening as configured would be unsafe.
     """
     problems = listen_problems(config)
     if problems:

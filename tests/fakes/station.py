@@ -148,17 +148,20 @@ class FakeStation:
         self.log.append(
             {
                 "row": len(self.log) + 1,
-                "utterance": said["id"],
+                "prompt": said["id"],
+                "kind": said["kind"],
+                "source": said["origin"],
+                "author": "",
                 "sentence": 0,
                 "text": said["text"],
-                "origin": said["origin"],
-                "author": "",
                 "engine": "kokoro",
-                "first_tick": self.tick,
+                "start_tick": self.tick,
+                "end_tick": self.tick + 25,
+                "start_ns": time.time_ns(),
+                "end_ns": time.time_ns(),
                 "samples": 48_000,
-                "wall_ns": time.time_ns(),
-                "outcome": "full",
-            }  # fmt: skip
+                "outcome": "heard",
+            }
         )
         await self.emit({"type": "done", "id": said["id"]})
         await self.emit({"type": "status", "status": self.status()})

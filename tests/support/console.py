@@ -97,8 +97,9 @@ async def running_console(
     stop = asyncio.Event()
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     app = application(station, config, paths, metrics)
-    server = asyncio.ensure_future(serve(app, config, paths, stop, started=address.set_result))
-    await asyncio.wait([server, address], return_when=asyncio.FIRST_COMPLETED)
+    server: asyncio.Future[None] = asyncio.ensure_future(serve(app, config, paths, stop, started=address.set_result))
+    waiting: list[asyncio.Future[Any]] = [server, address]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     if server.done():
         await server
     try:

@@ -32,4 +32,6 @@ export const session = () => call("/api/session");
 export const status = () => call("/api/status");
 export const asrun = (limit) => call(`/api/asrun?limit=${limit}`).then((answer) => answer.rows);
 export const login = (token) => post("/api/login", { token });
+/** `interrupt`, `panic` or `resume`. */
+export const command = (type) => post(`/api/${type}`, {});
 export const logout = () => post("/api/logout", {});

@@ -1,8 +1,11 @@
 // The prompt box and the buttons beside it. What was typed stays until the daemon has accepted it.
 
+import * as api from "./api.js";
 import { $, setState, setText } from "./dom.js";
 import { length } from "./format.js";
 import { refusal, skipReason, t } from "./i18n.js";
+
+const ARMING_MS = 1500; // Resume stands where Panic stood: a second click in haste must not undo the first
 
 const RANK = { viewer: 0, moderator: 1, operator: 2 };
 
@@ -28,7 +31,7 @@ export class Composer {
     $("kind").addEventListener("change", () => this.#hint());
     $("interrupt").addEventListener("click", () => this.#command("interrupt", t("interrupted")));
     $("panic").addEventListener("click", () => this.#command("panic", ""));
-    $("resume").addEventListener("click", () => confirm(t("panicConfirm")) && this.#command("resume", ""));
+    $("resume").addEventListener("click", () => this.#command("resume", ""));
     this.#hint();
     this.#count();
     this.#enable();
@@ -37,6 +40,7 @@ export class Composer {
   setRole(role) {
     this.role = role;
     this.#enable();
+    this.#hint();
   }
 
   /** Longest text the channel takes, in characters; 0 when it did not say. */
@@ -46,6 +50,13 @@ export class Composer {
   }
 
   showStatus(status) {
+    if (status.panicked && !this.panicked) {
+      this.armed = false;
+      setTimeout(() => {
+        this.armed = true;
+        this.#enable();
+      }, ARMING_MS);
+    }
     this.panicked = Boolean(status.panicked);
     this.#enable();
   }
@@ -75,10 +86,19 @@ export class Composer {
   }
 
   async #command(type, done) {
-    const answer = await this.link.request({ type });
+    const answer = this.link.state === "open" ? await this.link.request({ type }) : await this.#post(type);
     if (answer.type === "error") return this.#refused(answer);
     this.#say("good", done);
     this.changed();
+  }
+
+  /** The brakes work by HTTP too, when the websocket is just being lost. */
+  async #post(type) {
+    try {
+      return await api.command(type);
+    } catch (error) {
+      return { type: "error", code: error.code, message: error.message };
+    }
   }
 
   #refused(answer) {
@@ -92,7 +112,8 @@ export class Composer {
   }
 
   #hint() {
-    $("prompt").placeholder = t(this.#kind === "say" ? "sayPlaceholder" : "askPlaceholder");
+    const speaks = RANK[this.role] >= RANK.moderator;
+    $("prompt").placeholder = t(!speaks ? "viewerPlaceholder" : this.#kind === "say" ? "sayPlaceholder" : "askPlaceholder");
   }
 
   #count() {
@@ -109,9 +130,10 @@ export class Composer {
     $("panic").disabled = !speaks;
     $("panic").hidden = this.panicked;
     $("resume").hidden = !this.panicked;
-    $("resume").disabled = RANK[this.role] < RANK.operator;
+    const operator = RANK[this.role] >= RANK.operator;
+    $("resume").disabled = !operator || !this.armed;
     const banner = $("panic-banner");
-    setText(banner, this.panicked ? `${t("panicOn")}${t($("resume").disabled ? "panicWait" : "panicOperator")}` : "");
+    setText(banner, this.panicked ? `${t("panicOn")} ${t(operator ? "panicOperator" : "panicWait")}` : "");
     banner.hidden = !this.panicked;
   }
 }

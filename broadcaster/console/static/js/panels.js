@@ -50,7 +50,7 @@ function showHealth(status) {
   const { clock = {}, voice = {}, head = {}, brain = {}, journal = {} } = status;
   const rows = [
     row("clock", clock.connected ? "good" : "bad", clock.connected
-      ? [timecode(clock.tick, clock.fps || 25), t("clockFigures", { fps: clock.fps, encoder: clock.encoder || "–", held: clock.held_ticks })]
+      ? [timecode(clock.tick, clock.fps || 25), t("clockFigures", { fps: clock.fps, encoder: clock.encoder || "–" }), clock.held_ticks ? t("heldFigures", { held: clock.held_ticks }) : ""]
       : [t("away")]),
     row("voice", voice.degraded ? "warn" : voice.error ? "bad" : "good", [voice.engine || t("connected"), voice.degraded ? t("degraded") : "", voice.error]),
     row("head", !head.connected ? "bad" : head.degraded ? "warn" : "good", !head.connected ? [t("away")]
@@ -141,9 +141,9 @@ export function showAsrun(rows) {
     if (!rows.length) return [element("li", "empty", t("emptyAsrun"))];
     return rows.map((line) => {
       const item = element("li");
-      const cut = line.outcome !== undefined ? line.outcome !== "full" : Boolean(line.cut);
+      const cut = line.outcome === "cut" || line.outcome === "lost";
       item.append(
-        element("span", "time", clockTime(line.wall_ns)),
+        element("span", "time", clockTime(line.start_ns)),
         element("span", "text", line.text),
         element("span", "mark", cut ? t("cut") : line.engine, { state: cut ? "warn" : "" }),
       );
