@@ -15,7 +15,7 @@ HEADER: Final = 13
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """`time_ms` is the 32-bit timestamp as written; `config` marks a sequence header."""
+    """`time_ms` is the 32-bit timestamp as written; `config` marks what carries no media: a sequence header or end."""
 
     kind: int
     time_ms: int
@@ -52,7 +52,7 @@ class FlvReader:
                 break
             body = at + 11
             key = kind == VIDEO and size > 0 and view[body] >> 4 == 1
-            config = kind in (AUDIO, VIDEO) and size > 1 and view[body + 1] == 0
+            config = kind in (AUDIO, VIDEO) and size > 1 and view[body + 1] != 1
             found.append(Tag(kind, view[at + 7] << 24 | low, key, config, size))
             at = body + size + 4
         del self._buffer[:at]
