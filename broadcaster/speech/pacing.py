@@ -1,4 +1,4 @@
-"""How fast the voice is, how large the next piece may be, and when the one in hand may go on air. No clock of its own.
+"""How fast the voice is, how large the next piece may be, when the one in hand may go on air. No clock of its own.
 
 The aim is an early first sound without a hole behind it. A piece is let go when the one behind it is predicted to
 be ready before it has been heard; until then it is held back, only just long enough. Pieces grow with the sound
