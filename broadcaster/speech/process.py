@@ -68,6 +68,7 @@ class _Desk:
     closed: bool = False
     busy_since: float | None = None
     served: int = 0
+    engine: str = ""
     fault: BaseException | None = None
 
     def put(self, request: _Request) -> bool:
@@ -105,19 +106,23 @@ class _Desk:
             return self.busy_since is not None and time.monotonic() - self.busy_since > limit_s
 
 
-def run_voice(config: VoiceConfig, paths: Paths, beat: Beat, stop: threading.Event) -> None:
-    """Serves `paths.voice_socket` until `stop` is set. Raises what the engine's load raised.
+def run_voice(
+    config: VoiceConfig, paths: Paths, beat: Beat, stop: threading.Event, engine: Synthesiser | None = None
+) -> None:
+    """Serves `paths.voice_socket` until `stop` is set, with the configured engine unless one is given.
+
+    Raises ConfigError for a wrong configuration and what the engine's load raised.
 
     `beat(progress, ready, note)` is called about once a second; `progress` stands still while one request takes
     longer than `config.request_timeout_s`, which is how the parent sees an engine that hangs.
     """
     _step_back()
-    engine = engines.create(config, paths.cache)
-    desk = _Desk()
+    engine = engine or engines.create(config, paths.cache)
+    desk = _Desk(engine=engine.name)
     listener = _listen(paths)
     peers: set[_Peer] = set()
     worker = threading.Thread(target=_work, args=(engine, desk), name="voice-engine", daemon=True)
-    door = threading.Thread(target=_accept, args=(listener, config, desk, peers), name="voice-accept", daemon=True)
+    door = threading.Thread(target=_accept, args=(listener, desk, peers), name="voice-accept", daemon=True)
     worker.start()
     door.start()
     progress = 0
@@ -125,7 +130,7 @@ def run_voice(config: VoiceConfig, paths: Paths, beat: Beat, stop: threading.Eve
         while not stop.is_set() and desk.fault is None:
             if not desk.stuck(config.request_timeout_s):
                 progress += 1
-            beat(progress, desk.ready.is_set(), f"{config.engine}: {desk.served} requests served")
+            beat(progress, desk.ready.is_set(), f"{desk.engine}: {desk.served} requests served")
             _wait(stop, desk)
     finally:
         desk.close()
@@ -209,7 +214,7 @@ def _send(peer: _Peer, answer: wire.AnyMessage) -> None:
 # -- readers ----------------------------------------------------------------------------------------------------
 
 
-def _accept(listener: socket.socket, config: VoiceConfig, desk: _Desk, peers: set[_Peer]) -> None:
+def _accept(listener: socket.socket, desk: _Desk, peers: set[_Peer]) -> None:
     while True:
         try:
             sock, _ = listener.accept()
@@ -218,14 +223,14 @@ def _accept(listener: socket.socket, config: VoiceConfig, desk: _Desk, peers: se
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_TIMEOUT_S, 0))
         peer = _Peer(wire.Connection(sock))
         peers.add(peer)
-        reader = threading.Thread(target=_read, args=(peer, config, desk, peers), name="voice-reader", daemon=True)
+        reader = threading.Thread(target=_read, args=(peer, desk, peers), name="voice-reader", daemon=True)
         reader.start()
 
 
-def _read(peer: _Peer, config: VoiceConfig, desk: _Desk, peers: set[_Peer]) -> None:
+def _read(peer: _Peer, desk: _Desk, peers: set[_Peer]) -> None:
     try:
         desk.ready.wait()
-        _send(peer, wire.Hello("voice", config.engine))
+        _send(peer, wire.Hello("voice", desk.engine))
         while (message := peer.connection.receive()) is not None:
             if isinstance(message, wire.Synthesise):
                 if not desk.put(_Request(peer, message)):
