@@ -42,11 +42,11 @@ HEADS: Final[Table] = {
 
 BRAINS: Final[Table] = {
     "responder": "broadcaster.brain.responder:Responder",
-    "openai": "broadcaster.brain.openai:OpenAIBrain",
+    "openai": "broadcaster.brain.openai_chat:OpenAIBrain",
 }
 
 EXTRAS: Final[dict[str, tuple[str, str]]] = {
-    "broadcaster.brain.openai:OpenAIBrain": ("openai", "openai"),
+    "broadcaster.brain.openai_chat:OpenAIBrain": ("openai", "openai"),
 }
 """Target -> (package it imports, extra that installs it), for everything the base installation lacks."""
 

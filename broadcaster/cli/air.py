@@ -67,7 +67,8 @@ def render(
 ) -> None:
     """Render a script to a video file, off line.
 
-    It goes through the same playout as on air. A virtual clock waits for voice and head: on one machine the same input gives the same pictures and sound.
+    It goes through the same playout as on air, with a virtual clock that waits for voice and head: on one machine
+    the same input gives the same pictures and sound.
 
     \b
     broadcaster render news.txt -o news.mp4

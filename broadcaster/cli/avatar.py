@@ -20,7 +20,10 @@ def avatar() -> None:
 
 @app.command()
 def expand(config: ConfigOption = None) -> None:
-    """Expand the configured presenter for the configured picture; does nothing if that is done already."""
+    """Expand the presenter for the configured picture.
+
+    Does nothing if that is done already. `make setup` does it for the shipped configuration.
+    """
     loaded = load(config)
     settings = loaded.config
     video = settings.video

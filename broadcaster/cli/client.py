@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any, Final
 
 from broadcaster.cli.common import Target
@@ -31,21 +34,22 @@ class Control:
         return self._request("POST", route, body, timeout)
 
     def _request(self, method: str, route: str, body: dict[str, Any] | None, timeout: float) -> dict[str, Any]:
-        import httpx
-
+        connection = _UnixConnection(str(self._socket), timeout)
         try:
-            with httpx.Client(
-                transport=httpx.HTTPTransport(uds=str(self._socket)), base_url="http://localhost", timeout=timeout
-            ) as client:
-                answer = client.request(method, route, json=body if body is not None or method == "GET" else {})
-        except (httpx.TransportError, OSError) as err:
+            text = None if method == "GET" else json.dumps(body or {})
+            connection.request(method, route, text, {"Content-Type": "application/json"} if text else {})
+            answer = connection.getresponse()
+            status, content = answer.status, answer.read()
+        except (OSError, HTTPException) as err:
             raise self.not_running() from err
+        finally:
+            connection.close()
         try:
-            data = answer.json()
+            data = json.loads(content)
         except ValueError:
             data = {}
-        if answer.is_error:
-            raise Refused(_reason(data) or f"the daemon answered {answer.status_code} to {method} {route}")
+        if status >= 400:
+            raise Refused(_reason(data) or f"the daemon answered {status} to {method} {route}")
         return data if isinstance(data, dict) else {}
 
     def not_running(self) -> NotRunning:
@@ -68,22 +72,25 @@ class Control:
             "start it with `broadcaster run`, or name another one with -c FILE or --channel NAME"
         )
 
-    def events(self) -> Events:
-        """Connects to the events of the channel."""
+    @contextmanager
+    def events(self) -> Iterator[Events]:
+        """A connection to the events of the channel."""
         from websockets.exceptions import WebSocketException
         from websockets.sync.client import unix_connect
 
-        try:
-            connection = unix_connect(
-                str(self._socket), "ws://localhost/ws", open_timeout=TIMEOUT_S, max_size=None, proxy=None
-            )
-        except (OSError, TimeoutError, WebSocketException) as err:
-            raise self.not_running() from err
-        return Events(connection)
+        with ExitStack() as stack:
+            try:
+                connecting = unix_connect(
+                    str(self._socket), "ws://localhost/ws", open_timeout=TIMEOUT_S, max_size=None
+                )
+                connection = stack.enter_context(connecting)
+            except (OSError, TimeoutError, WebSocketException) as err:
+                raise self.not_running() from err
+            yield Events(connection)
 
 
 class Events:
-    """One websocket to the daemon. Iterating gives its messages, and ends when the daemon closes."""
+    """One websocket to the daemon. Iterating gives its messages, and ends when the daemon closes or dies."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
@@ -92,11 +99,31 @@ class Events:
         self._connection.send(json.dumps(message))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for text in self._connection:
-            yield json.loads(text)
+        from websockets.exceptions import ConnectionClosed
 
-    def close(self) -> None:
-        self._connection.close()
+        try:
+            for text in self._connection:
+                yield json.loads(text)
+        except ConnectionClosed:
+            return
+
+
+class _UnixConnection(HTTPConnection):
+    """HTTP over the control socket. Not httpx: this is what a panic goes through, and must start fast."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(self.timeout)
+            sock.connect(self._path)
+        except OSError:
+            sock.close()
+            raise
+        self.sock = sock
 
 
 def _reason(data: object) -> str:

@@ -57,7 +57,7 @@ def exit_status(err: BroadcasterError) -> int:
 def main() -> None:
     """Entry point of `broadcaster` and `python -m broadcaster.cli`."""
     try:
-        app()
+        app(prog_name="broadcaster")
     except BroadcasterError as err:
         typer.echo(redact(str(err)), err=True)
         sys.exit(exit_status(err))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import closing
 from typing import Annotated, Final
 
 import typer
@@ -16,7 +15,7 @@ PANIC_PATIENCE_S: Final = 1.0
 """A director that takes longer is passed over: panic goes to playout itself."""
 
 TextArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[TEXT]", help="The text; - or nothing reads standard input.")
+    list[str] | None, typer.Argument(metavar="TEXT", help="The text; - or nothing reads standard input.")
 ]
 WaitOption = Annotated[
     bool, typer.Option("--wait", "-w", help="Wait until it was heard, printing each sentence as it goes on air.")
@@ -119,7 +118,7 @@ def _prompt(kind: str, words: list[str] | None, wait: bool, aim: Target) -> None
 def _follow(kind: str, text: str, aim: Target) -> None:
     """Sends the prompt over the websocket, so that no event of it can be missed."""
     accepted = ""
-    with closing(Control(aim).events()) as events:
+    with Control(aim).events() as events:
         events.send({"type": kind, "text": text})
         for event in events:
             match event:

