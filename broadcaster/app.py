@@ -6,6 +6,7 @@ loads only what its role needs.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
@@ -13,14 +14,24 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from broadcaster.child import ChildContext, setup_child
+from broadcaster.config import load_config
 from broadcaster.errors import AssetError, BroadcasterError, ConfigError
+from broadcaster.handover import sink_settings
+from broadcaster.registry import BRAINS, resolve
 
 if TYPE_CHECKING:
+    from broadcaster.ports import Brain
+    from broadcaster.station import Station
     from broadcaster.studio.avatar import ExpandedAvatar
+    from broadcaster.types import Origin
+    from broadcaster.wire import Notice
 
 log = logging.getLogger(__name__)
 
 EX_CONFIG: Final = 78
+
+NOTICES: Final = 64
+"""Notices of the parent that wait for the director: some ten come with each restart of a child."""
 
 
 def playout(child: ChildContext) -> None:
@@ -46,7 +57,79 @@ def voice(child: ChildContext) -> None:
 
 def director(child: ChildContext) -> None:
     """Sources, queue, brain, gate, speech pipeline, console: everything that decides or talks to a network."""
-    raise NotImplementedError
+    asyncio.run(_direct(child))
+
+
+async def _direct(child: ChildContext) -> None:
+    from broadcaster.brain.gate import PassGate
+    from broadcaster.console.server import create_app, serve
+    from broadcaster.director.process import run_director
+    from broadcaster.speech.client import VoiceClient
+    from broadcaster.speech.pipeline import PacedSpeaker
+    from sources.schema import published_schema
+    from sources.websocket import PromptSession
+
+    config, console = child.config, child.config.console
+    stop, notices = _events(child)
+    voice = VoiceClient(config.voice, child.paths, lambda reason: child.ask_restart("voice", reason))
+    speaker = PacedSpeaker(voice, cache=child.paths.cache)
+
+    async def serve_console(station: Station) -> None:
+        def session(origin: Origin) -> PromptSession:
+            return PromptSession(
+                station, origin, max_bytes=console.max_message_bytes, per_minute=console.messages_per_minute
+            )
+
+        app = create_app(
+            station, console, child.paths,
+            session=session, schema=published_schema(), max_text=config.inbox.max_text,
+        )  # fmt: skip
+        await serve(app, console, child.paths, asyncio.Event(), lambda url: log.info("console", extra={"url": url}))
+
+    await asyncio.gather(
+        speaker.warm(),
+        run_director(
+            config, child.paths,
+            speaker=speaker, brains=await asyncio.to_thread(_brains, child), gate=PassGate(),
+            beat=child.beat, stop=stop, notices=notices,
+            read_sinks=lambda text: sink_settings(load_config(child.loaded.path, text)),
+            serve=serve_console,
+        ),
+    )  # fmt: skip
+
+
+def _brains(child: ChildContext) -> list[Brain]:
+    """In the order of asking; the rule-based one is last and never fails."""
+    from broadcaster.brain.knowledge import Knowledge
+    from broadcaster.brain.responder import Responder
+    from broadcaster.programme import Programme
+
+    settings = child.config.brain
+    programme = Programme.load(settings.programme) if settings.programme else None
+    knowledge = Knowledge.load(settings.knowledge, child.paths.cache) if settings.knowledge else None
+    responder = Responder(settings.host_name, schedule=programme, knowledge=knowledge)
+    if settings.engine == "responder":
+        return [responder]
+    return [resolve(BRAINS, settings.engine, "brain engine")(settings), responder]
+
+
+def _events(child: ChildContext) -> tuple[asyncio.Event, asyncio.Queue[Notice]]:
+    """SIGTERM and the parent's notices, brought into the running loop."""
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Event = asyncio.Event()
+    notices: asyncio.Queue[Notice] = asyncio.Queue(NOTICES)
+
+    def note(notice: Notice) -> None:
+        if notices.full():
+            log.warning("a notice of the parent was dropped", extra={"notice": notice.event, "role": notice.role})
+        else:
+            notices.put_nowait(notice)
+
+    child.on_stop(lambda: loop.call_soon_threadsafe(stop.set))
+    if child.stop.is_set():
+        stop.set()
+    child.on_notice(lambda notice: loop.call_soon_threadsafe(note, notice))
+    return stop, notices
 
 
 def _avatar(child: ChildContext) -> ExpandedAvatar:

@@ -50,7 +50,7 @@ class ChildContext:
     paths: Paths
     stop: threading.Event
     _link: socket.socket | None
-    _on_stop: list[Callable[[], None]] = field(default_factory=list)
+    _on_stop: list[Callable[[], object]] = field(default_factory=list)
 
     @property
     def config(self) -> Config:
@@ -64,11 +64,11 @@ class ChildContext:
         """Asks the parent to kill and restart `role`, which does not answer. Never waits, any thread."""
         self._tell(wire.Restart(role, reason))
 
-    def on_stop(self, call: Callable[[], None]) -> None:
+    def on_stop(self, call: Callable[[], object]) -> None:
         """`call` runs in the main thread's signal handler when `stop` is set: for loops that wait on other things."""
         self._on_stop.append(call)
 
-    def on_notice(self, call: Callable[[wire.Notice], None]) -> None:
+    def on_notice(self, call: Callable[[wire.Notice], object]) -> None:
         """`call` gets the parent's notices, in a daemon thread of its own that ends with the link."""
         if self._link is not None:
             threading.Thread(target=self._listen, args=(self._link, call), name="notices", daemon=True).start()
@@ -78,7 +78,7 @@ class ChildContext:
             with contextlib.suppress(OSError):  # full: a later beat says the same; gone: so is this process, soon
                 self._link.send(pack(message), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
-    def _listen(self, link: socket.socket, call: Callable[[wire.Notice], None]) -> None:
+    def _listen(self, link: socket.socket, call: Callable[[wire.Notice], object]) -> None:
         while packet := link.recv(PACKET):
             try:
                 message = unpack(packet)

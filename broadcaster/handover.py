@@ -28,6 +28,19 @@ def unpack_config(packed: str) -> LoadedConfig:
     return LoadedConfig(Config.model_validate(data["config"]), path, (), data["text"])
 
 
+def sink_settings(loaded: LoadedConfig) -> list[dict[str, object]]:
+    """The sinks as a `wire.SinkCommand` carries them: plain values, with nothing in them to be resolved again."""
+    return [_escaped(_plain(sink)) for sink in loaded.config.sinks]
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("${", "$${")
+    if isinstance(value, dict):
+        return {key: _escaped(item) for key, item in value.items()}
+    return value
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return {name: _plain(getattr(value, name)) for name in type(value).model_fields}

@@ -81,11 +81,16 @@ class Synthesiser(Protocol):
 class AvatarPack(Protocol):
     """An avatar expanded for one picture size and frame rate (see `studio/avatar.py`)."""
 
-    root: Path
-    width: int
-    height: int
-    fps: int
-    loop_frames: int
+    @property
+    def root(self) -> Path: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def fps(self) -> int: ...
+    @property
+    def loop_frames(self) -> int: ...
 
     def frame(self, index: int) -> tuple[Plane, Plane, Plane]:
         """Read-only Y, U, V planes of base frame `index`, views into one memory map."""
@@ -94,14 +99,17 @@ class AvatarPack(Protocol):
 class FacePack(AvatarPack, Protocol):
     """What a talking head needs besides the pictures. Coordinates are picture pixels, (x, y)."""
 
-    mouth_box: MouthBox
-    """The region patches cover; the same for every base frame."""
+    @property
+    def mouth_box(self) -> MouthBox:
+        """The region patches cover; the same for every base frame."""
 
-    landmarks: Mapping[str, NDArray[np.float64]]
-    """Point sets (n, 2) at rest: lips_outer, lip_line, face_oval, left_eye, right_eye, chin, nose_base, neck."""
+    @property
+    def landmarks(self) -> Mapping[str, NDArray[np.float64]]:
+        """Point sets (n, 2) at rest: lips_outer, lip_line, face_oval, left_eye, right_eye, chin, nose_base, neck."""
 
-    motion: NDArray[np.float64]
-    """(loop_frames, 2, 3): the affine that takes the landmarks at rest to where they lie in each base frame."""
+    @property
+    def motion(self) -> NDArray[np.float64]:
+        """(loop_frames, 2, 3): the affine that takes the landmarks at rest to where they lie in each base frame."""
 
     def inner_mouth(self, part: str) -> tuple[Plane, Plane, Plane, Plane]:
         """Y, U, V and alpha of "upper" (teeth) or "lower" (teeth, tongue) on the box's grid. Raises AssetError."""
