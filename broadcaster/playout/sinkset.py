@@ -79,6 +79,10 @@ class SinkSet:
         self._fanout.flush()
         return SinkReply(command.request, True)
 
+    def hosts(self) -> list[SinkHost]:
+        """A snapshot, for tests and measurements; they belong to the sinks' thread."""
+        return list(self._hosts.values())
+
     def statuses(self) -> list[SinkStatus]:
         return [host.status() for host in self._hosts.values()]
 
