@@ -1,4 +1,4 @@
-"""A script for `render`: what to say, what to ask and when to be silent, from a text or YAML file. Pure but for `load`.
+"""A script for `render`: what to say, what to ask, when to be silent; text or YAML. Pure but for `load_script`.
 
 Text: one step per line. A line is said as it stands; `ask: ...` is answered by the brain, `pause: 2.5` is silence
 in seconds, `say: ...` is for lines that would look like one of these; `#` begins a comment line.
