@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def access(config: Console = THREE) -> Access:
     return Access(config, Sessions(b"k" * 32, "c", clock=lambda: 0.0), clock=lambda: 0.0)
 
 
-def scope(client: str = "127.0.0.1", subprotocols: tuple[str, ...] = (), **headers: str) -> dict[str, Any]:
+def scope(client: str = "127.0.0.1", *, subprotocols: Sequence[str] = (), **headers: str) -> dict[str, Any]:
     raw = [(name.replace("_", "-").encode(), value.encode("utf-8")) for name, value in headers.items()]
     return {"type": "http", "client": (client, 50000), "headers": raw, "subprotocols": list(subprotocols)}
 
@@ -96,7 +97,7 @@ def test_without_tokens_loopback_is_operator_and_others_are_nobody() -> None:
 @pytest.mark.parametrize("header", ["forwarded", "x_forwarded_for", "x_real_ip"])
 def test_without_tokens_a_proxied_request_is_nobodys(header: str) -> None:
     with pytest.raises(Denied, match="proxy") as refused:
-        access(NONE).caller(scope(**{header: "203.0.113.9"}))
+        access(NONE).caller(scope("127.0.0.1") | {"headers": [(header.replace("_", "-").encode(), b"203.0.113.9")]})
     assert refused.value.status == 403
 
 
