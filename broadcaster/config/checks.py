@@ -56,8 +56,9 @@ def machine_findings(data: dict[str, Any], base: Path | None) -> Iterator[Findin
     yield from _state(data, base)
     for section, key in (("brain", "knowledge"), ("brain", "programme"), ("voice", "model")):
         name = _text(data, section, key)
-        if name and not config_path(Path(name), base).is_file():
-            yield (section, key), f"there is no file {config_path(Path(name), base)} -> check the path"
+        path = config_path(Path(name), base) if name else None
+        if path and not (path.is_file() or (key == "knowledge" and path.is_dir())):
+            yield (section, key), f"there is no file {path} -> check the path"
     sinks = data.get("sinks")
     for index, sink in enumerate(sinks if isinstance(sinks, list) else []):
         if isinstance(sink, dict) and sink.get("type") == "file" and sink.get("enabled", True) is True:

@@ -113,9 +113,9 @@ class BrainConfig(Section):
     host_name: str = "小播"
     """The presenter's name, as it introduces itself."""
     knowledge: ConfigPath | None = None
-    """Text file of questions and answers, or of paragraphs, that the built-in rules answer from."""
+    """File or folder of notes (.md, .txt) whose passages the built-in rules quote as answers."""
     programme: ConfigPath | None = None
-    """YAML file of today's programme that the built-in rules answer from."""
+    """YAML file of the week's programme, for "what is on" and "what comes next"."""
 
     @model_validator(mode="after")
     def _openai_needs_a_model(self) -> BrainConfig:
