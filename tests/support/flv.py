@@ -15,7 +15,7 @@ HEADER: Final = 13
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """`time_ms` is the 32-bit timestamp as written; `config` marks what carries no media: a sequence header or end."""
+    """`time_ms` is the 32-bit timestamp as written; `config`: no media but a sequence header or its end."""
 
     kind: int
     time_ms: int

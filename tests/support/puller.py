@@ -106,7 +106,8 @@ class Puller:
             self._news.notify_all()
 
     def _pull(self) -> None:
-        options = {"probesize": "100000", "analyzeduration": "500000"}
+        # Who joins between key frames first gets up to a GOP of sound: a shorter probe would miss the picture.
+        options = {"probesize": "2000000", "analyzeduration": "5000000"}
         with av.open(self.url, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S), options=options) as container:
             capture = Capture()
             describe(container, capture)
