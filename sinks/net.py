@@ -50,6 +50,8 @@ def probe(url: str) -> None:
             sock.settimeout(CONNECT_S / len(found))
             try:
                 sock.connect(address)
+            except ConnectionResetError:
+                return  # it was connected: a peer that resets at once refuses, and that is told later
             except OSError as err:
                 problem = err.strerror or str(err)
             else:

@@ -120,7 +120,8 @@ class SinkHost:
             if written == 0:
                 return
             self._progress_at = now
-            self._bytes += written
+            if self.live:
+                self._bytes += written
 
     def read_status(self) -> None:
         """The child's status pipe is readable."""
