@@ -321,8 +321,10 @@ class Director:
             case Aired():
                 if message.event == "heard":
                     self._memory.append(message.text)
-                if not self.rundown.aired(message) and self._recovery is not None:
-                    self._recovery.aired(message)
+                if not self.rundown.aired(message):
+                    self.journal.aired(message, "")  # an earlier director's, or cut before it was known to be on air
+                    if self._recovery is not None:
+                        self._recovery.aired(message)
             case PlayoutStatus():
                 self._on_status(message)
             case SinkReply():

@@ -55,7 +55,6 @@ class Recovery:
 
     def aired(self, event: Aired) -> None:
         """A report about an utterance of an earlier director."""
-        self._journal.aired(event, "")
         entry = self._open.get(event.utterance)
         if entry is None:
             return
