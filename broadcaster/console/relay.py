@@ -24,6 +24,9 @@ KINDS: Final = frozenset((CODEC[0], INIT[0], KEY[0], DELTA[0]))
 MAX_FRAGMENT: Final = 16 * 1024 * 1024
 """A 1080p key fragment is well under 1 MB; more than this is not a preview socket."""
 
+READ_AHEAD: Final = 256 * 1024
+"""What may wait here for one page; the rest waits in the sink, which has a bound and drops the page."""
+
 CONNECT_TIMEOUT_S: Final = 2.0
 
 SINK_NAME: Final = re.compile(r"^[a-z0-9][a-z0-9_-]{0,31}$")
@@ -34,7 +37,7 @@ _LENGTH: Final = struct.Struct(">I")
 async def connect(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Raises OSError (TimeoutError included) when no preview sink listens on `path`."""
     async with asyncio.timeout(CONNECT_TIMEOUT_S):
-        return await asyncio.open_unix_connection(str(path), limit=MAX_FRAGMENT)
+        return await asyncio.open_unix_connection(str(path), limit=READ_AHEAD)
 
 
 async def fragments(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
@@ -43,7 +46,7 @@ async def fragments(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
         try:
             (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
             if not 1 <= length <= MAX_FRAGMENT:
-                raise WireError(f"a preview fragment of {length} bytes is over the limit of {MAX_FRAGMENT}")
+                raise WireError(f"a preview fragment of {length} bytes (1 to {MAX_FRAGMENT} are possible)")
             message = await reader.readexactly(length)
         except (asyncio.IncompleteReadError, ConnectionError):
             return

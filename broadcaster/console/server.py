@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import Callable, Generator
@@ -192,7 +193,18 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _RefusedHandshakes(logging.Filter):
+    """uvicorn calls a websocket that was refused with an HTTP answer an error; it is the answer we gave."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.msg != "ASGI callable returned without completing handshake."
+
+
+_REFUSED_HANDSHAKES: Final = _RefusedHandshakes()
+
+
 def _settings(app: ASGIApp, config: Console) -> uvicorn.Config:
+    logging.getLogger("uvicorn.error").addFilter(_REFUSED_HANDSHAKES)
     return uvicorn.Config(
         app,
         http="h11",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterable, Awaitable, Coroutine
 from contextlib import aclosing
 from pathlib import Path
@@ -18,10 +19,13 @@ from broadcaster.console import relay
 from broadcaster.console.access import Access, Caller, require
 from broadcaster.console.denied import Denied
 from broadcaster.console.prompts import Prompts
+from broadcaster.errors import WireError
 from broadcaster.paths import Paths
 from broadcaster.station import Station
 from broadcaster.telemetry.metrics import Metrics
 from broadcaster.types import Role
+
+log = logging.getLogger(__name__)
 
 PROTOCOL: Final = "broadcaster.v1"
 
@@ -49,6 +53,7 @@ class Sockets:
         self._prompts = prompts
         self._paths = paths
         self._metrics = metrics
+        self._broken: set[str] = set()
 
     async def prompts(self, socket: WebSocket) -> None:
         """`/ws`: JSON messages of the published schema, one per websocket message, both ways."""
@@ -81,6 +86,12 @@ class Sockets:
                 await socket.accept(subprotocol=_subprotocol(socket))
                 try:
                     await _either(_drain(socket), _relay(socket, reader))
+                    self._broken.discard(sink)
+                    await _close(socket, CLOSE_PREVIEW_ENDED, "the preview ended")
+                except WireError as err:
+                    if sink not in self._broken:
+                        self._broken.add(sink)
+                        log.warning("a preview sink sent something else", extra={"sink": sink, "problem": err})
                     await _close(socket, CLOSE_PREVIEW_ENDED, "the preview ended")
                 except TimeoutError:
                     self._metrics.slow("preview")
