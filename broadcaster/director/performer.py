@@ -28,11 +28,11 @@ log = logging.getLogger(__name__)
 REPLY_CHARACTERS: Final = 2000
 """A model that does not stop is stopped here, at the end of a sentence: eight minutes of speech."""
 
-VOICE_PATIENCE_S: Final = 60.0
+VOICE_PATIENCE_S: Final = 120.0
 """A prompt waits this long for a voice that fails (it is restarted meanwhile), counted from its last sound."""
 
 VOICE_RETRY_S: Final = (0.2, 0.5, 1.0, 2.0)
-PIECE_PATIENCE_S: Final = 90.0
+PIECE_PATIENCE_S: Final = 300.0
 """A speaker that gives nothing for so long though it has text counts as failed; its own time-outs come first."""
 
 NOTE_PATIENCE_S: Final = 0.5
