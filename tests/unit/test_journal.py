@@ -183,7 +183,7 @@ async def test_a_full_disk_refuses_aloud_keeps_the_log_and_recovers(path: Path) 
         await journal.accept(prompt("small", 3))  # the order is kept: nothing passes what waits
     assert "full" in journal.error
     journal._writer._inode = None  # another connection has no such limit
-    await journal.accept(prompt("after", 10))
+    await asyncio.wait_for(_accepted(journal, prompt("after", 10)), 5)
     assert journal.error == ""
     assert journal.lost == 0
     before, after = await journal.unfinished()
