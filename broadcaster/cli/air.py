@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from broadcaster.cli.common import ConfigOption, load
 from broadcaster.config import Config, LoadedConfig
 from broadcaster.config.checks import find_avatar
 from broadcaster.errors import AssetError, ConfigError
+from broadcaster.paths import channel_paths
 
 
 def run(config: ConfigOption = None) -> None:
@@ -60,8 +62,8 @@ def check(
 
 
 def render(
-    script: Annotated[Path, typer.Argument(metavar="SCRIPT", help="Text to speak, one paragraph per line.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="File to write: .mp4 or .flv.")],
+    script: Annotated[Path, typer.Argument(metavar="SCRIPT", help="Text or YAML: what to say, to ask, and pauses.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="File to write: .mp4, .flv or .mkv.")],
     force: Annotated[bool, typer.Option("--force", help="Replace OUT if it exists.")] = False,
     config: ConfigOption = None,
 ) -> None:
@@ -69,6 +71,9 @@ def render(
 
     It goes through the same playout as on air, with a virtual clock that waits for voice and head: on one machine
     the same input gives the same pictures and sound.
+
+    In a text, every line is one step: a sentence to say, "ask: ..." for the brain, "pause: 2.5" for silence,
+    "say: ..." for a sentence that looks like one of these; # begins a comment.
 
     \b
     broadcaster render news.txt -o news.mp4
@@ -81,7 +86,15 @@ def render(
     _refuse(loaded)
     from broadcaster.render import render as render_script
 
-    render_script(loaded, script, out)
+    def progress(seconds: float, sentence: str) -> None:
+        if sentence:
+            typer.echo(f"{seconds:8.2f} s  {sentence}", err=True)
+
+    report = render_script(loaded, script, out, progress)
+    typer.echo(
+        f"{out}: {report.seconds:.1f} s with {report.sentences} sentences, "
+        f"rendered in {report.took_s:.1f} s ({report.seconds / report.took_s:.1f} times real time)"
+    )
 
 
 def console_address(config: Config) -> str:
@@ -106,17 +119,24 @@ def _check_in_another_process(loaded: LoadedConfig) -> None:
 
 def _refuse(loaded: LoadedConfig) -> None:
     """Raises ConfigError with what only the stages can say about their sections."""
+    from broadcaster.app import brains_of
     from broadcaster.speech.engines import problems as voice_problems
     from broadcaster.studio.avatar_source import load_source
     from broadcaster.studio.label import draw_label
 
     config = loaded.config
-    found = voice_problems(config.voice)
+    cache = channel_paths(config.channel, config.state_dir).cache
+    found = [f"{loaded.path}: {problem}" for problem in voice_problems(config.voice)]
     label, video = config.label, config.video
-    try:
-        draw_label(label.text, label.corner, label.height_percent, video.width, video.height)
-        load_source(find_avatar(config.avatar, loaded.base))
-    except (ConfigError, AssetError) as err:
-        found += str(err).splitlines()
+    asked: list[Callable[[], object]] = [
+        lambda: draw_label(label.text, label.corner, label.height_percent, video.width, video.height),
+        lambda: load_source(find_avatar(config.avatar, loaded.base)),
+        lambda: brains_of(config.brain, cache),
+    ]
+    for ask in asked:
+        try:
+            ask()
+        except (ConfigError, AssetError) as err:
+            found += [line if line.startswith("/") else f"{loaded.path}: {line}" for line in str(err).splitlines()]
     if found:
-        raise ConfigError(*(f"{loaded.path}: {problem}" for problem in found))
+        raise ConfigError(*found)
