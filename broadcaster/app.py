@@ -20,6 +20,10 @@ from broadcaster.handover import sink_settings
 from broadcaster.registry import BRAINS, resolve
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from broadcaster.config import BrainConfig, LoadedConfig
+    from broadcaster.paths import Paths
     from broadcaster.ports import Brain
     from broadcaster.station import Station
     from broadcaster.studio.avatar import ExpandedAvatar
@@ -38,14 +42,14 @@ def playout(child: ChildContext) -> None:
     """Clock, compositor, encoder, fan-out to the sinks."""
     from broadcaster.playout.process import run_playout
 
-    run_playout(child.config, child.paths, _avatar(child), child.beat, child.stop)
+    run_playout(child.config, child.paths, avatar_of(child.loaded, child.paths), child.beat, child.stop)
 
 
 def head(child: ChildContext) -> None:
     """Mouth patches for the speech that playout anchors."""
     from broadcaster.head.process import run_head
 
-    run_head(child.config.head, child.paths, _avatar(child), child.beat, child.stop)
+    run_head(child.config.head, child.paths, avatar_of(child.loaded, child.paths), child.beat, child.stop)
 
 
 def voice(child: ChildContext) -> None:
@@ -90,7 +94,7 @@ async def _direct(child: ChildContext) -> None:
         speaker.warm(),
         run_director(
             config, child.paths,
-            speaker=speaker, brains=await asyncio.to_thread(_brains, child), gate=PassGate(),
+            speaker=speaker, brains=await asyncio.to_thread(brains_of, config.brain, child.paths.cache), gate=PassGate(),
             beat=child.beat, stop=stop, notices=notices,
             read_sinks=lambda text: sink_settings(load_config(child.loaded.path, text)),
             serve=serve_console,
@@ -98,15 +102,14 @@ async def _direct(child: ChildContext) -> None:
     )  # fmt: skip
 
 
-def _brains(child: ChildContext) -> list[Brain]:
+def brains_of(settings: BrainConfig, cache: Path) -> list[Brain]:
     """In the order of asking; the rule-based one is last and never fails."""
     from broadcaster.brain.knowledge import Knowledge
     from broadcaster.brain.responder import Responder
     from broadcaster.programme import Programme
 
-    settings = child.config.brain
     programme = Programme.load(settings.programme) if settings.programme else None
-    knowledge = Knowledge.load(settings.knowledge, child.paths.cache) if settings.knowledge else None
+    knowledge = Knowledge.load(settings.knowledge, cache) if settings.knowledge else None
     responder = Responder(settings.host_name, schedule=programme, knowledge=knowledge)
     if settings.engine == "responder":
         return [responder]
@@ -132,14 +135,14 @@ def _events(child: ChildContext) -> tuple[asyncio.Event, asyncio.Queue[Notice]]:
     return stop, notices
 
 
-def _avatar(child: ChildContext) -> ExpandedAvatar:
+def avatar_of(loaded: LoadedConfig, paths: Paths) -> ExpandedAvatar:
     """The channel's avatar in its picture size; expanded now if set-up has not done it."""
     from broadcaster.config.checks import find_avatar
     from broadcaster.studio.avatar import expand
 
-    video = child.config.video
-    folder = find_avatar(child.config.avatar, child.loaded.base)
-    return expand(folder, child.paths.cache, video.width, video.height, video.fps)
+    video = loaded.config.video
+    folder = find_avatar(loaded.config.avatar, loaded.base)
+    return expand(folder, paths.cache, video.width, video.height, video.fps)
 
 
 ROLES: Final[dict[str, Callable[[ChildContext], None]]] = {

@@ -7,6 +7,7 @@ socket as on air. Given the same speech, the decoded frames are the same on one 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from broadcaster.ports import AvatarPack
 from broadcaster.studio.compositor import Compositor
 from broadcaster.studio.label import draw_label
 from broadcaster.studio.mixer import Mixer
-from broadcaster.wire import Aired, End, Patch, Speak, Welcome
+from broadcaster.wire import Aired, End, HeadStatus, Patch, Speak, Welcome
 
 STALL_S = 120.0
 """No tick for this long: voice or head will not deliver any more, and the render is given up."""
@@ -55,13 +56,13 @@ class OfflinePlayout:
     ) -> None:
         video, label = config.video, config.label
         self.fps = video.fps
+        self._encoder = Encoder(video.model_copy(update={"encoder": "x264"}), config.audio, config.aigc)
+        self._writer = FileWriter(out, self._encoder, video.fps)
         self._loop_frames = avatar.loop_frames
         self._inbox: Queue[links.Event | Fed] = Queue(links.INBOX)
         self._links = links.Links(paths.playout_socket, self._inbox)  # type: ignore[arg-type]
         self._clock = RenderClock(self._inbox, self._ready, self._finished)
         self._talk = Talk(video.fps, avatar.loop_frames, self._links.to_head, on_aired)
-        self._encoder = Encoder(video.model_copy(update={"encoder": "x264"}), config.audio, config.aigc)
-        self._writer = FileWriter(out, self._encoder, video.fps)
         overlay = draw_label(label.text, label.corner, label.height_percent, video.width, video.height)
         self._loop: TickLoop[links.Event | Fed] = TickLoop(
             self._clock,
@@ -75,6 +76,7 @@ class OfflinePlayout:
         )
         self._head_here = False
         self._idle_left = 0
+        self._fed: deque[Fed] = deque()
         self._finish = False
         self._failed: RenderError | None = None
 
@@ -117,9 +119,25 @@ class OfflinePlayout:
     def _ready(self, tick: int) -> bool:
         if not self._head_here:
             return False
+        self._advance()
         if self._talk.busy or self._talk.closing:
             return self._talk.ready(tick)
         return self._idle_left > 0
+
+    def _advance(self) -> None:
+        """Takes what was fed, in order: what follows an Idle waits until it has been shown."""
+        while self._fed and self._idle_left == 0:
+            item = self._fed[0]
+            if isinstance(item, Idle | Finish) and (self._talk.busy or self._talk.closing):
+                return
+            self._fed.popleft()
+            match item:
+                case Speak() | End():
+                    self._talk.handle(item, self._clock.until_next_ns())
+                case Idle(ticks):
+                    self._idle_left = ticks
+                case Finish():
+                    self._finish = True
 
     def _finished(self) -> bool:
         done = self._finish and not self._talk.busy and not self._talk.closing and self._idle_left == 0
@@ -127,12 +145,8 @@ class OfflinePlayout:
 
     def _on_event(self, event: links.Event | Fed) -> None:
         match event:
-            case Speak() | End():
-                self._talk.handle(event, self._clock.until_next_ns())
-            case Idle(ticks):
-                self._idle_left += ticks
-            case Finish():
-                self._finish = True
+            case Speak() | End() | Idle() | Finish():
+                self._fed.append(event)
             case links.Arrived(peer):
                 self._links.welcome(peer, Welcome(self._loop.tick, self.fps, self._loop_frames, 0))
                 self._talk.head_changed(peer.hello.lead_ticks)
@@ -141,8 +155,10 @@ class OfflinePlayout:
                 self._failed = self._failed or RenderError("the talking head ended in the middle of the render")
             case links.Said(_, message) if isinstance(message, Patch):
                 self._talk.patch(to_mouth_patch(message))
+            case links.Said(_, HeadStatus(degraded=True, note=note)):
+                self._failed = self._failed or RenderError(f"the talking head failed: {note}")
             case _:
-                pass  # the head's status
+                pass  # the head is well
 
 
 class _Watch:
