@@ -12,6 +12,7 @@ import re
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,13 @@ from sinks.report import Report
 
 OPTIONS: Final = {
     # use_metadata_tags: without it the MP4 muxer drops keys that it does not know, AIGC among them.
-    "mp4": {"movflags": "frag_keyframe+empty_moov+default_base_moof+use_metadata_tags", "flush_packets": "1"},
+    # frag_discont and avoid_negative_ts: without both the muxer moves the first packet of each track to 0, which
+    # puts the sound of a segment early by up to one AAC frame.
+    "mp4": {
+        "movflags": "frag_keyframe+empty_moov+default_base_moof+frag_discont+use_metadata_tags",
+        "avoid_negative_ts": "disabled",
+        "flush_packets": "1",
+    },
     "flv": {"flush_packets": "1"},
 }
 GUARD_S: Final = 2.0
@@ -80,11 +87,14 @@ class FileSink:
             for batch in packets.batches():
                 for packet in batch:
                     self._take(packet, packets)
+            self._close()
+        except SinkError:
+            self._abandon()
+            raise
         except OSError as err:
+            self._abandon()
             reason = "the disk is full" if err.errno == errno.ENOSPC else err.strerror or str(err)
             raise SinkError(f"cannot record to {self._settings.directory}: {reason}", SinkFailure.STORAGE) from err
-        finally:
-            self._close()
 
     def _take(self, packet: EncodedPacket, reader: PacketReader) -> None:
         if packet.kind == "video" and packet.keyframe:
@@ -115,6 +125,13 @@ class FileSink:
         for segment in (self._closing, self._segment):
             if segment is not None:
                 segment.close()
+
+    def _abandon(self) -> None:
+        """Closes what can be closed; the error that led here is the one to tell."""
+        for segment in (self._closing, self._segment):
+            if segment is not None:
+                with suppress(OSError):
+                    segment.close()
 
 
 class Segment:
