@@ -1,0 +1,108 @@
+"""What the head owes playout after each message, in counts and order."""
+
+from __future__ import annotations
+
+import pytest
+
+from broadcaster.head.desk import EAGER_TICKS, UTTERANCES_KEPT, Desk
+from broadcaster.wire import Anchor, Cut, End, Speak, Window
+
+pytestmark = pytest.mark.unit
+
+LEAD = 2
+
+
+def speak(utterance: str, seconds: float = 1.0, generation: int = 1) -> Speak:
+    return Speak(generation, utterance, 0, None, bytes(2 * round(48_000 * seconds)), [])
+
+
+def anchored(desk: Desk, utterance: str = "u", first_tick: int = 100, generation: int = 1, epoch: int = 1) -> None:
+    desk.speak(speak(utterance, generation=generation))
+    desk.end(End(generation, utterance))
+    desk.anchor(Anchor(generation, utterance, epoch, first_tick, 0))
+
+
+def test_an_anchor_alone_is_enough_to_begin() -> None:
+    desk = Desk(25, LEAD)
+    assert desk.work() is None
+    anchored(desk)
+    assert desk.work() == (100, 100 + LEAD + EAGER_TICKS - 1)
+
+
+def test_nothing_is_rendered_beyond_the_window() -> None:
+    desk = Desk(25, LEAD)
+    anchored(desk)
+    desk.rendered(100 + LEAD + EAGER_TICKS - 1)
+    assert desk.work() is None
+    desk.window(Window(99, 115))
+    assert desk.work() == (108, 115)
+
+
+def test_late_work_is_skipped_and_counted() -> None:
+    desk = Desk(25, LEAD)
+    anchored(desk)
+    desk.rendered(100)
+    desk.window(Window(104, 116))
+    assert desk.work() == (105, 116)
+    assert desk.skipped == 4
+    assert desk.work() == (105, 116)
+    assert desk.skipped == 4
+
+
+def test_an_older_window_changes_nothing() -> None:
+    desk = Desk(25, LEAD)
+    anchored(desk)
+    desk.window(Window(104, 116))
+    desk.window(Window(96, 110))
+    assert desk.work() == (105, 116)
+
+
+def test_a_cut_drops_older_generations_at_once() -> None:
+    desk = Desk(25, LEAD)
+    anchored(desk)
+    desk.cut(Cut(2))
+    assert desk.work() is None
+    assert desk.spoken is None
+    assert desk.anchor(Anchor(1, "u", 2, 120, 0)) is None
+    desk.speak(speak("u"))
+    assert desk.anchor(Anchor(1, "u", 3, 130, 0)) is None
+    anchored(desk, "v", 140, generation=2)
+    assert desk.work() == (140, 147)
+
+
+def test_a_new_anchor_replaces_the_old_even_after_all_was_rendered() -> None:
+    desk = Desk(25, LEAD)
+    anchored(desk)
+    desk.window(Window(99, 300))
+    desk.rendered(127)
+    assert desk.work() == (128, 300)
+    desk.rendered(128)
+    assert desk.work() is None
+    spoken = desk.anchor(Anchor(1, "u", 2, 131, 0))
+    assert spoken is not None
+    assert spoken.track.samples == 48_000
+    assert desk.work() == (131, 300)
+
+
+def test_speech_before_and_after_its_anchor_joins_one_track() -> None:
+    desk = Desk(25, LEAD)
+    desk.speak(speak("u", 0.5))
+    spoken = desk.anchor(Anchor(1, "u", 1, 50, 0))
+    desk.speak(speak("next", 2.0))
+    desk.speak(speak("u", 0.25))
+    assert spoken is not None
+    assert spoken.track.samples == 36_000
+    assert not spoken.track.complete
+    desk.end(End(1, "u"))
+    assert spoken.track.complete
+
+
+def test_kept_utterances_are_bounded_and_the_one_on_air_stays() -> None:
+    desk = Desk(25, LEAD)
+    anchored(desk, "air")
+    for number in range(3 * UTTERANCES_KEPT):
+        desk.speak(speak(f"later-{number}", 0.1))
+    spoken = desk.anchor(Anchor(1, "air", 2, 110, 0))
+    assert spoken is not None
+    assert spoken.track.samples == 48_000
+    assert len(desk._tracks) == UTTERANCES_KEPT
