@@ -152,10 +152,11 @@ class Links:
             self._catch_up(peer)
 
     def close(self) -> None:
+        self._path.unlink(missing_ok=True)
+        self._listener.shutdown(socket.SHUT_RDWR)  # a close alone leaves the thread in accept(), still accepting
         self._listener.close()
         for peer in list(self._peers.values()):
             peer.drop()
-        self._path.unlink(missing_ok=True)
 
     def _catch_up(self, director: Peer) -> None:
         """Half the outbox at most, so that a long absence does not look like a peer that does not keep up."""
