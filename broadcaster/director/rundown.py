@@ -28,7 +28,7 @@ AHEAD_SECONDS: Final = 10.0
 CUT_REPORT_SECONDS: Final = 2.0
 """Playout reports a cut within two ticks; if it does not (it died), the utterance is closed without a place."""
 
-RESENDS: Final = 3
+RESENDS: Final = 5
 """Tries to get the same sentence on air when playout dies each time; then it is the sentence that kills it."""
 
 
@@ -257,14 +257,14 @@ class Rundown:
         self.transmit()
 
     def _again(self, utterance: Utterance) -> None:
-        had = utterance.sent > 0 or utterance.ended
+        first_given = utterance is self.active[0] and utterance.sent > 0
         if utterance.repeats > 1:
             log.error("a sentence broke the air twice and is left out", extra={"prompt": utterance.id})
             self.sentences_skipped += 1
             utterance.skip_sentence()
         elif utterance.repeats == 1:
             self.repeated += 1
-        if had:
+        if first_given:
             utterance.resent += 1
         if utterance.resent > RESENDS:
             log.error("playout dies of this utterance; it is dropped", extra={"prompt": utterance.id})

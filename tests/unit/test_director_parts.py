@@ -1,0 +1,139 @@
+"""Sentences, admission, events, pulse: the small parts of the director."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broadcaster.director.admission import Admission
+from broadcaster.director.events import SUBSCRIBER_EVENTS, EventHub
+from broadcaster.director.pulse import Pulse
+from broadcaster.director.recovery import resumed_utterance
+from broadcaster.director.sentences import SENTENCE_LIMIT, Sentences, sentences_of
+from broadcaster.errors import Refused
+from broadcaster.journal import Line, Unfinished
+from broadcaster.types import Inbound, Origin, PromptKind
+
+pytestmark = pytest.mark.unit
+
+ORIGIN = Origin("test")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("你好。今天开播！", ["你好。", "今天开播！"]),
+        ("他说：“来吧！”然后走了。", ["他说：“来吧！”", "然后走了。"]),
+        ("真的？！……好吧。", ["真的？！……", "好吧。"]),
+        ("圆周率是3.14，网址是a.com。完", ["圆周率是3.14，网址是a.com。", "完"]),
+        ("It is 3.5 km. Then stop. OK", ["It is 3.5 km. ", "Then stop. ", "OK"]),
+        ("第一行\n第二行", ["第一行\n", "第二行"]),
+        ("没有句号", ["没有句号"]),
+        ("   ", []),
+        ("。。。", ["。。。"]),
+    ],
+)
+def test_sentences_end_where_people_end_them(text: str, expected: list[str]) -> None:
+    assert sentences_of(text) == expected
+
+
+@given(st.lists(st.text(alphabet="你好。！，.a1 \n”", max_size=8), max_size=12))
+def test_sentences_joined_are_the_text_however_it_came(parts: list[str]) -> None:
+    cutter = Sentences()
+    found = [sentence for part in parts for sentence in cutter.feed(part)]
+    found += cutter.rest()
+    text = "".join(parts)
+    joined = "".join(found)
+    assert text.startswith(joined)
+    assert not text[len(joined) :].strip()
+
+
+def test_a_text_without_an_end_is_cut_at_a_comma() -> None:
+    found = Sentences().feed("一二三四，" * 60)
+    assert found
+    assert all(len(sentence) <= SENTENCE_LIMIT and sentence.endswith("，") for sentence in found)
+    assert [len(s) for s in Sentences().feed("字" * 450)] == [SENTENCE_LIMIT, SENTENCE_LIMIT]
+
+
+def test_ids_are_unique_and_sort_by_arrival_even_when_the_clock_goes_back() -> None:
+    times = iter([5_000_000, 4_000_000, 4_000_000, 9_000_000])
+    admission = Admission(100, lambda: next(times))
+    prompts = [admission.inbound(PromptKind.SAY, "好", ORIGIN) for _ in range(4)]
+    assert [p.received_ns for p in prompts] == [5_000_000, 5_000_001, 5_000_002, 9_000_000]
+    assert len({p.id for p in prompts}) == 4
+
+
+@given(st.text())
+def test_every_text_is_admitted_clean_or_refused(text: str) -> None:
+    text = text[:50]
+    try:
+        prompt = Admission(50).inbound(PromptKind.SAY, text, ORIGIN)
+    except Refused:
+        assert not any(char.isprintable() and not char.isspace() for char in text)
+        return
+    prompt.text.encode()
+    assert prompt.text == prompt.text.strip()
+    assert not any(ord(char) < 32 and char != "\n" for char in prompt.text)
+
+
+async def test_a_subscriber_gets_everything_from_its_subscription_on() -> None:
+    hub = EventHub()
+    hub.publish({"n": 0})
+    events = hub.subscribe()
+    hub.publish({"n": 1})
+    hub.publish({"n": 2})
+    assert [await anext(events), await anext(events)] == [{"n": 1}, {"n": 2}]
+    waiting = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0)
+    hub.publish({"n": 3})
+    assert await waiting == {"n": 3}
+    await events.aclose()
+    assert len(hub) == 0
+    with pytest.raises(StopAsyncIteration):
+        await anext(events)
+
+
+async def test_a_subscriber_that_lags_loses_the_oldest_and_it_is_counted() -> None:
+    hub = EventHub()
+    slow, fast = hub.subscribe(), hub.subscribe()
+    for n in range(SUBSCRIBER_EVENTS + 3):
+        hub.publish({"n": n})
+        assert await anext(fast) == {"n": n}
+    assert hub.lost == 3
+    assert await anext(slow) == {"n": 3}
+
+
+async def test_the_end_of_the_hub_ends_subscriptions_after_what_is_in_them() -> None:
+    hub = EventHub()
+    events = hub.subscribe()
+    hub.publish({"n": 1})
+    hub.close()
+    assert [event async for event in events] == [{"n": 1}]
+
+
+async def test_a_pulse_wakes_everybody_who_waits() -> None:
+    pulse = Pulse()
+    state = {"on": False}
+    waiting = [asyncio.ensure_future(pulse.until(lambda: state["on"])) for _ in range(3)]
+    await asyncio.sleep(0)
+    pulse.beat()
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    state["on"] = True
+    pulse.beat()
+    assert await asyncio.gather(*waiting) == [True] * 3
+    assert not await pulse.until(lambda: False, timeout=0)
+
+
+def test_an_unfinished_prompt_goes_on_after_the_last_sentence_heard() -> None:
+    prompt = Inbound("p", PromptKind.SAY, "一。二。三。", ORIGIN)
+    lines = tuple(Line(text, "pass") for text in ("一。", "二。", "三。"))
+    for script in (lines, ()):
+        utterance = resumed_utterance(Unfinished(prompt, True, script, True, ("一。", "二。")))
+        assert utterance.rewind() == (4, 2)
+        assert utterance.script.text == "一。二。三。"
+        assert utterance.heard == 2
+        assert utterance.script.closed

@@ -1,0 +1,191 @@
+"""The published messages: the file is current, every message fits it, and bad ones are refused without an echo."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broadcaster.errors import Refused
+from broadcaster.types import Inbound, Origin, PromptKind, Role
+from sources import schema
+from sources.schema import ErrorCode, parse
+from sources.websocket import PromptSession
+
+pytestmark = pytest.mark.unit
+
+
+class Desk:
+    """Accepts everything, or refuses with a given code; remembers what it was asked."""
+
+    def __init__(self, refusal: Refused | None = None) -> None:
+        self.refusal = refusal
+        self.calls: list[tuple[str, str]] = []
+
+    def _call(self, what: str, text: str = "") -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.calls.append((what, text))
+
+    async def accept(self, kind: PromptKind, text: str, origin: Origin) -> Inbound:
+        self._call(kind.value, text)
+        return Inbound(f"p{len(self.calls)}", kind, text, origin)
+
+    async def interrupt(self, by: Origin) -> None:
+        self._call("interrupt")
+
+    async def panic(self, by: Origin) -> None:
+        self._call("panic")
+
+    async def resume(self, by: Origin) -> None:
+        self._call("resume")
+
+
+async def ask(session: PromptSession, message: Any) -> dict[str, Any]:
+    raw = message if isinstance(message, str | bytes) else json.dumps(message, ensure_ascii=False)
+    answers = [answer async for answer in session.handle(raw)]
+    assert len(answers) == 1
+    schema.OUTBOUND.validate_json(json.dumps(answers[0]))
+    return answers[0]
+
+
+def session(role: Role = Role.OPERATOR, desk: Desk | None = None, **options: Any) -> PromptSession:
+    return PromptSession(desk or Desk(), Origin("test", role=role), **options)
+
+
+def test_the_published_schema_is_current() -> None:
+    assert schema.SCHEMA_PATH.read_text(encoding="utf-8") == schema.rendered_schema(), "run python -m sources.schema"
+
+
+def test_the_published_schema_names_every_message_and_forbids_unknown_fields() -> None:
+    published = schema.published_schema()
+    names = {
+        ref["$ref"].rpartition("/")[2] for way in ("inbound", "outbound") for ref in published["$defs"][way]["oneOf"]
+    }
+    assert names == {
+        "Say", "Ask", "Interrupt", "Panic", "Resume",
+        "Accepted", "Ok", "OnAir", "Done", "Cut", "Skipped", "Error", "Status",
+    }  # fmt: skip
+    assert all(published["$defs"][name]["additionalProperties"] is False for name in names)
+
+
+@pytest.mark.parametrize(
+    ("message", "answer"),
+    [
+        ({"type": "say", "text": "你好", "ref": "a"}, {"type": "accepted", "id": "p1", "ref": "a"}),
+        ({"type": "ask", "text": "谁？"}, {"type": "accepted", "id": "p1", "ref": None}),
+        ({"type": "interrupt", "ref": "b"}, {"type": "ok", "command": "interrupt", "ref": "b"}),
+        ({"type": "panic"}, {"type": "ok", "command": "panic", "ref": None}),
+        ({"type": "resume"}, {"type": "ok", "command": "resume", "ref": None}),
+    ],
+)
+async def test_every_message_has_its_answer(message: dict[str, Any], answer: dict[str, Any]) -> None:
+    desk = Desk()
+    assert await ask(session(desk=desk), message) == answer
+    assert desk.calls == [(message["type"], message.get("text", ""))]
+
+
+@pytest.mark.parametrize("kind", ["say", "ask", "interrupt", "panic", "resume"])
+async def test_roles(kind: str) -> None:
+    message = {"type": kind, **({"text": "好"} if kind in ("say", "ask") else {})}
+    allowed = {role: (await ask(session(role), message))["type"] != "error" for role in Role}
+    assert allowed == {
+        Role.VIEWER: False,
+        Role.MODERATOR: kind != "resume",
+        Role.OPERATOR: True,
+    }
+    assert (await ask(session(Role.VIEWER), message))["code"] == "forbidden"
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        ("", "JSON"),
+        ("{", "JSON"),
+        (b"\xff\xfe", "JSON"),
+        ('"say"', "object"),
+        ("[]", "object"),
+        ("null", "object"),
+        ("{}", "type"),
+        ('{"type":"shout","text":"x"}', "type"),
+        ('{"type":"say"}', "text"),
+        ('{"type":"say","text":""}', "text"),
+        ('{"type":"say","text":5}', "text"),
+        ('{"type":"say","text":"x","volume":11}', "field"),
+        ('{"type":"panic","text":"x"}', "field"),
+        ('{"type":"say","text":"\\ud800"}', "JSON"),
+        ('{"type":"say","text":"x","ref":"' + "r" * 65 + '"}', "ref"),
+    ],
+)
+async def test_bad_messages_are_explained(raw: str | bytes, says: str) -> None:
+    answer = await ask(session(), raw)
+    assert answer["code"] == "bad_message"
+    assert says in answer["message"]
+
+
+async def test_a_refusal_carries_code_and_reference() -> None:
+    for code in (*ErrorCode, "something_new"):
+        answer = await ask(session(desk=Desk(Refused("no", str(code)))), {"type": "panic", "ref": "r"})
+        expected = code if code in list(ErrorCode) else "refused"
+        assert answer == {"type": "error", "code": expected, "message": "no", "ref": "r"}
+
+
+async def test_size_is_counted_in_bytes() -> None:
+    small = session(max_bytes=64)
+    assert (await ask(small, {"type": "say", "text": "字" * 20}))["code"] == "too_large"
+    assert (await ask(small, {"type": "say", "text": "字" * 8}))["type"] == "accepted"
+
+
+async def test_the_rate_is_limited_but_never_for_the_brakes() -> None:
+    now = 0.0
+    limited = session(per_minute=3, now=lambda: now)
+    message = {"type": "say", "text": "好"}
+    kinds = [(await ask(limited, message))["type"] for _ in range(5)]
+    assert kinds == ["accepted"] * 3 + ["error"] * 2
+    assert (await ask(limited, "garbage"))["code"] == "rate_limited"
+    assert (await ask(limited, {"type": "panic"}))["type"] == "ok"
+    assert (await ask(limited, {"type": "interrupt"}))["type"] == "ok"
+    now = 20.0
+    assert (await ask(limited, message))["type"] == "accepted"
+    assert (await ask(limited, message))["code"] == "rate_limited"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+NEARLY = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["say", "ask", "interrupt", "panic", "resume", "stop"]) | JSON,
+        "text": st.text(max_size=60) | JSON,
+        "ref": st.text(max_size=70) | JSON,
+        "extra": JSON,
+    },
+)
+
+
+@given(st.one_of(NEARLY, JSON))
+async def test_whatever_json_comes_there_is_one_answer_that_fits_the_schema(message: Any) -> None:
+    desk = Desk()
+    answer = await ask(session(desk=desk, per_minute=60_000), message)
+    assert answer["type"] in ("accepted", "ok", "error")
+    assert len(desk.calls) == (answer["type"] != "error")
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200))
+async def test_whatever_bytes_come_nothing_of_them_is_echoed(raw: str | bytes) -> None:
+    canary = "canary-stream-key"
+    marked = raw + canary if isinstance(raw, str) else raw + canary.encode()
+    answer = await ask(session(), marked)
+    assert canary not in json.dumps(answer)
+
+
+def test_numbers_that_json_has_not_are_refused() -> None:
+    with pytest.raises(ValueError, match="type"):
+        parse(json.dumps({"type": math.nan}))
