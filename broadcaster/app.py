@@ -90,11 +90,12 @@ async def _direct(child: ChildContext) -> None:
         )  # fmt: skip
         await serve(app, console, child.paths, asyncio.Event(), lambda url: log.info("console", extra={"url": url}))
 
+    brains = await asyncio.to_thread(brains_of, config.brain, child.paths.cache)
     await asyncio.gather(
         speaker.warm(),
         run_director(
             config, child.paths,
-            speaker=speaker, brains=await asyncio.to_thread(brains_of, config.brain, child.paths.cache), gate=PassGate(),
+            speaker=speaker, brains=brains, gate=PassGate(),
             beat=child.beat, stop=stop, notices=notices,
             read_sinks=lambda text: sink_settings(load_config(child.loaded.path, text)),
             serve=serve_console,
