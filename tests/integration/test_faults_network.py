@@ -55,18 +55,17 @@ def test_no_network_fault_reaches_a_healthy_sink(tmp_path: Path, capsys: pytest.
             watch = StarvationWatch()
             with watch:
                 staller.stall()
-                resetter.cut_off()
+                resetter.reset()
                 flaky.kill()
-                for name in ("stalls", "resets", "restarts"):
+                for name in ("stalls", "restarts"):
                     times[f"{name}: noticed"] = waited(channel, partial(not_live, channel, name), name)
                 waited(channel, lambda: channel.sink("wrong-key")["state"] == "suspended", "wrong-key is suspended")
                 waited(channel, lambda: silent.connections >= 2, "a second try of the silent server")
                 waited(channel, lambda: resetting.connections >= 2, "a second try after a reset handshake")
                 staller.resume()
-                resetter.resume()
                 flaky.start()
                 for name in ("stalls", "resets", "restarts"):
-                    times[f"{name}: live again"] = waited(channel, partial(live, channel, name), name)
+                    times[f"{name}: live again"] = waited(channel, partial(back, channel, name), name)
                 puller.wait_frames(FPS)
             after = channel.status()["clock"]
             states = {sink["name"]: sink for sink in channel.status()["sinks"]}
@@ -78,7 +77,7 @@ def test_no_network_fault_reaches_a_healthy_sink(tmp_path: Path, capsys: pytest.
         assert capture.video_gaps(FPS) == []
         assert capture.audio_gaps() == []
         assert after["reanchored"] == before["reanchored"]
-        assert after["held_ticks"] - before["held_ticks"] <= watch.held
+        assert watch.excuse(after["held_ticks"] - before["held_ticks"])
         assert states["healthy"]["reconnects"] == 0
         assert states["healthy"]["dropped_frames"] == 0
         for name in ("stalls", "resets", "restarts"):
@@ -104,6 +103,11 @@ def test_no_network_fault_reaches_a_healthy_sink(tmp_path: Path, capsys: pytest.
 
 def live(channel: Channel, name: str) -> bool:
     return bool(channel.sink(name)["state"] == "live")
+
+
+def back(channel: Channel, name: str) -> bool:
+    sink = channel.sink(name)
+    return bool(sink["state"] == "live" and sink["reconnects"] > 0)
 
 
 def not_live(channel: Channel, name: str) -> bool:

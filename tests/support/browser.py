@@ -31,7 +31,7 @@ SHOWN_TICK = """() => {
   const canvas = document.createElement("canvas");
   canvas.width = video.videoWidth;
   canvas.height = video.videoHeight;
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(video, 0, 0);
   const bar = canvas.width / 16;
   let number = 0;
@@ -68,8 +68,10 @@ async def page_of(
         has_touch=phone,
     )
     page = await context.new_page()
+    page.set_default_timeout(15_000)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None)
     outside: list[str] = []
     page.on("request", lambda request: _outside(request.url, address, outside))
     await page.goto(address)

@@ -84,6 +84,7 @@ class Channel:
         self._env = dict(env or {})
         self._start = start
         self._websocket: ClientConnection | None = None
+        self._sockets = contextlib.ExitStack()
         self._news = threading.Condition()
         self._refs = 0
         self._closing = threading.Event()
@@ -125,10 +126,15 @@ class Channel:
 
     def connect(self) -> None:
         """(Again) listens to the events; a director that was restarted needs a new connection."""
-        if self._websocket is not None:
-            self._websocket.close()
-        self._websocket = unix_connect(str(self.control_socket), "ws://localhost/ws", open_timeout=10, max_size=None)
+        self.disconnect()
+        opened = unix_connect(str(self.control_socket), "ws://localhost/ws", open_timeout=10, max_size=None)
+        self._websocket = self._sockets.enter_context(opened)
         threading.Thread(target=self._listen, args=(self._websocket,), daemon=True).start()
+
+    def disconnect(self) -> None:
+        self._websocket = None
+        with contextlib.suppress(WebSocketException, OSError):
+            self._sockets.close()
 
     # What an operator does
 
@@ -283,9 +289,7 @@ class Channel:
                     self._news.notify_all()
 
     def _end(self, *, failed: bool) -> None:
-        if self._websocket is not None:
-            with contextlib.suppress(WebSocketException, OSError):
-                self._websocket.close()
+        self.disconnect()
         if self.process is not None:
             known = list(self.processes())
             if self.process.poll() is None:

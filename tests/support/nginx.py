@@ -23,7 +23,7 @@ import pytest
 from tests.support.net import free_port, wait_for_port
 
 MODULES = Path("/usr/lib/nginx/modules")
-REJECTED_KEY = "wrong-key"
+REJECTED_KEY = "k-rejected-0815"
 
 
 def nginx_missing(*, tls: bool = False) -> str:
