@@ -209,6 +209,8 @@ class PlayoutStatus(Message, frozen=True):
     sinks: list[SinkStatus]
     panicked: bool
     uptime_s: float
+    faults: int = 0
+    """Ticks and messages that raised: bugs that the picture survived."""
 
 
 class SinkCommand(Message, frozen=True):

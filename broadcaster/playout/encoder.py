@@ -127,9 +127,7 @@ class AudioEncoder:
             buffer = buffer[:, AAC_FRAME:]
             for packet in self.stream.encode(frame):
                 assert packet.pts is not None
-                packets.append(
-                    EncodedPacket("audio", packet.pts, AAC_FRAME, True, bytes(packet), time.time_ns())
-                )
+                packets.append(EncodedPacket("audio", packet.pts, AAC_FRAME, True, bytes(packet), time.time_ns()))
         self._pending = buffer
         return packets
 
@@ -185,7 +183,11 @@ def open_video(video: Video) -> VideoEncoder:
             return VideoEncoder(video, "h264_nvenc")
         except EncoderError as err:
             level = logging.WARNING if video.encoder == "nvenc" else logging.INFO
-            log.log(level, "NVENC does not open, x264 encodes", extra={"error": str(err)})
+            log.log(
+                level,
+                "NVENC does not open, x264 encodes",
+                extra={"error": err.__cause__.strerror if isinstance(err.__cause__, OSError) else err},
+            )
     return VideoEncoder(video, "libx264")
 
 

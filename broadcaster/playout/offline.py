@@ -58,6 +58,7 @@ class OfflinePlayout:
         self.fps = video.fps
         self._encoder = Encoder(video.model_copy(update={"encoder": "x264"}), config.audio, config.aigc)
         self._writer = FileWriter(out, self._encoder, video.fps)
+        self._width, self._height = video.width, video.height
         self._loop_frames = avatar.loop_frames
         self._inbox: Queue[links.Event | Fed] = Queue(links.INBOX)
         self._links = links.Links(paths.playout_socket, self._inbox)  # type: ignore[arg-type]
@@ -154,7 +155,7 @@ class OfflinePlayout:
             case links.Left():
                 self._failed = self._failed or RenderError("the talking head ended in the middle of the render")
             case links.Said(_, message) if isinstance(message, Patch):
-                self._talk.patch(to_mouth_patch(message))
+                self._talk.patch(to_mouth_patch(message, self._width, self._height))
             case links.Said(_, HeadStatus(degraded=True, note=note)):
                 self._failed = self._failed or RenderError(f"the talking head failed: {note}")
             case _:

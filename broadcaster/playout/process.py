@@ -15,6 +15,7 @@ from collections.abc import Callable
 from queue import Queue
 
 from broadcaster.config import Config
+from broadcaster.errors import WireError
 from broadcaster.paths import Paths
 from broadcaster.playout import links
 from broadcaster.playout.clock import RealClock, Tick
@@ -70,6 +71,7 @@ class Playout:
         fps = video.fps
         self._beat = beat
         self._fps = fps
+        self._width, self._height = video.width, video.height
         self._loop_frames = avatar.loop_frames
         self._started = time.monotonic()
         self._head: HeadStatus | None = None
@@ -141,7 +143,11 @@ class Playout:
                     self._talk.head_changed(None)
                     self._head = None
             case links.Said(peer, message):
-                self._on_message(peer, message)
+                try:
+                    self._on_message(peer, message)
+                except WireError as err:
+                    log.warning("a peer broke the rules and is disconnected", extra={"role": peer.role, "error": err})
+                    peer.drop()
 
     def _on_arrival(self, peer: links.Peer) -> None:
         tick, generation = self._loop.tick, self._talk.generation
@@ -153,7 +159,7 @@ class Playout:
     def _on_message(self, peer: links.Peer, message: AnyMessage) -> None:
         match message:
             case Patch():
-                self._talk.patch(to_mouth_patch(message))
+                self._talk.patch(to_mouth_patch(message, self._width, self._height))
             case Speak() | End() | Cut():
                 self._talk.handle(message, self._clock.until_next_ns())
             case Panic(on, generation):
@@ -164,7 +170,11 @@ class Playout:
                 log.warning("an unexpected message", extra={"role": peer.role, "kind": type(message).__name__})
 
 
-def to_mouth_patch(message: Patch) -> MouthPatch:
-    return MouthPatch(
-        message.generation, message.epoch, message.tick, message.base, MouthBox(*message.box), message.planes
-    )
+def to_mouth_patch(message: Patch, width: int, height: int) -> MouthPatch:
+    """Raises WireError for a patch that does not fit a picture of width x height."""
+    x, y, across, down = message.box
+    inside = 0 <= x and 0 <= y and 0 < across and 0 < down and x + across <= width and y + down <= height
+    if not inside or (x | y | across | down) % 2 or len(message.planes) != across * down * 3 // 2:
+        raise WireError(f"the head sent {len(message.planes)} bytes for the box {message.box}")
+    box = MouthBox(x, y, across, down)
+    return MouthPatch(message.generation, message.epoch, message.tick, message.base, box, message.planes)

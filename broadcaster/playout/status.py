@@ -47,6 +47,7 @@ def playout_status(
         sinks=sinks(),
         panicked=talk.panicked,
         uptime_s=uptime_s,
+        faults=loop.faults,
     )
 
 

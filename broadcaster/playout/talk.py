@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from broadcaster.errors import WireError
 from broadcaster.studio.compositor import FADE_TICKS
 from broadcaster.types import SAMPLE_RATE, MouthPatch, PcmArray, base_index, samples_at
 from broadcaster.wire import Aired, Anchor, AnyMessage, Cut, End, Speak, Window
@@ -193,6 +194,17 @@ class Talk:
             self._drop(None)
             self._patches.clear()
 
+    def reset(self) -> None:
+        """Forgets everything in hand after a fault; what was on air is reported as cut."""
+        current, self._current = self._current, None
+        self._queue.clear()
+        self._patches.clear()
+        self._speaking = self._fade_out = False
+        self._start = self._hole_since = None
+        self._tail = self._gain = 0
+        if current is not None:
+            self._emit("cut", current, None, self._next_tick - 1, 0)
+
     def _drop(self, below: int | None) -> None:
         """Forgets utterances of a generation below `below`, or all."""
 
@@ -277,6 +289,8 @@ class Talk:
     def _on_speak(self, message: Speak, until_next_ns: int) -> None:
         if self.panicked or message.generation < self.generation:
             return
+        if len(message.pcm) % 2:
+            raise WireError(f"half a sample in the speech of {message.utterance}")
         utterance = self._find(message.utterance)
         if utterance is None:
             utterance = Utterance(message.utterance, message.generation)

@@ -13,6 +13,8 @@ from threading import Event
 from typing import Generic, Protocol, TypeVar
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
 from broadcaster.errors import EncoderError
 from broadcaster.playout.clock import Clock, Tick
@@ -48,6 +50,8 @@ class TickLoop(Generic[M]):
         fps: int,
     ) -> None:
         self.tick = 0
+        self.faults = 0
+        """Messages and ticks that raised: each is a bug, logged with its trace; the air went on."""
         self.timing = Timing()
         self._clock = clock
         self._talk = talk
@@ -60,7 +64,7 @@ class TickLoop(Generic[M]):
         self._last: av.VideoFrame | None = None
 
     def run(self, stop: Event, on_message: Callable[[M], None], after_tick: Callable[[Tick], None]) -> None:
-        for tick in self._clock.ticks(stop, on_message):
+        for tick in self._clock.ticks(stop, self._guarded(on_message)):
             started = time.monotonic_ns()
             self._one(tick)
             self.tick = tick.number
@@ -69,19 +73,39 @@ class TickLoop(Generic[M]):
 
     def _one(self, tick: Tick) -> None:
         n = tick.number
-        mouth = self._talk.pull(n)
-        sound = self._mixer.mix(n, self._talk.take(n))
-        if tick.hold and self._last is not None:
-            frame = self._last
-        elif mouth is None:
-            frame = self._compositor.compose(n)
-        else:
-            frame = self._compositor.compose(n, mouth.patch, mouth.gain)
+        try:
+            frame, sound = self._compose(tick)
+        except Exception:
+            # Whatever a peer has sent or a bug has left in the talk state must not darken the picture.
+            log.exception("a tick could not be composed: idle picture, speech dropped", extra={"tick": n})
+            self.faults += 1
+            self._talk.reset()
+            frame, sound = self._compositor.compose(n), self._mixer.mix(n, None)
         self._last = frame
         for packet in self._encoder.audio.encode(sound, samples_at(n, self._fps)):
             self._packets.put(packet)
         for packet in self._encode(frame, n):
             self._packets.put(packet)
+
+    def _compose(self, tick: Tick) -> tuple[av.VideoFrame, NDArray[np.float32]]:
+        n = tick.number
+        mouth = self._talk.pull(n)
+        sound = self._mixer.mix(n, self._talk.take(n))
+        if tick.hold and self._last is not None:
+            return self._last, sound
+        if mouth is None:
+            return self._compositor.compose(n), sound
+        return self._compositor.compose(n, mouth.patch, mouth.gain), sound
+
+    def _guarded(self, on_message: Callable[[M], None]) -> Callable[[M], None]:
+        def handle(message: M) -> None:
+            try:
+                on_message(message)
+            except Exception:
+                log.exception("a message could not be handled", extra={"kind": type(message).__name__})
+                self.faults += 1
+
+        return handle
 
     def _encode(self, frame: av.VideoFrame, n: int) -> list[EncodedPacket]:
         try:

@@ -16,7 +16,7 @@ from broadcaster.errors import EncoderError
 from broadcaster.playout.clock import RenderClock
 from broadcaster.playout.encoder import AAC_FRAME, Encoder, VideoEncoder, open_video
 from broadcaster.playout.packets import EncodedPacket
-from broadcaster.playout.talk import Talk
+from broadcaster.playout.talk import Mouth, Talk
 from broadcaster.playout.tickloop import TickLoop
 from broadcaster.studio.compositor import Compositor
 from broadcaster.studio.label import draw_label
@@ -47,11 +47,11 @@ class Studio:
         self.new_encoders = 0
         self._ticks = 0
         clock: RenderClock[object] = RenderClock(Queue(), lambda n: True, lambda: self.loop.tick + 1 >= self._ticks)
-        talk = Talk(video.fps, avatar.loop_frames, lambda m: None, lambda m: None)
+        self.talk = Talk(video.fps, avatar.loop_frames, lambda m: None, lambda m: None)
         overlay = draw_label("AI生成 · 数字人直播", "top-left", 5.0, video.width, video.height)
         self.loop = TickLoop(
             clock,
-            talk,
+            self.talk,
             Compositor(avatar, overlay),
             Mixer(video.fps),
             self.encoder,
@@ -157,3 +157,20 @@ def test_an_encoder_that_cannot_be_opened_says_which_and_why() -> None:
 def test_the_label_object_is_in_the_format(studio: Studio) -> None:
     metadata = studio.encoder.format().metadata
     assert metadata["AIGC"].startswith('{"Label":"1","ContentProducer":"测试台"')
+
+
+def test_a_tick_that_raises_is_an_idle_tick_and_the_air_goes_on(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulled = studio.talk.pull
+
+    def sometimes_raise(tick: int) -> Mouth | None:
+        if tick in (30, 31, 90):
+            raise RuntimeError("a bug")
+        return pulled(tick)
+
+    monkeypatch.setattr(studio.talk, "pull", sometimes_raise)
+    tape = studio.run(100)
+    assert [p.pts for p in tape.of("video")] == list(range(100))
+    assert studio.encoder.audio.received == 100 * 1920
+    assert studio.loop.faults == 3
