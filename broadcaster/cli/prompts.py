@@ -65,8 +65,8 @@ def panic(config: ConfigOption = None, channel: ChannelOption = None) -> None:
         if not _panic_directly(aim):
             raise no_director
         typer.echo(
-            "The director does not answer; playout itself went silent. It stays silent until a director that "
-            "answers again is told: broadcaster panic (to make it last) or broadcaster resume.",
+            "The director does not answer, so playout itself was told: the channel is silent until `broadcaster "
+            "resume`. Run `broadcaster panic` again when the director is back, so that it also survives a restart.",
             err=True,
         )
     except Refused as err:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 REFRESH_S: Final = 1.0
-PIPE_WIDTH: Final = 160
+PIPE_WIDTH: Final = 240
 """Columns when the output is no terminal: wide enough that nothing is cut."""
 
 _STYLE: Final = {"live": "green", "connecting": "yellow", "waiting": "yellow", "suspended": "red", "failed": "red"}
