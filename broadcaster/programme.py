@@ -33,7 +33,7 @@ class _Strict(BaseModel):
 
 
 class Entry(_Strict):
-    """One programme of the week. `start` and `end` are wall-clock HH:MM (in quotes: YAML reads 07:00 as a number)."""
+    """One programme of the week. `start` and `end` are wall-clock HH:MM (in quotes: YAML reads 20:00 as a number)."""
 
     title: Annotated[str, Field(min_length=1, max_length=80)]
     title_en: Annotated[str, Field(max_length=80)] = ""
