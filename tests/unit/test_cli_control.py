@@ -275,4 +275,4 @@ def test_panic_reaches_playout_without_a_director(cli: Cli, config: Path) -> Non
         thread.join(10)
     assert status == 0
     assert heard == [wire.Hello("cli"), wire.Panic(True, 41)]
-    assert "playout itself went silent" in err
+    assert "playout itself was told" in err
