@@ -224,6 +224,8 @@ class Talk:
         self._next_tick = tick + 1
         if self._current is None and self._queue and self._tail == 0:
             self._arm(tick)
+        elif self._current is not None and self._start is None:
+            self._anchor(tick + 1)
         if self._current is not None and not self._speaking and self._start is not None:
             self._try_start(tick)
         if self._start is not None and tick % WINDOW_EVERY == 0:

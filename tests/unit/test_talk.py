@@ -183,6 +183,16 @@ def test_a_hole_moves_the_rest_and_is_counted() -> None:
     assert [e.event for e in stage.events] == ["on_air", "heard", "done"]
 
 
+def test_speech_that_comes_right_before_a_tick_ends_a_hole_too() -> None:
+    stage = Stage()
+    stage.speak("a", 2 * TICK)
+    stage.run(8)
+    stage.speak("a", 3 * TICK, opens=None, left=NEAR)
+    stage.end("a", left=NEAR)
+    stage.run(20)
+    assert [e.event for e in stage.events] == ["on_air", "heard", "done"]
+
+
 def test_an_end_that_comes_after_the_last_sample_is_no_hole() -> None:
     stage = Stage()
     stage.speak("a", 2 * TICK)
