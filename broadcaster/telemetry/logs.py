@@ -24,8 +24,11 @@ and counted, and the count is written when the reader is back."""
 CLOSE_SECONDS: Final = 1.0
 """How long the end of a process waits for the lines still queued."""
 
-NOISY: Final = ("uvicorn.access", "httpx", "httpcore", "openai", "websockets", "asyncio", "multipart", "PIL", "libav")
-"""They print requests with their addresses, at info; only their warnings are wanted."""
+NOISY: Final = frozenset(
+    {"uvicorn", "httpx", "httpcore", "openai", "websockets", "asyncio", "multipart", "PIL", "bm25s", "jieba", "libav"}
+)
+"""Libraries (top of the logger's name) that print requests with their addresses, or their progress: only their
+warnings are wanted. Checked where lines are written, because some set the level of their own loggers."""
 
 _PLAIN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
@@ -55,8 +58,8 @@ def setup_logging(
         old.close()
     root.addHandler(handler)
     root.setLevel(level.upper())
-    for name in NOISY:
-        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    handler.setLevel(root.level)
+    handler.addFilter(_wanted)
     logging.captureWarnings(True)
     return handler
 
@@ -143,6 +146,10 @@ class Lines(logging.Handler):
                 pass  # stderr is gone; there is nowhere left to say so
             finally:
                 self._queue.task_done()
+
+
+def _wanted(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING or record.name.partition(".")[0] not in NOISY
 
 
 def _stamp(record: logging.LogRecord) -> str:

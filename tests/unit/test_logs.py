@@ -85,10 +85,14 @@ def test_level_and_noisy_libraries() -> None:
     lines, stream = written("text", level="debug")
     logging.getLogger("uvicorn.access").info("GET /?token=x")
     logging.getLogger("httpx").info("POST")
+    chatty = logging.getLogger("bm25s.index")
+    chatty.setLevel("DEBUG")
+    chatty.debug("building")
     logging.getLogger("x").debug("seen")
     lines.flush()
     assert stream.getvalue().count("\n") == 1
     setup_logging("error", "text", "playout", stream=stream)
+    chatty.debug("building")
     logging.getLogger("x").warning("not seen")
     logging.getLogger("httpx").warning("not seen")
     assert stream.getvalue().count("\n") == 1
