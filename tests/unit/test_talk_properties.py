@@ -30,6 +30,7 @@ class Chunk:
 class Line:
     chunks: list[Chunk]
     end_wait: int
+    end_near: bool
     cut_after: int | None
 
 
@@ -38,6 +39,7 @@ lines = st.builds(
     Line,
     chunks=st.lists(chunks, min_size=1, max_size=4),
     end_wait=st.integers(0, 6),
+    end_near=st.booleans(),
     cut_after=st.none() | st.integers(0, 15),
 )
 
@@ -105,7 +107,7 @@ def test_every_sample_is_heard_once_and_in_order(script: list[Line], lead: int, 
             pcm = np.array(values, dtype="<i2").tobytes()
             run.send(Speak(generation, name, 0, opens, pcm, [], "scripted"), chunk.near)
         run.run(line.end_wait)
-        run.send(End(generation, name), False)
+        run.send(End(generation, name), line.end_near)
         if line.cut_after is not None:
             run.run(line.cut_after)
             done = {e.utterance for e in run.events if e.event == "done"}
