@@ -69,22 +69,24 @@ def init_segment(form: StreamFormat) -> bytes:
     )
 
 
-def fragment(sequence: int, picture: EncodedPacket | None, sound: Sequence[EncodedPacket]) -> bytes:
-    """moof and mdat of at most one picture and its sound (in order), both on the time line that starts at 0."""
+def fragment(sequence: int, pictures: Sequence[EncodedPacket], sound: Sequence[EncodedPacket]) -> bytes:
+    """moof and mdat of consecutive pictures and their sound (either may be empty), on the time line from 0."""
     tracks: list[tuple[int, int, list[tuple[int, int, int]]]] = []
-    payloads = []
-    if picture is not None:
-        data = length_prefixed(picture.data)
-        flags = _SYNC if picture.keyframe else _NON_SYNC
-        tracks.append((VIDEO_TRACK, picture.pts * TICK_UNITS, [(TICK_UNITS, len(data), flags)]))
-        payloads.append(data)
+    payloads: list[bytes] = []
+    if pictures:
+        data = [length_prefixed(picture.data) for picture in pictures]
+        flags = [_SYNC if picture.keyframe else _NON_SYNC for picture in pictures]
+        samples = [(TICK_UNITS, len(each), flag) for each, flag in zip(data, flags, strict=True)]
+        tracks.append((VIDEO_TRACK, pictures[0].pts * TICK_UNITS, samples))
+        payloads += data
     if sound:
         samples = [(packet.duration, len(packet.data), _SYNC) for packet in sound]
         tracks.append((AUDIO_TRACK, sound[0].pts, samples))
         payloads += [packet.data for packet in sound]
-    size = len(_moof(sequence, tracks, 0))
+    # moof and mfhd, then for each track traf, tfhd, tfdt, trun and 12 bytes for each sample; then mdat's head.
+    first = 24 + sum(64 + 12 * len(samples) for _, _, samples in tracks) + 8
     mdat = b"".join(payloads)
-    return _moof(sequence, tracks, size + 8) + struct.pack(">I4s", len(mdat) + 8, b"mdat") + mdat
+    return _moof(sequence, tracks, first) + struct.pack(">I4s", len(mdat) + 8, b"mdat") + mdat
 
 
 def _moof(sequence: int, tracks: Sequence[tuple[int, int, Sequence[tuple[int, int, int]]]], first: int) -> bytes:

@@ -4,13 +4,12 @@ that stopped reading. The probe runs in the child's main thread, the watch in a 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -63,7 +62,7 @@ def tune(bitrate: int) -> list[socket.socket]:
     """Bounds the send buffer and the patience of every TCP connection of this process; answers duplicates of them."""
     size = min(SEND_BUFFER[1], max(SEND_BUFFER[0], int(bitrate / 8 * SEND_BUFFER_SECONDS)))
     tuned = []
-    for entry in Path("/proc/self/fd").iterdir():
+    for entry in list(Path("/proc/self/fd").iterdir()):
         try:
             if not str(entry.readlink()).startswith("socket:"):
                 continue
@@ -80,6 +79,12 @@ def tune(bitrate: int) -> list[socket.socket]:
     return tuned
 
 
+def cork(sockets: list[socket.socket], on: bool) -> None:
+    """While on, small writes wait for each other; off sends them. FFmpeg writes head and body of each chunk apart."""
+    for sock in sockets:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
+
+
 class StallWatch:
     """Calls `stalled(reason)` once, from its own thread, when a peer stops reading; then it ends.
 
@@ -93,13 +98,9 @@ class StallWatch:
         self._end = threading.Event()
         threading.Thread(target=self._watch, name="stall-watch", daemon=True).start()
 
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        self._writing_since = time.monotonic()
-        try:
-            yield
-        finally:
-            self._writing_since = None
+    def writing(self, busy: bool) -> None:
+        """Call before each write and, with False, after the last one of a batch."""
+        self._writing_since = time.monotonic() if busy else None
 
     def close(self) -> None:
         self._end.set()

@@ -12,7 +12,7 @@ import selectors
 import socket
 import struct
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from threading import Event
 from typing import Final
@@ -53,7 +53,7 @@ class PreviewSink:
                             batch = packets.read()
                             if batch is None:
                                 return
-                            clients.send([message for packet in batch for message in stream.take(packet)])
+                            clients.send(stream.take(batch))
                         elif key.fileobj is listener:
                             clients.accept(listener, stream.opening())
                         else:
@@ -85,30 +85,37 @@ class Stream:
         form = packets.format
         self._head = _message(b"C", fmp4.codec_string(form).encode()) + _message(b"I", fmp4.init_segment(form))
         self._rebase = Rebase(form.fps)
-        self._picture: EncodedPacket | None = None
+        self._pictures: list[EncodedPacket] = []
         self._sound: list[EncodedPacket] = []
         self._sequence = 0
         self._gop: list[bytes] = []
         self._gop_bytes = 0
 
-    def take(self, packet: EncodedPacket) -> list[bytes]:
-        """The messages that `packet` completes."""
-        shifted = self._rebase(packet)
-        if shifted is None:
-            return []
-        if shifted.kind == "audio":
-            self._sound.append(shifted)
-            return [self._fragment(None)] if len(self._sound) >= LATE_SOUND else []
-        return [self._fragment(shifted)]
+    def take(self, batch: Iterable[EncodedPacket]) -> list[bytes]:
+        """The batch as messages: one fragment, and another one from each key frame on."""
+        messages = []
+        for packet in batch:
+            shifted = self._rebase(packet)
+            if shifted is None:
+                continue
+            if shifted.kind == "audio":
+                self._sound.append(shifted)
+                continue
+            if shifted.keyframe and self._pictures:
+                messages.append(self._fragment())
+            self._pictures.append(shifted)
+        if self._pictures or len(self._sound) >= LATE_SOUND:
+            messages.append(self._fragment())
+        return messages
 
     def opening(self) -> bytes:
         return self._head + b"".join(self._gop)
 
-    def _fragment(self, picture: EncodedPacket | None) -> bytes:
+    def _fragment(self) -> bytes:
         self._sequence += 1
-        key = picture is not None and picture.keyframe
-        message = _message(b"K" if key else b"D", fmp4.fragment(self._sequence, picture, self._sound))
-        self._sound = []
+        key = bool(self._pictures) and self._pictures[0].keyframe
+        message = _message(b"K" if key else b"D", fmp4.fragment(self._sequence, self._pictures, self._sound))
+        self._pictures, self._sound = [], []
         if key:
             self._gop, self._gop_bytes = [], 0
         self._gop_bytes += len(message)

@@ -44,16 +44,20 @@ class RtmpSink:
         net.probe(self._url)
         self._report("connected")
         out = self._open(packets)
-        watch = net.StallWatch(net.tune(self._bitrate), self._stalled)
+        sockets = net.tune(self._bitrate)
+        watch = net.StallWatch(sockets, self._stalled)
         self._report("live")
         rebase = Rebase(packets.format.fps)
         try:
             for batch in packets.batches():
+                net.cork(sockets, True)
                 for packet in batch:
                     shifted = rebase(packet)
                     if shifted is not None:
-                        with watch.writing():
-                            out.write(shifted)
+                        watch.writing(True)
+                        out.write(shifted)
+                net.cork(sockets, False)
+                watch.writing(False)
         except OSError as err:
             raise SinkError(f"the connection was lost: {err}", SinkFailure.LOST) from err
         watch.close()

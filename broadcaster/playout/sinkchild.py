@@ -18,9 +18,8 @@ from typing import Final
 
 from broadcaster.media import EncodedPacket, pack_head
 
-PIPE_SECONDS: Final = 0.2
-"""The pipe holds about this much, so that a peer's congestion shows in the queue and not in the pipe."""
-PIPE_RANGE: Final = (16 * 1024, 128 * 1024)
+PIPE_RANGE: Final = (16 * 1024, 1024 * 1024)
+"""Bytes; 1 MiB is what an unprivileged process may ask for."""
 BATCH_BYTES: Final = 32 * 1024
 STATUS_LIMIT: Final = 64 * 1024
 """A child that says more than this in one go is broken; its status is not read further."""
@@ -31,7 +30,7 @@ _ROOT: Final = str(Path(__file__).resolve().parents[2])
 class SinkChild:
     """Starts `python -m sinks.child`. Raises OSError when no process can be started."""
 
-    def __init__(self, settings: Mapping[str, object], preamble: bytes, bitrate: int) -> None:
+    def __init__(self, settings: Mapping[str, object], preamble: bytes, pipe_bytes: int) -> None:
         media_read, self._media = os.pipe()
         self._status, status_write = os.pipe()
         ends = (media_read, status_write)
@@ -53,7 +52,7 @@ class SinkChild:
         finally:
             for fd in (*ends, stdin):
                 os.close(fd)
-        size = min(PIPE_RANGE[1], max(PIPE_RANGE[0], int(bitrate / 8 * PIPE_SECONDS)))
+        size = min(PIPE_RANGE[1], max(PIPE_RANGE[0], pipe_bytes))
         fcntl.fcntl(self._media, fcntl.F_SETPIPE_SZ, size)
         os.set_blocking(self._media, False)
         os.set_blocking(self._status, False)

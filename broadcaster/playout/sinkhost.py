@@ -27,9 +27,17 @@ LOCAL_QUEUE_MS: Final = 8000
 """Local sinks get the whole current GOP while their process starts, and may wait for a slow disk."""
 PIPE_BLOCKED_S: Final = 6.0
 """A child that took no byte for this long while bytes waited is stuck; its own watch should have ended it sooner."""
+LAST_BYTES: Final = 1024 * 1024
+"""At a planned end the rest of the queue goes out as far as the pipe has room."""
 CLOSE_S: Final = 2.5
 """What a child gets for closing its output before it is killed."""
-RATE_WINDOW_S: Final = 3.0
+NETWORK_PIPE_S: Final = 0.2
+"""Little, so that a peer's congestion shows in the queue and not in the pipe."""
+LOCAL_PIPE_S: Final = 1.0
+"""Room for a whole batch and a key frame."""
+RATE_WINDOW_S: Final = 4.0
+BATCH_PICTURES: Final = {"rtmp": 1, "preview": 2, "file": 10, "null": 10}
+"""Pictures that a child is woken for: waking costs more than what it does with one of them."""
 
 EdgeCallback = Callable[[str, SinkEdge, str], None]
 
@@ -113,7 +121,7 @@ class SinkHost:
         while not child.broken:
             if child.idle:
                 self._progress_at = now
-                if not self._queue:
+                if not self._queue.holds(BATCH_PICTURES[self.entry.config.type]):
                     return
                 child.feed(self._queue.take(BATCH_BYTES))
             written = child.flush()
@@ -192,6 +200,9 @@ class SinkHost:
         config = self.entry.config
         return config.queue_ms if isinstance(config, RtmpSink) else LOCAL_QUEUE_MS
 
+    def _pipe_s(self) -> float:
+        return NETWORK_PIPE_S if isinstance(self.entry.config, RtmpSink) else LOCAL_PIPE_S
+
     def _entry_held(self) -> bool:
         return self._retired or self.entry.hold != "" or not address_of(self.entry.config, 0, configured=True)
 
@@ -222,7 +233,7 @@ class SinkHost:
             "socket": self._around.preview_socket(config.name),
         }
         try:
-            self._child = SinkChild(settings, self._opening.preamble, bitrate)
+            self._child = SinkChild(settings, self._opening.preamble, int(bitrate / 8 * self._pipe_s()))
         except OSError as err:
             self._note(f"cannot start the sink's process: {err.strerror}")
             self._policy.ended(SinkFailure.INTERNAL)
@@ -276,11 +287,14 @@ class SinkHost:
 
     def _finish(self) -> None:
         """Ends the running session in good order; it does not count as a failure."""
-        self._queue.end()
         if self._child is not None and not self._planned:
             self._planned = True
+            if self._child.idle:
+                self._child.feed(self._queue.take(LAST_BYTES))
+                self._child.flush()
             self._child.finish()
             self._kill_at = self._around.clock() + CLOSE_S
+        self._queue.end()
 
     def _ended(self) -> None:
         self._child = None

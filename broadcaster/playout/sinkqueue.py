@@ -23,6 +23,7 @@ class SinkQueue:
         self.limit_ms = limit_ms
         self._fps = fps
         self._packets: deque[EncodedPacket] = deque()
+        self._pictures = 0
         self._open = False
         self._started = False
         self._wants_keyframe = True
@@ -39,6 +40,7 @@ class SinkQueue:
 
     def end(self) -> None:
         self._packets.clear()
+        self._pictures = 0
         self._open = False
         self._wants_keyframe = True
         self._started = False
@@ -69,11 +71,16 @@ class SinkQueue:
         while self._packets and size < max_bytes:
             packet = self._packets.popleft()
             size += len(packet.data)
+            self._pictures -= packet.kind == "video"
             taken.append(packet)
         return taken
 
     def __bool__(self) -> bool:
         return bool(self._packets)
+
+    def holds(self, pictures: int) -> bool:
+        """Whether there is that much to send at once, or more than a second of whatever there is."""
+        return self._pictures >= pictures or self.queued_ms >= 1000
 
     @property
     def queued_ms(self) -> int:
@@ -93,11 +100,13 @@ class SinkQueue:
             self.dropped_video += 1
         else:
             self._packets.append(packet)
+            self._pictures += 1
 
     def _drop_queued_video(self) -> None:
         kept = [packet for packet in self._packets if packet.kind == "audio"]
         self.dropped_video += len(self._packets) - len(kept)
         self._packets = deque(kept)
+        self._pictures = 0
 
     def _time_us(self, packet: EncodedPacket) -> int:
         rate = self._fps if packet.kind == "video" else AUDIO_RATE

@@ -79,13 +79,13 @@ def test_a_client_begins_with_codec_init_and_the_group_of_pictures_on_air(paths:
         assert init[1][4:8] == b"ftyp"
         assert first[0] == b"K"
         tick = bench.air.tick
-        in_hand = viewer.read(tick % 50 - 2 if tick % 50 > 2 else 0)
+        in_hand = viewer.read(max(0, tick % 50 // 2 - 2))
         assert {kind for kind, _ in in_hand} <= {b"D"}
         viewer.read(60)
         viewer.sock.close()
     assert [kind for kind, _ in viewer.messages].count(b"K") >= 2
     pictures, sounds = viewer.decoded()
-    assert len(pictures) == len(viewer.messages) - 2
+    assert len(pictures) > len(viewer.messages) - 2
     steps = [round((b - a) * 1000) for a, b in itertools.pairwise(pictures)]
     assert set(steps) == {40}
     sound_steps = {round((b - a) * 48_000) for a, b in itertools.pairwise(sounds)}

@@ -33,7 +33,7 @@ def packaged(first: int, count: int) -> tuple[bytes, list[EncodedPacket]]:
             sound.append(shifted)
             continue
         sequence += 1
-        out += fmp4.fragment(sequence, shifted, sound)
+        out += fmp4.fragment(sequence, [shifted], sound)
         sound = []
         if sequence == count:
             break
