@@ -14,7 +14,13 @@ FIRST: Final = (4.0, 8.0)
 SECOND: Final = 12.0
 LATER: Final = 20.0
 LARGEST: Final = 40.0
-"""Units of a piece: the first, the least of the second, the least of those behind, the most of any."""
+"""Units of a piece: the first, the least of the second, the least of those behind, the most of any.
+
+An engine so slow that a piece of that size would come late gets smaller ones, down to the size of a first piece.
+"""
+
+WORTH_HOLDING_S: Final = 0.3
+"""So much silence before the first sound is better than a joint more in the sentence."""
 
 MAX_HOLD_S: Final = 1.0
 """An engine that is slower than speech cannot be waited for: holes are then inevitable, and silence before is one."""
@@ -31,6 +37,7 @@ _PRIOR: Final = (0.4, 0.08)
 _FORGET: Final = 0.9
 _PRIOR_WEIGHT: Final = 0.3
 _OUTLIER: Final = 3.0
+_FLATTEST: Final = 1e-4
 
 
 class SpeedModel:
@@ -57,7 +64,7 @@ class SpeedModel:
     def observe(self, units: float, seconds: float) -> None:
         """One piece was synthesised. A stall (a restart, a suspended machine) counts as an outlier at most."""
         expected = self.fixed + self.per_unit * units
-        seconds = min(seconds, _OUTLIER * expected)
+        seconds = max(_FLATTEST * max(units, 1.0), min(seconds, _OUTLIER * expected))
         self.spread += 0.2 * (abs(seconds - expected) / expected - self.spread)
         self._w = self._w * _FORGET + 1.0
         self._x = self._x * _FORGET + units
@@ -77,9 +84,10 @@ class SpeedModel:
             y += _PRIOR_WEIGHT * seconds
             xx += _PRIOR_WEIGHT * units * units
             xy += _PRIOR_WEIGHT * units * seconds
-        slope = (w * xy - x * y) / (w * xx - x * x)
-        self.per_unit = max(slope, 1e-4)
-        self.fixed = max((y - self.per_unit * x) / w, 0.0)
+        slope = max((w * xy - x * y) / (w * xx - x * x), _FLATTEST)
+        self.per_unit, self.fixed = slope, (y - slope * x) / w
+        if self.fixed < 0:
+            self.per_unit, self.fixed = max(xy / xx, _FLATTEST), 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +119,11 @@ class Pacer:
         """Of the next piece to synthesise; `ready_s` is the sound that waits to be let go."""
         if self._begun == 0:
             return Size(*FIRST)
-        minimum = SECOND if self._begun == 1 else LATER
-        fitting = self._speed.units_within(self.buffered(now) + ready_s)
-        return Size(minimum, min(max(fitting, minimum + 6.0), LARGEST))
+        in_hand = self.buffered(now) + ready_s
+        fitting = self._speed.units_within(in_hand if self.started else in_hand + WORTH_HOLDING_S)
+        least = SECOND if self._begun == 1 else LATER
+        minimum = min(max(fitting, FIRST[1]), least)
+        return Size(minimum, min(max(fitting, minimum + 2.0), LARGEST))
 
     def began(self, units: float) -> None:
         """A piece was given to the voice. Very short ones (a greeting) do not make the next one larger."""

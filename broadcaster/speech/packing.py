@@ -26,6 +26,7 @@ _ABBREVIATIONS: Final = frozenset(
 )
 _LEANS_BACK: Final = frozenset("的了着过吗呢吧啊呀嘛么们地得儿里上下中")
 _LEANS_FORWARD: Final = frozenset("不很太最更把被和与或第没在这那每从向对给")
+_TRAILING: Final = CLOSERS | SOFT | HARD | {"."}
 _TOKEN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9'’.,:/%&+\-]*")
 
 
@@ -70,7 +71,7 @@ class SentenceSplitter:
             char = self._text[position]
             if char in HARD or (char == "." and self._full_stop(position, settled)):
                 end = self._behind_marks(position + 1)
-                return end if end < len(self._text) or settled or char == "\n" else None
+                return end if end < len(self._text) or settled or self._text[end - 1] == "\n" else None
             position += 1
             if char in SOFT and not self._in_number(position - 1) and spoken_units(self._text[:position]) >= 4:
                 clause = self._behind_marks(position)
@@ -79,7 +80,7 @@ class SentenceSplitter:
         return clause if urgent else None
 
     def _behind_marks(self, position: int) -> int:
-        while position < len(self._text):
+        while position < len(self._text) and self._text[position - 1] != "\n":
             char = self._text[position]
             if not (char in HARD or char in CLOSERS or char.isspace() or char == "."):
                 break
@@ -143,7 +144,7 @@ def _places(text: str) -> tuple[set[int], set[int]]:
     for index, char in enumerate(text, start=1):
         if char in SOFT or char in HARD:
             end = index
-            while end < len(text) and (text[end] in CLOSERS or text[end] in SOFT or text[end].isspace()):
+            while end < len(text) and (text[end] in _TRAILING or text[end].isspace()):
                 end += 1
             if char not in ",:" or index == len(text) or not text[index].isalnum() or not text[index].isascii():
                 marks.add(end)

@@ -21,7 +21,7 @@ _CLASSES: Final[dict[Viseme, str]] = {
     Viseme.PP: "pbmβɸ",
     Viseme.FF: "fvʋ",
     Viseme.TH: "θð",
-    Viseme.DD: "tdʈɖɾ",
+    Viseme.DD: "tdʈɖɾT",
     Viseme.KK: "kɡghxqɣχŋʔɟcħ",
     Viseme.CH: "ʨʥꭧʤʧʃʂɕʒçɻʝ",
     Viseme.SS: "szʦʣ",

@@ -41,6 +41,8 @@ KEPT_SILENCE_MS: Final = 80
 SETTLED_S: Final = 0.06
 """An end mark with nothing behind it for so long is the end: a model writes its next word sooner."""
 
+SHORTEST_WAIT_S: Final = 0.001
+
 STARVED_S: Final = 0.4
 """Text that stands still for so long in mid-sentence is spoken up to its last comma when nothing else is in hand."""
 
@@ -72,7 +74,8 @@ class PacedSpeaker:
 
     async def warm(self) -> None:
         """Loads the word list; the first utterance does it otherwise, and is 0.5 s late."""
-        await asyncio.to_thread(words.load, self._cache)
+        if not words.loaded():
+            await asyncio.to_thread(words.load, self._cache)
 
     async def speak(self, text: AsyncIterator[str], generation: int) -> AsyncIterator[SpokenPiece]:
         """Paced pieces of `text`, each with the pause behind it.
@@ -264,7 +267,8 @@ class _Utterance:
         pulse.set()
 
     async def _change(self, timeout: float | None) -> None:
-        """Until something has changed, or `timeout` seconds."""
+        """Until something has changed, or `timeout` seconds, but never for less than the clock can resolve."""
+        timeout = None if timeout is None else max(timeout, SHORTEST_WAIT_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._pulse.wait()

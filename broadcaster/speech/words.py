@@ -43,6 +43,10 @@ def _initialise_uncached(tokenizer: jieba.Tokenizer) -> None:
     tokenizer.initialized = True
 
 
+def loaded() -> bool:
+    return _tokenizer is not None
+
+
 def split(text: str) -> list[str]:
     """Words and everything between them; joined they give `text` again."""
     return list(load().cut(text))

@@ -250,3 +250,26 @@ def test_whatever_happens_there_is_always_a_next_try_within_six_minutes(
     for raised, cleared in ((SinkEdge.DOWN, SinkEdge.UP), (SinkEdge.KEY_REJECTED, SinkEdge.KEY_ACCEPTED)):
         pair = [edge for edge in told if edge in (raised, cleared)]
         assert pair == [(raised, cleared)[n % 2] for n in range(len(pair))]
+
+
+def test_alarms_outlive_a_change_of_settings_and_end_with_the_next_healthy_run() -> None:
+    world = World()
+    for _ in range(3):
+        world.attempt(REFUSED)
+    world.wait(60)
+    assert set(world.edges) == {SinkEdge.KEY_REJECTED, SinkEdge.DOWN}
+    world.policy = SinkPolicy(lambda: world.now, random.Random(7), after=world.policy)
+    assert world.policy.due()
+    assert world.policy.state == "waiting"
+    world.edges.clear()
+    world.attempt(live_s=10)
+    assert sorted(world.edges) == sorted([SinkEdge.KEY_ACCEPTED, SinkEdge.UP])
+
+
+def test_an_operator_who_holds_a_sink_ends_its_alarms() -> None:
+    world = World()
+    for _ in range(3):
+        world.attempt(REFUSED)
+    world.wait(60)
+    assert sorted(world.policy.withdraw()) == sorted([SinkEdge.KEY_ACCEPTED, SinkEdge.UP])
+    assert world.policy.withdraw() == []
