@@ -1,31 +1,21 @@
-"""The talking-head engines by name, imported when one is made."""
+"""The talking-head engines by name (table `HEADS` of the registry), imported when one is made."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
-from broadcaster.errors import ConfigError
+from broadcaster.registry import HEADS, resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from broadcaster.ports import TalkingHead
 
-ENGINES: Final[dict[str, str]] = {
-    "warp": "broadcaster.head.warp:WarpHead",
-    "still": "broadcaster.head.still:StillHead",
-}
-
 FALLBACK: Final = "still"
+"""Takes over when an engine cannot be loaded or fails at work."""
 
 
 def make_engine(name: str, threads: int = 1) -> TalkingHead:
-    """An engine that is not loaded yet. Raises ConfigError for a name that is not in the table."""
-    try:
-        module, _, attribute = ENGINES[name].partition(":")
-    except KeyError:
-        raise ConfigError(
-            f"head.engine: {name!r} is not a talking-head engine; choose one of {', '.join(ENGINES)}"
-        ) from None
-    make = cast("Callable[[int], TalkingHead]", getattr(importlib.import_module(module), attribute))
+    """An engine that is not loaded yet. Raises ConfigError for a name that is not known."""
+    make = cast("Callable[[int], TalkingHead]", resolve(HEADS, name, "talking-head engine"))
     return make(threads)

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from broadcaster.errors import ConfigError, HeadError
-from broadcaster.head.engines import ENGINES, FALLBACK, make_engine
+from broadcaster.head.engines import FALLBACK, make_engine
 from broadcaster.head.still import base_planes
 from broadcaster.head.timeline import TRAIL_TICKS
 from broadcaster.ports import TalkingHead
+from broadcaster.registry import HEADS
 from broadcaster.studio.avatar import ExpandedAvatar
 from broadcaster.types import MouthPatch, base_index, samples_at
 from tests.support.faces import babble, host, phones, track_of
@@ -23,7 +24,7 @@ def avatar(tmp_path_factory: pytest.TempPathFactory) -> ExpandedAvatar:
     return host(tmp_path_factory.getbasetemp())
 
 
-@pytest.fixture(params=sorted(ENGINES))
+@pytest.fixture(params=sorted(HEADS))
 def engine(request: pytest.FixtureRequest, avatar: ExpandedAvatar) -> TalkingHead:
     made = make_engine(request.param)
     made.load(avatar)
@@ -35,9 +36,9 @@ def rest(avatar: ExpandedAvatar, patch: MouthPatch) -> bytes:
 
 
 def test_names_are_those_of_the_table(engine: TalkingHead) -> None:
-    assert engine.name in ENGINES
+    assert engine.name in HEADS
     assert 0 <= engine.lead_ticks <= 25
-    assert FALLBACK in ENGINES
+    assert FALLBACK in HEADS
 
 
 def test_patches_come_in_order_over_the_right_base(engine: TalkingHead, avatar: ExpandedAvatar) -> None:
@@ -90,14 +91,14 @@ def test_windows_and_skips_do_not_change_a_patch(engine: TalkingHead) -> None:
     assert all(whole[p.tick] == p.planes for p in skipped)
 
 
-@pytest.mark.parametrize("name", sorted(ENGINES))
+@pytest.mark.parametrize("name", sorted(HEADS))
 def test_beginning_before_loading_is_an_error(name: str) -> None:
     with pytest.raises(HeadError):
         make_engine(name).begin(1, 1, track_of(phones(("aa", 100))), 0, 0)
 
 
 def test_an_unknown_engine_is_a_configuration_error() -> None:
-    with pytest.raises(ConfigError, match=r"head\.engine: 'nobody' .* choose one of warp, still"):
+    with pytest.raises(ConfigError, match=r"no talking-head engine named .nobody. -> use one of: still, warp"):
         make_engine("nobody")
 
 
