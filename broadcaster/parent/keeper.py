@@ -1,7 +1,7 @@
 """The life of one child as the parent judges it: alive, hung, due for a restart. Pure; the clock is handed in.
 
-A child proves that it is well by a `Beat` whose progress is higher than the last one. Until the first such beat
-it is starting (models load, an avatar is expanded) and has `Limits.start_s`; after it, `Limits.silence_s`.
+A child proves that it is well by a `Beat` whose progress is higher than the last one. Until it says that it is ready,
+or advances, it is starting (models load, an avatar is expanded) and has `Limits.start_s`; then `Limits.silence_s`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Keeper:
         """True when the child has advanced since its last beat."""
         advanced = progress > self.progress
         if advanced:
-            self._proven = self._proven or self.progress >= 0
+            self._proven = self._proven or ready or self.progress >= 0
             self.progress, self._advanced_at = progress, now
         self.ready, self.note = ready, note
         return advanced
@@ -84,7 +84,7 @@ class Keeper:
 
     @property
     def proven(self) -> bool:
-        """It has advanced at least once since it was started."""
+        """It has been ready, or has advanced, since it was started."""
         return self._proven
 
     def deadline(self) -> float | None:

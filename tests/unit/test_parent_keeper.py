@@ -64,6 +64,14 @@ def test_a_loading_child_has_the_longer_limit() -> None:
     assert k.hung(191.0) == "not started after 90 s"
 
 
+def test_a_child_that_was_ready_has_the_shorter_limit() -> None:
+    k = keeper()
+    k.started(0.0)
+    k.beat(0, True, "", 5.0)
+    assert k.hung(14.9) is None
+    assert k.hung(15.0) == "no progress for 10.0 s"
+
+
 def test_playout_has_three_seconds() -> None:
     k = by_role("playout")
     assert LIMITS["playout"].silence_s == 3.0
