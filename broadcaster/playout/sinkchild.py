@@ -6,6 +6,7 @@ SIGKILL at the death of the *thread* that started it, so that thread lives as lo
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -53,7 +54,8 @@ class SinkChild:
             for fd in (*ends, stdin):
                 os.close(fd)
         size = min(PIPE_RANGE[1], max(PIPE_RANGE[0], pipe_bytes))
-        fcntl.fcntl(self._media, fcntl.F_SETPIPE_SZ, size)
+        with contextlib.suppress(OSError):  # over the user's limit on pipes: the usual 64 kB will do
+            fcntl.fcntl(self._media, fcntl.F_SETPIPE_SZ, size)
         os.set_blocking(self._media, False)
         os.set_blocking(self._status, False)
         self._pending: list[memoryview] = [memoryview(preamble)]

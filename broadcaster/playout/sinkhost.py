@@ -55,6 +55,7 @@ class Surroundings:
 
 class SinkHost:
     def __init__(self, entry: Entry, around: Surroundings) -> None:
+        self.entry = entry
         self._around = around
         self._opening: Opening | None = None
         self._child: SinkChild | None = None
@@ -72,6 +73,7 @@ class SinkHost:
         self._queue = SinkQueue(LOCAL_QUEUE_MS, 25)
         self._dropped = 0
         self._total = 0
+        self._policy = SinkPolicy(around.clock, around.rng)
         self._adopt(entry)
 
     # What the sinks' thread tells.
@@ -80,8 +82,11 @@ class SinkHost:
         """Other settings, another hold or a wish to try at once; the running session ends if they matter to it."""
         if entry == self.entry:
             return
-        self._adopt(entry)
+        if self.live and (entry.config, entry.hold) == (self.entry.config, self.entry.hold):
+            self.entry = entry
+            return
         self._finish()
+        self._adopt(entry)
 
     def retire(self) -> None:
         """The sink is removed; `gone` once its child has ended."""
@@ -90,10 +95,9 @@ class SinkHost:
 
     def reopen(self, opening: Opening) -> None:
         """A new encoder: the session ends, and a new one begins with its parameter sets."""
-        self._opening = opening
-        self._keep_counts()
-        self._queue = SinkQueue(self._queue_ms(), opening.format.fps)
         self._finish()
+        self._opening = opening
+        self._renew_queue()
 
     def put(self, packet: EncodedPacket) -> None:
         self._queue.put(packet)
@@ -150,12 +154,13 @@ class SinkHost:
             self._watch(self._child, now)
         elif self._may_run() and self._policy.due():
             self._start(gop, now)
-        if not self._entry_held():
-            for edge in self._policy.poll_edges():
-                self._around.edge(self.entry.config.name, edge, self._error)
+        edges = self._policy.withdraw() if self._entry_held() else self._policy.poll_edges()
+        for edge in edges:
+            self._around.edge(self.entry.config.name, edge, self._error)
         self._sample(now)
 
     def status(self) -> SinkStatus:
+        """In the sinks' thread, as everything here."""
         queued = self._queue.queued_ms
         return SinkStatus(
             name=self.entry.config.name,
@@ -182,23 +187,25 @@ class SinkHost:
         backup = isinstance(config, RtmpSink) and config.backup_url is not None
         rotate = config.rotate_after_hours * 3600.0 if isinstance(config, RtmpSink) else None
         self._policy = SinkPolicy(
-            self._around.clock, self._around.rng, addresses=2 if backup else 1, rotate_after_s=rotate
+            self._around.clock,
+            self._around.rng,
+            addresses=2 if backup else 1,
+            rotate_after_s=rotate,
+            after=self._policy,
         )
         self._address = 0
         self._failed = False
         self._failing = False
         self._error = ""
         self._redact = Redactor(secrets_of(config))
-        self._keep_counts()
-        self._queue = SinkQueue(self._queue_ms(), self._opening.format.fps if self._opening else 25)
+        self._renew_queue()
 
-    def _keep_counts(self) -> None:
+    def _renew_queue(self) -> None:
         self._dropped += self._queue.dropped_video
         self._total += self._queue.total_video
-
-    def _queue_ms(self) -> int:
         config = self.entry.config
-        return config.queue_ms if isinstance(config, RtmpSink) else LOCAL_QUEUE_MS
+        limit_ms = config.queue_ms if isinstance(config, RtmpSink) else LOCAL_QUEUE_MS
+        self._queue = SinkQueue(limit_ms, self._opening.format.fps if self._opening else 25)
 
     def _pipe_s(self) -> float:
         return NETWORK_PIPE_S if isinstance(self.entry.config, RtmpSink) else LOCAL_PIPE_S

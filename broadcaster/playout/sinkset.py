@@ -59,6 +59,8 @@ class SinkSet:
         self._wanted: dict[str, Entry] = self._store.entries()
         self._hosts: dict[str, SinkHost] = {}
         self._retired: list[SinkHost] = []
+        self._statuses: list[SinkStatus] = []
+        self._applied: dict[str, Entry] = {}
         self._opening: Opening | None = None
         self._gop: list[EncodedPacket] = []
         self._stopping = threading.Event()
@@ -84,7 +86,8 @@ class SinkSet:
         return list(self._hosts.values())
 
     def statuses(self) -> list[SinkStatus]:
-        return [host.status() for host in self._hosts.values()]
+        """As of the last fraction of a second."""
+        return self._statuses
 
     def stop(self, limit_s: float = 4.0) -> None:
         """Closes every output in good order; kills what has not ended after `limit_s`. The fan-out stays open."""
@@ -130,6 +133,7 @@ class SinkSet:
                 for host in list(self._hosts.values()) + self._retired:
                     self._guard(host, host.step, self._gop)
                 self._retired = [host for host in self._retired if not host.gone]
+                self._statuses = [host.status() for host in self._hosts.values()]
         self._close_all()
 
     def _wait(self) -> None:
@@ -167,6 +171,9 @@ class SinkSet:
 
     def _reconcile(self) -> None:
         wanted = self._wanted
+        if wanted is self._applied:
+            return
+        self._applied = wanted
         hosts: dict[str, SinkHost] = {}
         for name, entry in wanted.items():
             host = self._hosts.get(name)
@@ -205,3 +212,4 @@ class SinkSet:
             for host in everyone:
                 host.step(self._gop)
             time.sleep(0.02)
+        self._statuses = [host.status() for host in self._hosts.values()]

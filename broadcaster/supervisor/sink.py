@@ -43,6 +43,13 @@ class SinkEdge(StrEnum):
     DISK_OK = "disk_ok"
 
 
+CLEARED_BY: Final = {
+    SinkEdge.DOWN: SinkEdge.UP,
+    SinkEdge.KEY_REJECTED: SinkEdge.KEY_ACCEPTED,
+    SinkEdge.DISK_LOW: SinkEdge.DISK_OK,
+}
+
+
 class SinkPolicy:
     """`state` is one of "connecting", "live", "waiting", "suspended" (as in `wire.SinkStatus`)."""
 
@@ -53,7 +60,9 @@ class SinkPolicy:
         *,
         addresses: int = 1,
         rotate_after_s: float | None = None,
+        after: SinkPolicy | None = None,
     ) -> None:
+        """`after`: the policy before a change of settings, whose alarms go on until this one is healthy."""
         self._clock = clock
         self._rng = rng
         self._addresses = addresses
@@ -66,9 +75,11 @@ class SinkPolicy:
         self._live_at: float | None = None
         self._refusals = 0
         self._suspended = False
-        self._storage = False
+        self._raised: set[SinkEdge] = set()
         self._down = Edge(raise_after_s=DOWN_ALARM_S)
         self._events: list[SinkEdge] = []
+        if after is not None:
+            self._raised, self._down, self._events = after._raised, after._down, after._events
         self.state = "waiting"
         self.sessions = 0
         """How often the sink went live; all but the first are reconnects."""
@@ -125,9 +136,8 @@ class SinkPolicy:
             return
         if failure is SinkFailure.LOST and ran < QUICK_LOSS_S:
             failure = SinkFailure.REFUSED
-        if failure is SinkFailure.STORAGE and not self._storage:
-            self._storage = True
-            self._events.append(SinkEdge.DISK_LOW)
+        if failure is SinkFailure.STORAGE:
+            self._raise(SinkEdge.DISK_LOW)
         self._count_refusal(failure, ran)
         self._retry_at = self._clock() + self._delay(failure, ran)
         if ran < HEALTHY_S:
@@ -141,19 +151,36 @@ class SinkPolicy:
             self._settled()
         down = self._live_at is None if not self._down.raised else not healthy
         turn = self._down.update(down, now)
-        if turn is not None:
-            self._events.append(SinkEdge.DOWN if turn is Turn.RAISED else SinkEdge.UP)
+        if turn is Turn.RAISED:
+            self._raise(SinkEdge.DOWN)
+        elif turn is Turn.CLEARED:
+            self._clear(SinkEdge.DOWN)
+        events, self._events = self._events, []
+        return events
+
+    def withdraw(self) -> list[SinkEdge]:
+        """An operator holds the sink: the ends of its alarms. It is not down, it is off."""
+        self._down = Edge(raise_after_s=DOWN_ALARM_S)
+        for edge in CLEARED_BY:
+            self._clear(edge)
         events, self._events = self._events, []
         return events
 
     def _settled(self) -> None:
         self._refusals = 0
-        if self._suspended:
-            self._suspended = False
-            self._events.append(SinkEdge.KEY_ACCEPTED)
-        if self._storage:
-            self._storage = False
-            self._events.append(SinkEdge.DISK_OK)
+        self._suspended = False
+        self._clear(SinkEdge.KEY_REJECTED)
+        self._clear(SinkEdge.DISK_LOW)
+
+    def _raise(self, edge: SinkEdge) -> None:
+        if edge not in self._raised:
+            self._raised.add(edge)
+            self._events.append(edge)
+
+    def _clear(self, edge: SinkEdge) -> None:
+        if edge in self._raised:
+            self._raised.remove(edge)
+            self._events.append(CLEARED_BY[edge])
 
     def _expect(self, within_s: float, otherwise: SinkFailure) -> None:
         self._deadline = self._clock() + within_s
@@ -164,9 +191,9 @@ class SinkPolicy:
             self._settled()
         elif failure is SinkFailure.REFUSED:
             self._refusals += 1
-            if self._refusals >= REFUSALS_TO_SUSPEND and not self._suspended:
+            if self._refusals >= REFUSALS_TO_SUSPEND:
                 self._suspended = True
-                self._events.append(SinkEdge.KEY_REJECTED)
+                self._raise(SinkEdge.KEY_REJECTED)
         elif failure is SinkFailure.UNREACHABLE:
             # A server that was away may be another one when it comes back. An alarm already given stays.
             self._refusals = 0
