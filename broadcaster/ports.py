@@ -120,6 +120,8 @@ class SpeechTrack(Protocol):
 
     samples: int
     complete: bool
+    due: bool
+    """What is known is about to sound and more has not come: render it without waiting for what follows."""
 
     def phones(self) -> Iterable[tuple[str, str, int, int]]:
         """(symbol, viseme, start, end) in samples of the utterance, in order."""

@@ -20,6 +20,9 @@ rendered in full already. The oldest goes first."""
 EAGER_TICKS: Final = 6
 """Pictures beyond the engine's lead that are rendered as soon as an anchor comes, before the first window."""
 
+DUE_TICKS: Final = 6
+"""Pictures this near to the air do not wait for the speech that follows; windows come every four ticks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
@@ -77,6 +80,8 @@ class Desk:
     def window(self, message: Window) -> None:
         self._now = max(self._now, message.now)
         self._through = max(self._through, message.through)
+        if self._spoken is not None and self._next <= self._now + DUE_TICKS:
+            self._spoken.track.due = True
 
     def work(self) -> tuple[int, int] | None:
         """The first and last tick that may be rendered now, or None. Skips and counts ticks that have passed."""

@@ -17,7 +17,7 @@ from broadcaster.ports import SpeechTrack
 from broadcaster.types import SAMPLE_RATE, Viseme
 
 LOOK_AHEAD: Final = SAMPLE_RATE * 80 // 1000
-"""Coarticulation looks this far ahead; a picture is not rendered before the track reaches there or is complete."""
+"""Coarticulation looks this far ahead: a picture waits until the track reaches there, is complete or is due."""
 
 _MS: Final = SAMPLE_RATE / 1000
 _BLEND: Final = 28 * _MS
@@ -110,7 +110,8 @@ class MouthTrack:
 
     def known_until(self) -> int:
         """Pictures of samples before this one can be rendered."""
-        return self._track.samples if self._track.complete else self._track.samples - LOOK_AHEAD
+        track = self._track
+        return track.samples if track.complete or track.due else track.samples - LOOK_AHEAD
 
     def shape_at(self, sample: int) -> MouthShape:
         """The mouth at `sample` (of the utterance): REST outside of it."""

@@ -20,11 +20,13 @@ class Track:
     def __init__(self) -> None:
         self.samples = 0
         self.complete = False
+        self.due = False
         self._chunks: list[tuple[int, bytes]] = []
         self._phones: list[tuple[str, str, int, int]] = []
 
     def add(self, pcm: bytes, phones: list[tuple[str, str, int, int]]) -> None:
         """Joins one piece: s16le mono 48 kHz and its phones, counted in its own samples."""
+        self.due = False
         start = self.samples
         self._phones.extend((symbol, viseme, start + a, start + b) for symbol, viseme, a, b in phones)
         if len(pcm) >= _BYTES:

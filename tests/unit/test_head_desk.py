@@ -97,6 +97,20 @@ def test_speech_before_and_after_its_anchor_joins_one_track() -> None:
     assert spoken.track.complete
 
 
+def test_speech_about_to_sound_does_not_wait_for_more() -> None:
+    desk = Desk(25, LEAD)
+    desk.speak(speak("u", 0.5))
+    spoken = desk.anchor(Anchor(1, "u", 1, 50, 0))
+    assert spoken is not None
+    desk.rendered(59)
+    desk.window(Window(50, 80))
+    assert not spoken.track.due
+    desk.window(Window(54, 84))
+    assert spoken.track.due
+    desk.speak(speak("u", 0.5))
+    assert not spoken.track.due
+
+
 def test_kept_utterances_are_bounded_and_the_one_on_air_stays() -> None:
     desk = Desk(25, LEAD)
     anchored(desk, "air")

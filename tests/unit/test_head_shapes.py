@@ -119,5 +119,9 @@ def test_nothing_is_ready_within_the_look_ahead() -> None:
     track = track_of(phones(("aa", 200)), complete=False)
     mouth = MouthTrack(track)
     assert mouth.known_until() == track.samples - LOOK_AHEAD
+    track.due = True
+    assert mouth.known_until() == track.samples
+    track.add(b"", [])
+    assert mouth.known_until() == track.samples - LOOK_AHEAD
     track.end()
     assert mouth.known_until() == track.samples
