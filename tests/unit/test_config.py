@@ -318,7 +318,7 @@ def test_a_sink_from_a_command() -> None:
     assert isinstance(sink, RtmpSink)
     assert sink.key is not None
     assert sink.key.get_secret_value() == CANARY
-    with pytest.raises(ConfigError, match="sink.key: the environment variable K is not set -> "):
+    with pytest.raises(ConfigError, match=r"sink\.key: the environment variable K is not set -> "):
         resolve_settings(given, {})
     with pytest.raises(ConfigError) as caught:
         parse_sink({"type": "rtmp", "name": "B", "url": CANARY, "key": [CANARY], "colour": CANARY})
