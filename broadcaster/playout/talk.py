@@ -11,11 +11,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from broadcaster.errors import WireError
+from broadcaster.playout.utterance import Sentence, Utterance
 from broadcaster.studio.compositor import FADE_TICKS
 from broadcaster.types import SAMPLE_RATE, MouthPatch, PcmArray, base_index, samples_at
 from broadcaster.wire import Aired, Anchor, AnyMessage, Cut, End, Speak, Window
@@ -40,59 +40,6 @@ CUT_FADE_SAMPLES = 480
 
 ToHead = Callable[[AnyMessage], None]
 Report = Callable[[Aired], None]
-
-
-@dataclass(slots=True)
-class Sentence:
-    index: int
-    text: str
-    engine: str
-    start: int
-    end: int
-    begun: bool = False
-    ended: bool = False
-
-
-@dataclass(slots=True)
-class Utterance:
-    id: str
-    generation: int
-    pcm: list[PcmArray] = field(default_factory=list)
-    samples: int = 0
-    complete: bool = False
-    aired: int = 0
-    sentences: list[Sentence] = field(default_factory=list)
-    phones: list[tuple[str, str, int, int]] = field(default_factory=list)
-
-    def append(self, message: Speak) -> None:
-        pcm = np.frombuffer(message.pcm, dtype="<i2")
-        if message.opens is not None or not self.sentences:
-            text = message.opens or ""
-            self.sentences.append(Sentence(message.sentence, text, message.engine, self.samples, self.samples))
-        offset = self.samples
-        self.phones += [
-            (symbol, viseme, start + offset, end + offset) for symbol, viseme, start, end in message.phones
-        ]
-        self.pcm.append(pcm)
-        self.samples += len(pcm)
-        self.sentences[-1].end = self.samples
-
-    def take(self, count: int) -> PcmArray:
-        """The next `count` samples or what is there; moves on."""
-        parts: list[PcmArray] = []
-        wanted = count
-        while wanted > 0 and self.pcm:
-            head = self.pcm[0]
-            part = head[:wanted]
-            parts.append(part)
-            wanted -= len(part)
-            if len(part) == len(head):
-                self.pcm.pop(0)
-            else:
-                self.pcm[0] = head[len(part) :]
-        taken = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int16)
-        self.aired += len(taken)
-        return taken
 
 
 @dataclass(slots=True)
@@ -291,8 +238,6 @@ class Talk:
     def _on_speak(self, message: Speak, until_next_ns: int) -> None:
         if self.panicked or message.generation < self.generation:
             return
-        if len(message.pcm) % 2:
-            raise WireError(f"half a sample in the speech of {message.utterance}")
         utterance = self._find(message.utterance)
         if utterance is None:
             utterance = Utterance(message.utterance, message.generation)

@@ -1,0 +1,67 @@
+"""One utterance as playout holds it: sound that was not aired yet, and where its sentences lie. Tick thread only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from broadcaster.errors import WireError
+from broadcaster.types import PcmArray
+from broadcaster.wire import Speak
+
+
+@dataclass(slots=True)
+class Sentence:
+    index: int
+    text: str
+    engine: str
+    start: int
+    end: int
+    begun: bool = False
+    ended: bool = False
+
+
+@dataclass(slots=True)
+class Utterance:
+    id: str
+    generation: int
+    pcm: list[PcmArray] = field(default_factory=list)
+    samples: int = 0
+    complete: bool = False
+    aired: int = 0
+    sentences: list[Sentence] = field(default_factory=list)
+    phones: list[tuple[str, str, int, int]] = field(default_factory=list)
+
+    def append(self, message: Speak) -> None:
+        """Adds a piece. Raises WireError for a broken one."""
+        if len(message.pcm) % 2:
+            raise WireError(f"half a sample in the speech of {message.utterance}")
+        pcm = np.frombuffer(message.pcm, dtype="<i2")
+        if message.opens is not None or not self.sentences:
+            text = message.opens or ""
+            self.sentences.append(Sentence(message.sentence, text, message.engine, self.samples, self.samples))
+        offset = self.samples
+        self.phones += [
+            (symbol, viseme, start + offset, end + offset) for symbol, viseme, start, end in message.phones
+        ]
+        self.pcm.append(pcm)
+        self.samples += len(pcm)
+        self.sentences[-1].end = self.samples
+
+    def take(self, count: int) -> PcmArray:
+        """The next `count` samples or what is there; moves on."""
+        parts: list[PcmArray] = []
+        wanted = count
+        while wanted > 0 and self.pcm:
+            head = self.pcm[0]
+            part = head[:wanted]
+            parts.append(part)
+            wanted -= len(part)
+            if len(part) == len(head):
+                self.pcm.pop(0)
+            else:
+                self.pcm[0] = head[len(part) :]
+        taken = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int16)
+        self.aired += len(taken)
+        return taken
