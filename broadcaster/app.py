@@ -11,11 +11,12 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from broadcaster.child import ChildContext, setup_child
 from broadcaster.config import load_config
-from broadcaster.errors import AssetError, BroadcasterError, ConfigError
+from broadcaster.errors import AssetError, BroadcasterError, ConfigError, Refused
 from broadcaster.handover import sink_settings
 from broadcaster.registry import BRAINS, resolve
 
@@ -97,10 +98,20 @@ async def _direct(child: ChildContext) -> None:
             config, child.paths,
             speaker=speaker, brains=brains, gate=PassGate(),
             beat=child.beat, stop=stop, notices=notices,
-            read_sinks=lambda text: sink_settings(load_config(child.loaded.path, text)),
+            read_sinks=partial(_read_sinks, child),
             serve=serve_console,
         ),
     )  # fmt: skip
+
+
+def _read_sinks(child: ChildContext, text: str) -> list[dict[str, object]]:
+    """The sinks of a reloaded configuration. Raises Refused: what the parent accepted may be wrong by now."""
+    try:
+        loaded = load_config(child.loaded.path, text)
+    except ConfigError as err:
+        raise Refused(str(err)) from err
+    child.hide_secrets_of(loaded.config)
+    return sink_settings(loaded)
 
 
 def brains_of(settings: BrainConfig, cache: Path) -> list[Brain]:

@@ -28,7 +28,7 @@ from broadcaster.handover import unpack_config
 from broadcaster.link import PACKET, PARENT_FD, PARENT_PID, pack, unpack
 from broadcaster.paths import Paths, channel_paths
 from broadcaster.redact import Redactor
-from broadcaster.telemetry.logs import setup_logging
+from broadcaster.telemetry.logs import Lines, setup_logging
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ class ChildContext:
     paths: Paths
     stop: threading.Event
     _link: socket.socket | None
+    _lines: Lines | None = None
     _on_stop: list[Callable[[], object]] = field(default_factory=list)
 
     @property
@@ -63,6 +64,11 @@ class ChildContext:
     def ask_restart(self, role: str, reason: str) -> None:
         """Asks the parent to kill and restart `role`, which does not answer. Never waits, any thread."""
         self._tell(wire.Restart(role, reason))
+
+    def hide_secrets_of(self, config: Config) -> None:
+        """From now on the log hides the secrets of `config` instead of those of the start."""
+        if self._lines is not None:
+            self._lines.redact = Redactor(secrets_of(config))
 
     def on_stop(self, call: Callable[[], object]) -> None:
         """`call` runs in the main thread's signal handler when `stop` is set: for loops that wait on other things."""
@@ -107,9 +113,9 @@ def setup_child(role: str) -> ChildContext:
     config = loaded.config
     paths = channel_paths(config.channel, config.state_dir)
     paths.ensure()
-    setup_logging(config.logging.level, config.logging.format, role, Redactor(secrets_of(config)))
+    lines = setup_logging(config.logging.level, config.logging.format, role, Redactor(secrets_of(config)))
     _rank(role)
-    context = ChildContext(role, loaded, paths, threading.Event(), link)
+    context = ChildContext(role, loaded, paths, threading.Event(), link, lines)
     signal.signal(signal.SIGTERM, context._terminate)
     return context
 
