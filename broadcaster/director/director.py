@@ -41,10 +41,10 @@ MEMORY_SENTENCES: Final = 40
 STUCK_REPORTS: Final = 3
 """Playout says so often (once a second) that it has nothing, though it was given something: it is given it again."""
 
-CUT_REPORT_SECONDS: Final = 0.5
+CUT_REPORT_SECONDS: Final = 0.3
 """Then playout's word on where the cut fell is waited for so long."""
 
-FINISH_SECONDS: Final = 3.0
+FINISH_SECONDS: Final = 2.3
 """At the end of the daemon the sentence on air may still be finished within this."""
 
 PANIC_ECHO_SECONDS: Final = 2.0
@@ -101,7 +101,8 @@ class Director:
             log.error("no journal; prompts are refused until it is back", extra={"reason": str(err)})
         found = await read_unfinished(self.journal)
         if found:
-            self._recovery = Recovery(found, self.journal, self._inbox, self._pulse)
+            publish = self.rundown.publish_on_air
+            self._recovery = Recovery(found, self.journal, self._inbox, self._pulse, publish, self._end)
 
     async def run(self) -> None:
         """Talks to playout and performs prompts. Call `open` first. Ends when cancelled."""
@@ -243,7 +244,7 @@ class Director:
 
     async def _conduct(self) -> None:
         if self._recovery is not None:
-            await self._recovery.settle()
+            await self._recovery.settle(self.rundown.give_again)
         while True:
             await self._pulse.until(self._may_begin)
             while self.rundown.seconds_over() > 0:
@@ -284,21 +285,20 @@ class Director:
             self._cancel_performance()
 
     def _finished(self, utterance: Utterance, state: str, reason: str, event: Aired | None) -> None:
-        if state == "cut":
-            sentence = event.sentence if event else (utterance.on_air or utterance.heard)
-            cut = {"sentence": sentence, "samples": event.samples if event else 0, "tick": event.tick if event else 0}
-            self._end(utterance.id, state, reason, cut)
-        else:
-            self._end(utterance.id, state, reason)
+        self._end(utterance.id, state, reason, event, utterance.on_air or utterance.heard)
         self._cancel_performance_of(utterance)
 
-    def _end(self, prompt: str, state: str, reason: str, details: dict[str, int] | None = None) -> None:
+    def _end(self, prompt: str, state: str, reason: str, event: Aired | None = None, sentence: int = 0) -> None:
         self.journal.finish(prompt, state, reason)
         self.counters[state] += 1
-        event: dict[str, Any] = {"type": state, "id": prompt, **(details or {})}
+        message: dict[str, Any] = {"type": state, "id": prompt}
         if state == "skipped":
-            event["reason"] = reason
-        self._hub.publish(event)
+            message["reason"] = reason
+        elif state == "cut" and event is not None:
+            message |= {"sentence": event.sentence, "samples": event.samples, "tick": event.tick}
+        elif state == "cut":
+            message |= {"sentence": sentence, "samples": 0, "tick": 0}
+        self._hub.publish(message)
 
     # -- playout ----------------------------------------------------------------------------------------------
 

@@ -18,12 +18,13 @@ from broadcaster.errors import Refused
 from broadcaster.paths import Paths
 from broadcaster.ports import Brain, Gate, Speaker
 from broadcaster.station import Station
-from broadcaster.wire import Notice
+from broadcaster.wire import Notice, SinkReply
 
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS: Final = 1.0
 DISK_SECONDS: Final = 30.0
+RELOAD_RETRY_SECONDS: Final = 1.0
 MIN_FREE_STATE_MB: Final = 100
 """On the disk of the journal: with less, prompts would soon be refused."""
 
@@ -50,7 +51,7 @@ async def run_director(
     read_sinks: ReadSinks | None = None,
     serve: Callable[[Station], Awaitable[None]] | None = None,
 ) -> None:
-    """Runs the director until `stop` is set, then finishes or cuts the sentence on air (3 s at most) and closes.
+    """Runs the director until `stop` is set, then finishes or cuts the sentence on air (FINISH_SECONDS) and closes.
 
     `brains` are asked in order; the last one should never fail. `serve` gets the station and runs beside it (the
     console); it is cancelled after the last sentence. What it raises ends the director.
@@ -125,10 +126,22 @@ async def _notices(
 
 
 async def _reload(director: Director, text: str, read_sinks: ReadSinks) -> None:
+    """Until playout has taken them: it, or this director, may just have been restarted."""
     try:
-        sinks = await asyncio.to_thread(read_sinks, text)
-        reply = await director.sink({"action": "reload", "all_settings": sinks})
+        command = {"action": "reload", "all_settings": await asyncio.to_thread(read_sinks, text)}
+        while (reply := await _offered(director, command)) is None:
+            await asyncio.sleep(RELOAD_RETRY_SECONDS)
         if not reply.ok:
             log.error("the sinks were not reloaded", extra={"reason": reply.error})
     except Refused as err:
         log.error("the sinks were not reloaded", extra={"reason": str(err)})
+
+
+async def _offered(director: Director, command: dict[str, object]) -> SinkReply | None:
+    """None while playout is away."""
+    try:
+        return await director.sink(command)
+    except Refused as err:
+        if err.code != "unavailable":
+            raise
+        return None

@@ -29,14 +29,27 @@ IDLE_REPORTS: Final = 2
 
 
 class Recovery:
-    """Takes `found` (from the journal) to its end: every prompt of it is finished or queued by `settle`."""
+    """Takes `found` (from the journal) to its end: every prompt of it is ended or queued again.
 
-    def __init__(self, found: list[Unfinished], journal: Journal, inbox: Inbox, pulse: Pulse) -> None:
+    `publish` and `ended` (prompt, state, reason, event) are told what becomes of those that playout still had.
+    """
+
+    def __init__(
+        self,
+        found: list[Unfinished],
+        journal: Journal,
+        inbox: Inbox,
+        pulse: Pulse,
+        publish: Callable[[Aired], None],
+        ended: Callable[[str, str, str, Aired | None], None],
+    ) -> None:
         self._open = {entry.prompt.id: entry for entry in found}
         self._started = {entry.prompt.id for entry in found if entry.started}
         self._journal = journal
         self._inbox = inbox
         self._pulse = pulse
+        self._publish = publish
+        self._ended = ended
         self._idle_reports = 0
         self._settled: set[str] = set()
         self.resumed: dict[str, Utterance] = {}
@@ -59,10 +72,16 @@ class Recovery:
         if entry is None:
             return
         self._started.add(event.utterance)
-        if event.event == "heard":
+        if event.event == "on_air":
+            self._publish(event)
+        elif event.event == "heard":
             heard = (*entry.heard, event.text)
             self._open[event.utterance] = Unfinished(entry.prompt, True, entry.script, entry.complete, heard)
-        elif event.event in ("done", "cut"):
+        elif event.event == "cut":
+            self._settled.add(event.utterance)
+            del self._open[event.utterance]
+            self._ended(event.utterance, "cut", "interrupted", event)
+        elif event.event == "done":
             self._settled.add(event.utterance)
         self._pulse.beat()
 
@@ -72,33 +91,34 @@ class Recovery:
         self._idle_reports = self._idle_reports + 1 if not status.talking and status.queued_ms == 0 else 0
         self._pulse.beat()
 
-    async def settle(self) -> None:
-        """Waits until playout has nothing of an earlier director any more, and queues what is left to say."""
+    async def settle(self, cut: Callable[[], None]) -> None:
+        """Waits until playout has nothing of an earlier director any more (or calls `cut`), queues what is left."""
 
         def through() -> bool:
             return not self.pending or self._idle_reports >= IDLE_REPORTS
 
         if not await self._pulse.until(through, SETTLE_SECONDS):
             log.warning("playout still speaks for an earlier director; it is cut")
-        for entry in self._open.values():
-            self._queue(entry)
-        if self._open:
-            log.info("prompts of an earlier run go on", extra={"prompts": len(self._open)})
+            cut()
+        self._journal.break_off_all()
+        queued = sum(self._queue(entry) for entry in self._open.values())
+        self._open.clear()
+        if queued:
+            log.info("prompts of an earlier run go on", extra={"prompts": queued})
 
-    def _queue(self, entry: Unfinished) -> None:
+    def _queue(self, entry: Unfinished) -> bool:
         prompt = entry.prompt
-        if entry.heard:
-            utterance = resumed_utterance(entry)
-            if utterance.script.text[utterance.cursor :].strip():
-                self.resumed[prompt.id] = utterance
-                self._inbox.restore(prompt)
-            else:
-                self._journal.finish(
-                    prompt.id, "done" if entry.complete else "cut", "" if entry.complete else "restart"
-                )
-            return
-        self._journal.requeue(prompt.id)
-        self._inbox.restore(prompt)
+        if not entry.heard:
+            self._journal.requeue(prompt.id)
+            self._inbox.restore(prompt)
+            return True
+        utterance = resumed_utterance(entry)
+        if utterance.script.text[utterance.cursor :].strip():
+            self.resumed[prompt.id] = utterance
+            self._inbox.restore(prompt)
+            return True
+        self._ended(prompt.id, "done" if entry.complete else "cut", "" if entry.complete else "restart", None)
+        return False
 
 
 def resumed_utterance(entry: Unfinished) -> Utterance:

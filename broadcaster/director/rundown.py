@@ -210,15 +210,7 @@ class Rundown:
         match event.event:
             case "on_air":
                 utterance.on_air, utterance.on_air_since = event.sentence, self._clock()
-                self._publish(
-                    {
-                        "type": "on_air",
-                        "id": event.utterance,
-                        "sentence": event.sentence,
-                        "text": event.text,
-                        "tick": event.tick,
-                    }
-                )
+                self.publish_on_air(event)
             case "heard":
                 utterance.hear(event.sentence)
             case "done" | "cut" if leaving:
@@ -229,6 +221,17 @@ class Rundown:
                 self._finish(utterance, "cut", "playout", event)
         self._pulse.beat()
         return True
+
+    def publish_on_air(self, event: Aired) -> None:
+        self._publish(
+            {
+                "type": "on_air",
+                "id": event.utterance,
+                "sentence": event.sentence,
+                "text": event.text,
+                "tick": event.tick,
+            }
+        )
 
     def up(self, welcome: Welcome) -> None:
         """Playout is there (again) and has nothing: it gets what it must know, the panic first."""

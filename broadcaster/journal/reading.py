@@ -19,7 +19,7 @@ def asrun_rows(path: Path, limit: int = 50, before: int | None = None) -> list[d
 
     Keys: row, prompt, kind, source, author, role, sentence, text, engine, verdict, start_tick, end_tick,
     start_ns, end_ns (wall clock), samples (heard, 48 kHz), outcome ("heard": in full; "cut": after `samples`;
-    "on_air": now; "lost": playout died in it). Ticks count from the start of the playout process.
+    "on_air": now; "lost": playout or director died in it). Ticks count from the start of the playout process.
     Raises JournalError.
     """
     db = open_for_reading(path)

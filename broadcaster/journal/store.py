@@ -121,6 +121,11 @@ class Journal:
         sql = "UPDATE asrun SET outcome = 'lost' WHERE prompt = ? AND generation = ? AND outcome = 'on_air'"
         self._writer.deferred(lambda db: db.execute(sql, (prompt, generation)) and None)
 
+    def break_off_all(self) -> None:
+        """Nothing is on air: sentences whose end was never reported (this process died meanwhile) are lost."""
+        sql = "UPDATE asrun SET outcome = 'lost' WHERE outcome = 'on_air'"
+        self._writer.deferred(lambda db: db.execute(sql) and None)
+
     async def set_panicked(self, on: bool, by: Origin) -> None:
         """Raises JournalError; the state in the file is then the old one."""
         value = f"on {by.source}" if on else f"off {by.source}"

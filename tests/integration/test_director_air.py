@@ -171,9 +171,11 @@ async def test_no_more_than_the_next_utterance_and_ten_seconds_are_in_playouts_h
 
 async def test_a_moderator_comes_before_the_viewers_that_wait(paths: Paths) -> None:
     async with station(paths, speaker=ScriptedSpeaker(seconds=0.5)) as on:
+        on.playout.speed = 3.0
         viewers = [await on.say(f"观众{n}。", origin=Origin("chat")) for n in "甲乙丙丁"]
         await until(lambda: len(on.playout.aired) > 0)
         urgent = await on.say("管理员。")
+        on.playout.speed = 10.0
         await on.ended(urgent.id, *(v.id for v in viewers))
         heard = on.playout.heard()
         assert heard[0] == "观众甲。"

@@ -79,7 +79,7 @@ async def test_killed_in_mid_speech_playout_finishes_and_the_rest_is_said_once(
 ) -> None:
     child = await Child.start(short_dir)
     first, second = await child.say("".join(SENTENCES)), await child.say("后面还有一条。")
-    await until(lambda: playout.heard() == SENTENCES[:1])
+    await until(lambda: logged(paths) == SENTENCES[:1])
     await child.kill()
     child = await Child.start(short_dir)
     playout.speed = 20.0
@@ -89,8 +89,7 @@ async def test_killed_in_mid_speech_playout_finishes_and_the_rest_is_said_once(
     assert playout.heard() == [*SENTENCES, "后面还有一条。", "新的一条。"]
     assert [playout.events(prompt)[-1] for prompt in (first, second, third)] == ["done", "done", "done"]
     assert await child.end() == 0
-    rows = [row for row in reversed(asrun_rows(paths.journal)) if row["outcome"] == "heard"]
-    assert [row["text"] for row in rows] == playout.heard()
+    assert logged(paths) == playout.heard()
     assert states(paths) == {first: "done", second: "done", third: "done"}
 
 
@@ -158,6 +157,10 @@ async def test_terminated_in_a_sentence_it_ends_cleanly_and_goes_on_with_the_que
     child = await Child.start(short_dir)
     await until(lambda: playout.heard()[-1] == "等着的一条。")
     await child.kill()
+
+
+def logged(paths: Paths) -> list[str]:
+    return [row["text"] for row in reversed(asrun_rows(paths.journal)) if row["outcome"] == "heard"]
 
 
 def states(paths: Paths) -> dict[str, str]:
