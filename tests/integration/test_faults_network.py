@@ -76,7 +76,7 @@ def test_no_network_fault_reaches_a_healthy_sink(tmp_path: Path, capsys: pytest.
         assert len(puller.captures) == 1
         assert capture.video_gaps(FPS) == []
         assert capture.audio_gaps() == []
-        assert after["reanchored"] == before["reanchored"]
+        assert watch.excuse(after["reanchored"] - before["reanchored"])
         assert watch.excuse(after["held_ticks"] - before["held_ticks"])
         assert states["healthy"]["reconnects"] == 0
         assert states["healthy"]["dropped_frames"] == 0

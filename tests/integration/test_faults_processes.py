@@ -16,7 +16,7 @@ from tests.support.puller import Puller
 pytestmark = pytest.mark.integration
 
 FPS = 25
-SENTENCE = "今天我们说说天气，明天多云，后天有雨，请带好雨伞再出门。"
+SENTENCE = "明天多云，后天有雨，请带好雨伞再出门。"
 TIMES: dict[str, float] = {}
 
 
@@ -80,8 +80,10 @@ def test_director_killed(channel: Channel, puller: Puller) -> None:
     speak(channel)
     queued = [channel.say(SENTENCE) for _ in range(3)]
     killed = channel.kill("director")
-    TIMES["director killed: a new director"] = until_new(channel, "director", killed)
+    seconds = until_new(channel, "director", killed)
+    began = time.monotonic()
     channel.until(lambda: channel.get("/health/ready")[0] == 200, 60, "ready")
+    TIMES["director killed: ready again"] = seconds + time.monotonic() - began
     channel.connect()
     channel.wait_event("done", queued[-1])
     assert [heard.event["id"] for heard in channel.events("done") if heard.event["id"] in queued[1:]] == queued[1:]

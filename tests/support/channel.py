@@ -177,6 +177,23 @@ class Channel:
                 return dict(sink)
         raise KeyError(name)
 
+    def asrun(self, limit: int = 50) -> list[dict[str, Any]]:
+        """The as-run log over the control socket, newest first."""
+        code, body = self.get(f"/api/asrun?limit={limit}")
+        if code != 200:
+            raise ConnectionError(f"/api/asrun answered {code}")
+        answer = json.loads(body)
+        rows: list[dict[str, Any]] = answer["rows"] if isinstance(answer, dict) else answer
+        return rows
+
+    def sink_command(self, **command: Any) -> dict[str, Any]:
+        """`wire.SinkCommand` without its request: action, name, settings. Raises RuntimeError when refused."""
+        code, body = self.request("POST", "/api/sinks", command)
+        if code >= 300:
+            raise RuntimeError(f"/api/sinks answered {code}: {body.decode(errors='replace')}")
+        answer: dict[str, Any] = json.loads(body)
+        return answer
+
     def get(self, path: str) -> tuple[int, bytes]:
         return self.request("GET", path)
 
