@@ -31,10 +31,11 @@ class TestCard:
 
     __test__ = False
 
-    def __init__(self, path: Path, *, width: int = WIDTH, height: int = HEIGHT) -> None:
+    def __init__(self, path: Path, *, width: int = WIDTH, height: int = HEIGHT, speed: int = 1) -> None:
         self._path = path
         self._width = width
         self._height = height
+        self._speed = speed
         self._threads: list[threading.Thread] = []
         self._stop = threading.Event()
         self._first = 0
@@ -96,7 +97,7 @@ class TestCard:
                     os.write(writing, pack_head(packet) + packet.data)
                 self.tick = self._first + tick
                 tick += 1
-                time.sleep(max(0.0, begun + tick / FPS - time.monotonic()))
+                time.sleep(max(0.0, begun + tick / (FPS * self._speed) - time.monotonic()))
         except BrokenPipeError:
             pass  # the sink ended first
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,9 +58,18 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def page_of(
-    browser: Browser, address: str, *, phone: bool = False, locale: str = "zh-CN", scheme: str = "dark"
+    browser: Browser,
+    address: str,
+    *,
+    phone: bool = False,
+    locale: str = "zh-CN",
+    scheme: str = "dark",
+    visit: bool = True,
 ) -> AsyncIterator[Page]:
-    """A page in a fresh context. Any script error or failed request of the page's own fails the test at the end."""
+    """A page in a fresh context, at `address` unless `visit` is false.
+
+    A script error, a breach of the CSP or a request to another server fails the test at the end.
+    """
     size = PHONE if phone else DESKTOP
     context: BrowserContext = await browser.new_context(
         viewport=size,  # type: ignore[arg-type]  # a plain mapping will do
@@ -74,13 +84,21 @@ async def page_of(
     page.on("console", lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None)
     outside: list[str] = []
     page.on("request", lambda request: _outside(request.url, address, outside))
-    await page.goto(address)
+    if visit:
+        await page.goto(address)
     try:
         yield page
     finally:
         await context.close()
     assert not errors, f"script errors on the page: {errors}"
     assert not outside, f"the page asked other servers: {outside}"
+
+
+async def becomes(page: Page, expression: str, seconds: float = 15) -> None:
+    """Waits until a script expression is true. Playwright's own wait needs `eval`, which the page's CSP forbids."""
+    async with asyncio.timeout(seconds):
+        while not await page.evaluate(expression):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 def _outside(url: str, address: str, found: list[str]) -> None:
