@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from broadcaster.alarms import Alarms, free_megabytes
 from broadcaster.config import Config, FileSink
@@ -128,16 +128,18 @@ async def _notices(
 async def _reload(director: Director, text: str, read_sinks: ReadSinks) -> None:
     """Until playout has taken them: it, or this director, may just have been restarted."""
     try:
-        command = {"action": "reload", "all_settings": await asyncio.to_thread(read_sinks, text)}
-        while (reply := await _offered(director, command)) is None:
+        command: dict[str, Any] = {"action": "reload", "all_settings": await asyncio.to_thread(read_sinks, text)}
+        reply = await _offered(director, command)
+        while reply is None:
             await asyncio.sleep(RELOAD_RETRY_SECONDS)
+            reply = await _offered(director, command)
         if not reply.ok:
             log.error("the sinks were not reloaded", extra={"reason": reply.error})
     except Refused as err:
         log.error("the sinks were not reloaded", extra={"reason": str(err)})
 
 
-async def _offered(director: Director, command: dict[str, object]) -> SinkReply | None:
+async def _offered(director: Director, command: dict[str, Any]) -> SinkReply | None:
     """None while playout is away."""
     try:
         return await director.sink(command)
