@@ -24,6 +24,8 @@ from tests.support.sinkbench import SinkBench
 
 pytestmark = pytest.mark.integration
 
+FAST = 2_500_000
+"""Bit/s: fills the kernel's buffers in less time than the small stream."""
 CANARY = "canary-0123456789abcdef"
 
 
@@ -93,7 +95,7 @@ def test_a_server_that_restarts_is_live_again(paths: Paths) -> None:
 
 
 def test_a_stopped_server_is_dropped_and_its_queue_stays_bounded(paths: Paths) -> None:
-    with NginxRtmp() as server, SinkBench(paths, [_rtmp("main", server.url("paused-0123"))]) as bench:
+    with NginxRtmp() as server, SinkBench(paths, [_rtmp("main", server.url("paused-0123"))], bitrate=FAST) as bench:
         bench.wait_flowing("main")
         server.pause()
         status = bench.wait("main", lambda s: s.state != "live", timeout=20)
@@ -105,9 +107,12 @@ def test_a_stopped_server_is_dropped_and_its_queue_stays_bounded(paths: Paths) -
 def test_a_slow_peer_loses_pictures_up_to_a_key_frame_and_no_sound(paths: Paths) -> None:
     with NginxRtmp() as server, FaultProxy(server.port) as proxy:
         sink = _rtmp("main", proxy.url("slow-0123456"), queue_ms=500)
-        with Puller(server.url("slow-0123456"), rejoin=True) as puller, SinkBench(paths, [sink]) as bench:
+        with (
+            Puller(server.url("slow-0123456"), rejoin=True) as puller,
+            SinkBench(paths, [sink], bitrate=FAST) as bench,
+        ):
             puller.wait_frames(10)
-            proxy.throttle(22_000)
+            proxy.throttle(80_000)
             status = bench.wait("main", lambda s: s.dropped_frames > 25, timeout=30)
             assert status.congestion > 0.3
             proxy.resume()
