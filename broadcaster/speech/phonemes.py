@@ -80,6 +80,17 @@ def shifted(phones: Sequence[Phone], offset: int) -> tuple[Phone, ...]:
     return tuple(Phone(p.symbol, p.viseme, p.start + offset, p.end + offset) for p in phones)
 
 
+def earlier(phones: Sequence[Phone], samples: int) -> tuple[Phone, ...]:
+    """The same track moved ahead by `samples` under a sound that stays: the first phone loses, the last gains."""
+    if not phones:
+        return ()
+    end = phones[-1].end
+    moved = cropped(shifted(phones, -samples), 0, end)
+    if not moved:
+        return (Phone(phones[-1].symbol, phones[-1].viseme, 0, end),)
+    return (*moved[:-1], Phone(moved[-1].symbol, moved[-1].viseme, moved[-1].start, end))
+
+
 def cropped(phones: Sequence[Phone], start: int, end: int) -> tuple[Phone, ...]:
     """The phones heard between samples `start` and `end`, counted from `start`."""
     kept = ((p, max(p.start, start), min(p.end, end)) for p in phones)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadcaster.speech.phonemes import SAMPLES_PER_UNIT, VISEMES, cropped, phone_track, shifted
+from broadcaster.speech.phonemes import SAMPLES_PER_UNIT, VISEMES, cropped, earlier, phone_track, shifted
 from broadcaster.types import Phone, Viseme
 
 pytestmark = pytest.mark.unit
@@ -71,3 +71,10 @@ def test_cropping_and_shifting_count_from_the_new_start() -> None:
 def test_durations_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="2 symbols need 4 durations, not 3"):
         phone_track("ab", [1, 1, 1])
+
+
+def test_moving_a_track_ahead_keeps_it_gapless_and_as_long() -> None:
+    phones = (Phone("a", Viseme.AA, 0, 100), Phone("b", Viseme.PP, 100, 200), Phone("", Viseme.SIL, 200, 300))
+    assert earlier(phones, 120) == (Phone("b", Viseme.PP, 0, 80), Phone("", Viseme.SIL, 80, 300))
+    assert earlier(phones, 400) == (Phone("", Viseme.SIL, 0, 300),)
+    assert earlier((), 10) == ()
