@@ -140,6 +140,15 @@ def test_run_refuses_what_check_refuses(cli: Cli, config: Path) -> None:
     assert cli("run", "-c", str(config)).status == 78
 
 
+def test_a_second_instance_of_a_channel_is_refused(cli: Cli, config: Path) -> None:
+    paths = channel_paths("news", config.parent)
+    paths.ensure()
+    with ChannelLock(paths.lock, "news"):
+        said = cli("run", "-c", str(config))
+    assert said.status == 75
+    assert "channel 'news' is already running as process" in said.err
+
+
 def test_a_missing_file_is_a_configuration_error(cli: Cli) -> None:
     said = cli("check", "-c", "/nonexistent/config.yaml")
     assert said.status == 78
