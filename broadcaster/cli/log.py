@@ -15,7 +15,6 @@ from typing import Annotated, Any, Final
 import typer
 
 from broadcaster.cli.common import ChannelOption, ConfigOption, JsonOption, target
-from broadcaster.journal.reading import asrun_rows
 
 POLL_S: Final = 0.5
 PAGE: Final = 500
@@ -91,15 +90,21 @@ def when(text: str, now: datetime | None = None) -> int:
     return int(moment.timestamp()) * 1_000_000_000
 
 
+def _page(path: Path, limit: int, before: int | None = None) -> list[dict[str, Any]]:
+    from broadcaster.journal.reading import asrun_rows  # brings numpy, and this module is part of the parent
+
+    return asrun_rows(path, limit, before)
+
+
 def _rows(path: Path, limit: int, start_ns: int | None) -> Iterator[dict[str, Any]]:
     """Oldest first: the last `limit`, or everything since `start_ns`."""
     if start_ns is None:
-        yield from reversed(asrun_rows(path, limit))
+        yield from reversed(_page(path, limit))
         return
     found: list[dict[str, Any]] = []
     before: int | None = None
     while True:
-        page = asrun_rows(path, PAGE, before)
+        page = _page(path, PAGE, before)
         wanted = [row for row in page if row["start_ns"] >= start_ns]
         found += wanted
         if len(page) < PAGE or len(wanted) < len(page):
@@ -113,7 +118,7 @@ def _newer(path: Path, last: int) -> list[dict[str, Any]]:
     found = []
     before: int | None = None
     while True:
-        page = asrun_rows(path, PAGE, before)
+        page = _page(path, PAGE, before)
         found += [row for row in page if row["row"] > last]
         if len(page) < PAGE or page[-1]["row"] <= last:
             break

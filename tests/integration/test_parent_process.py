@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 
 def test_the_parent_is_small() -> None:
     heavy = ["numpy", "av", "cv2", "onnxruntime", "httpx", "fastapi", "uvicorn", "broadcaster.types"]
-    code = f"import sys, broadcaster.parent; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, broadcaster.parent, broadcaster.cli; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert out.stdout == "[]\n"
 
