@@ -36,6 +36,8 @@ STOP_TIMEOUT_S = 12.0
 SMALL = {"width": 640, "height": 360, "fps": 25, "bitrate_kbps": 800, "preset": "ultrafast", "threads": 1}
 """A picture that costs little, for tests of everything but the picture."""
 ROLES = ("director", "voice", "head", "playout")
+AVATAR = Path(__file__).resolve().parents[2] / "avatars" / "host"
+"""The avatar that a channel shows unless its configuration says otherwise."""
 Event = dict[str, Any]
 
 
