@@ -119,6 +119,8 @@ class Director:
         if current is not None:
             heard = current.heard
             await self._pulse.until(lambda: current not in self.rundown.active or current.heard > heard, seconds)
+            if current.spoken and not current.pieces:  # that was its last: the report that it is done is on its way
+                await self._pulse.until(lambda: current not in self.rundown.active, CUT_REPORT_SECONDS)
         self._put_back(self.rundown.stop(current))
         self._cancel_performance()
         await self._pulse.until(lambda: self.rundown.nothing_leaving, CUT_REPORT_SECONDS)

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -34,6 +35,11 @@ VOICE_PATIENCE_S: Final = 120.0
 VOICE_RETRY_S: Final = (0.2, 0.5, 1.0, 2.0)
 PIECE_PATIENCE_S: Final = 300.0
 """A speaker that gives nothing for so long though it has text counts as failed; its own time-outs come first."""
+
+BRAIN_FAILURES: Final = 2
+BRAIN_REST_S: Final = 30.0
+"""A brain that failed so often in a row, or in a way that will not pass by itself, is not asked for so long: every
+question would wait for its time-out first."""
 
 NOTE_PATIENCE_S: Final = 0.5
 """The first sound waits this long for the journal to know that it was begun; a slow disk must not be heard."""
@@ -77,6 +83,8 @@ class Performer:
         self._pulse = pulse
         self._heard = heard
         self._changed = changed
+        self._brain_failures: Counter[str] = Counter()
+        self._resting: dict[str, float] = {}
         self._notes: set[asyncio.Task[None]] = set()
         # Above what an earlier director of this boot used, whose cancellations the voice still remembers.
         self._runs = itertools.count(time.monotonic_ns() // 1_000_000)
@@ -129,7 +137,7 @@ class Performer:
         asked = type(prompt)(prompt.id, prompt.kind, question, prompt.origin, prompt.received_ns)
         turn = Turn(asked, self._heard())
         try:
-            for brain in self._brains:
+            for brain in self._awake():
                 try:
                     await self._take_reply(utterance, brain, turn)
                 except BrainError as err:
@@ -137,8 +145,7 @@ class Performer:
                     if utterance.script.lines:
                         return
                     continue
-                if brain is self._brains[0]:
-                    self._brain_well()
+                self._brain_well(brain)
                 return
         finally:
             self._close(utterance)
@@ -239,15 +246,25 @@ class Performer:
             self.health.voice_error = ""
             self._changed()
 
+    def _awake(self) -> list[Brain]:
+        """The brains to ask now, in order; when all rest, the last one all the same."""
+        now = asyncio.get_running_loop().time()
+        return [b for b in self._brains if self._resting.get(b.name, 0.0) <= now] or list(self._brains[-1:])
+
     def _brain_failed(self, brain: Brain, err: BrainError) -> None:
         self.brain_failures += 1
-        if not self.health.brain_error:
-            log.warning("the brain failed", extra={"brain": brain.name, "reason": str(err)})
-        self.health.brain_error = str(err)
-        self._changed()
+        self._brain_failures[brain.name] += 1
+        if not err.retryable or self._brain_failures[brain.name] >= BRAIN_FAILURES:
+            self._resting[brain.name] = asyncio.get_running_loop().time() + BRAIN_REST_S
+        if brain is self._brains[0]:
+            if not self.health.brain_error:
+                log.warning("the brain failed", extra={"brain": brain.name, "reason": str(err)})
+            self.health.brain_error = str(err)
+            self._changed()
 
-    def _brain_well(self) -> None:
-        if self.health.brain_error:
+    def _brain_well(self, brain: Brain) -> None:
+        self._brain_failures.pop(brain.name, None)
+        if brain is self._brains[0] and self.health.brain_error:
             log.info("the brain answers again")
             self.health.brain_error = ""
             self._changed()

@@ -6,7 +6,6 @@ Everything runs in one asyncio loop; `app.py` makes the parts and calls `run_dir
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
@@ -14,7 +13,7 @@ from typing import Any, Final
 from broadcaster.alarms import Alarms, free_megabytes
 from broadcaster.config import Config, FileSink
 from broadcaster.director.director import Director
-from broadcaster.errors import Refused
+from broadcaster.errors import ConfigError, Refused
 from broadcaster.paths import Paths
 from broadcaster.ports import Brain, Gate, Speaker
 from broadcaster.station import Station
@@ -27,6 +26,9 @@ DISK_SECONDS: Final = 30.0
 RELOAD_RETRY_SECONDS: Final = 1.0
 MIN_FREE_STATE_MB: Final = 100
 """On the disk of the journal: with less, prompts would soon be refused."""
+
+LAST_WORDS_SECONDS: Final = 0.05
+"""For what is served to hand its clients the last events before it is cancelled."""
 
 NOTICES: Final = 64
 """Notices of the parent that wait; it sends a few per restart of a child."""
@@ -75,6 +77,7 @@ async def run_director(
         done, _ = await asyncio.wait({*tasks, *serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if stopped in done:
             await director.finish()
+            await asyncio.sleep(LAST_WORDS_SECONDS)
     finally:
         for task in (*serving, *tasks, stopped):
             task.cancel()
@@ -119,8 +122,7 @@ async def _notices(
     while True:
         notice = await notices.get()
         if notice.event == "reload" and read_sinks is not None:
-            with contextlib.suppress(asyncio.CancelledError):
-                await _reload(director, notice.detail, read_sinks)
+            await _reload(director, notice.detail, read_sinks)
         elif notice.event != "reload":
             alarms.child(notice.role, notice.event, notice.detail)
 
@@ -135,7 +137,7 @@ async def _reload(director: Director, text: str, read_sinks: ReadSinks) -> None:
             reply = await _offered(director, command)
         if not reply.ok:
             log.error("the sinks were not reloaded", extra={"reason": reply.error})
-    except Refused as err:
+    except (Refused, ConfigError) as err:
         log.error("the sinks were not reloaded", extra={"reason": str(err)})
 
 

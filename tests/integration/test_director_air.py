@@ -393,6 +393,17 @@ async def test_a_failing_brain_is_replaced_and_its_error_never_goes_on_air(paths
         assert on.director.status()["brain"]["degraded"]
 
 
+async def test_a_brain_that_keeps_failing_is_left_alone_for_a_while(paths: Paths) -> None:
+    for retryable, asked_times in ((True, 2), (False, 1)):
+        bad, good = Brain("bad", [], BrainError("down", retryable=retryable)), Brain("good", ["我来回答。"])
+        async with station(paths, brains=[bad, good]) as on:
+            for _ in range(4):
+                asked = await on.say("问题？", PromptKind.ASK)
+                await on.ended(asked.id)
+            assert len(bad.turns) == asked_times
+            assert len(good.turns) == 4
+
+
 async def test_an_answer_that_breaks_off_ends_at_its_last_whole_sentence(paths: Paths) -> None:
     broken, other = Brain("broken", ["说完的一句。没说完的"], BrainError("dropped")), Brain("other", ["不该说。"])
     async with station(paths, brains=[broken, other]) as on:
