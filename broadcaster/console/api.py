@@ -19,7 +19,7 @@ from broadcaster.console.denied import Denied
 from broadcaster.console.health import Readiness
 from broadcaster.console.prompts import Prompts
 from broadcaster.console.session import LIFETIME_S, Sessions
-from broadcaster.errors import Refused
+from broadcaster.errors import BroadcasterError, Refused
 from broadcaster.station import Station
 from broadcaster.telemetry.metrics import Metrics
 from broadcaster.types import Role
@@ -109,7 +109,11 @@ def routes(
     async def asrun(request: Request) -> JSONResponse:
         limit = _number(request, "limit", 50, MAX_ASRUN)
         before = _number(request, "before", None, None)
-        return JSONResponse({"rows": await station.asrun(limit or 50, before)})
+        try:
+            rows = await station.asrun(limit or 50, before)
+        except BroadcasterError as err:
+            raise Denied(503, "journal", str(err)) from err
+        return JSONResponse({"rows": rows})
 
     @router.post("/api/prompts", status_code=202)
     async def prompt(request: Request, caller: Caller = moderator) -> dict[str, Any]:

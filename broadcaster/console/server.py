@@ -129,7 +129,7 @@ async def serve(
     stop: asyncio.Event,
     started: Callable[[str], None] | None = None,
 ) -> None:
-    """Serves until `stop` is set, then closes both sockets within `GRACE_S`.
+    """Serves until `stop` is set or the task is cancelled, then closes both sockets within `GRACE_S`.
 
     `started` is called with the page's address once both sockets listen. Raises ConfigError when the port is
     taken or the configuration unsafe.
@@ -181,11 +181,13 @@ class _Server(uvicorn.Server):
         self.up.set()
 
     async def main_loop(self) -> None:
-        while not self._stop.is_set():
-            await self.on_tick(0)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
-                    await self._stop.wait()
+        # Being cancelled ends this loop and not the server: what follows in uvicorn says goodbye to every peer.
+        with contextlib.suppress(asyncio.CancelledError):
+            while not self._stop.is_set():
+                await self.on_tick(0)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(1.0):
+                        await self._stop.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:

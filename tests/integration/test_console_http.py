@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from broadcaster.config import Console
+from broadcaster.errors import BroadcasterError
 from broadcaster.paths import Paths
 from broadcaster.types import Role
 from tests.fakes.station import FakeStation, sink_status
@@ -331,6 +332,15 @@ async def test_the_as_run_log_is_paged(open_console: RunningConsole) -> None:
         assert [row["text"] for row in older] == ["一"]
         for bad in ("x", "-1", "1.5", "9" * 30, "٣"):
             check_error(await client.get("/api/asrun", params={"limit": bad}), 422, "bad_query")
+
+
+async def test_a_log_that_cannot_be_read_is_an_error_of_its_own(open_console: RunningConsole) -> None:
+    async def damaged(limit: int = 50, before: int | None = None) -> list[dict[str, Any]]:
+        raise BroadcasterError("the journal is damaged")
+
+    open_console.station.asrun = damaged  # type: ignore[method-assign]  # a fault of the disk
+    async with open_console.http() as client:
+        check_error(await client.get("/api/asrun"), 503, "journal")
 
 
 async def test_health_tells_live_from_ready(open_console: RunningConsole) -> None:

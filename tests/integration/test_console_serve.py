@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import SecretStr
+from websockets.asyncio.client import connect
 
 from broadcaster.config import Console, Tokens
 from broadcaster.console.server import create_app, page_address, serve
@@ -127,6 +128,23 @@ async def test_a_stop_ends_open_websockets_previews_and_requests(paths: Paths) -
             await asyncio.wait_for(asyncio.gather(prompts.wait_closed(), preview.wait_closed()), 5)
             assert (prompts.close_code, preview.close_code) == (1012, 1012)
     assert console.station.subscribers == 0
+
+
+async def test_a_cancelled_server_says_goodbye_too(paths: Paths) -> None:
+    config = Console(port=0)
+    station = FakeStation()
+    address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    app = application(station, config, paths)
+    serving = asyncio.ensure_future(serve(app, config, paths, asyncio.Event(), address.set_result))
+    async with connect((await address).replace("http", "ws") + "ws", proxy=None) as connection:
+        await receive(connection)
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+        await asyncio.wait_for(connection.wait_closed(), 5)
+        assert connection.close_code == 1012
+    assert not paths.control_socket.exists()
+    assert station.subscribers == 0
 
 
 async def test_signals_stay_the_directors(paths: Paths) -> None:

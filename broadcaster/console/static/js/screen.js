@@ -28,7 +28,10 @@ export class Screen {
     $("feed").addEventListener("change", (event) => this.player.play(event.target.value));
     this.video.addEventListener("click", () => this.video.play());
     this.video.addEventListener("resize", () => {
-      $("screen").style.aspectRatio = `${this.video.videoWidth} / ${this.video.videoHeight}`;
+      const { videoWidth, videoHeight } = this.video;
+      if (!videoWidth) return;
+      $("screen").style.aspectRatio = `${videoWidth} / ${videoHeight}`;
+      $("screen").dataset.shape = videoHeight > videoWidth ? "tall" : "wide";
     });
     this.#mute(true);
     this.#note("connecting");
