@@ -153,16 +153,16 @@ def _still(t: float, c: float) -> tuple[float, float]:
 
 
 def _bow(c: float) -> float:
-    """Opening along the lips: fuller towards the corners than a parabola."""
-    return float(c**0.75)
+    """Opening along the lips: a little fuller towards the corners than a parabola."""
+    return float(c**0.92)
 
 
 _MOTIONS: Final[dict[str, dict[str, _Motion]]] = {
     "jaw": {
-        "upper_line": lambda t, c: (-0.02 * t, -0.012 * _bow(c)),
-        "upper_rim": lambda t, c: (-0.02 * t, -0.008 * c),
-        "lower_line": lambda t, c: (-0.02 * t, JAW_DROP * _bow(c) + 0.03 * (1 - c)),
-        "lower_rim": lambda t, c: (-0.02 * t, JAW_DROP * 0.95 * c + 0.05 * (1 - c)),
+        "upper_line": lambda t, c: (-0.035 * t, -0.012 * _bow(c) + 0.02 * (1 - c)),
+        "upper_rim": lambda t, c: (-0.035 * t, -0.008 * c),
+        "lower_line": lambda t, c: (-0.035 * t, JAW_DROP * _bow(c) + 0.02 * (1 - c)),
+        "lower_rim": lambda t, c: (-0.035 * t, JAW_DROP * 0.95 * c + 0.05 * (1 - c)),
         "cheek": lambda t, c: (0.0, 0.02),
         "fold": lambda t, c: (0.0, JAW_DROP * 0.92),
         "chin": lambda t, c: (0.0, JAW_DROP * 0.85),

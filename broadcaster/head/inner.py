@@ -66,4 +66,4 @@ class InnerMouth:
         below = np.clip((rows - top) / (0.09 * self._width), 0.0, 1.0)
         above = np.clip((bottom - rows) / (0.05 * self._width), 0.0, 1.0)
         gap = np.clip((bottom - top) / (0.14 * self._width), 0.0, 1.0)
-        return np.asarray((0.45 + 0.55 * below) * (0.8 + 0.2 * above) * (0.5 + 0.5 * gap), dtype=np.float32)
+        return np.asarray((0.55 + 0.45 * below) * (0.8 + 0.2 * above) * (0.65 + 0.35 * gap), dtype=np.float32)

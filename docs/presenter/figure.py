@@ -20,12 +20,16 @@ SHAPE = {  # target file (under mpfb2/targets) -> weight
     "eyes/r-eye-scale-incr": 0.45,
     "chin/chin-width-decr": 0.25,
     "mouth/mouth-scale-horiz-incr": 0.10,
-    "mouth/mouth-upperlip-volume-incr": 0.25,
-    "mouth/mouth-lowerlip-volume-incr": 0.15,
-    "mouth/mouth-angles-up": 0.25,
+    "mouth/mouth-upperlip-volume-incr": 0.05,
+    "mouth/mouth-lowerlip-volume-incr": 0.0,
+    "mouth/mouth-angles-up": 0.40,
+    "mouth/mouth-lowerlip-ext-up": 0.35,
+    "mouth/mouth-upperlip-ext-down": 0.15,
 }
 
-EXPRESSION = {"jawOpen": -0.035, "mouthSmileLeft": 0.10, "mouthSmileRight": 0.10, "eyeWideLeft": 0.10, "eyeWideRight": 0.10}
+EXPRESSION = {"jawOpen": -0.03, "mouthSmileLeft": 0.12, "mouthSmileRight": 0.12,
+    "mouthPressLeft": 0.35, "mouthPressRight": 0.35, "eyeWideLeft": 0.38, "eyeWideRight": 0.38,
+}
 """A friendly rest face, lips shut."""
 
 ARM_DROP = np.radians(41)

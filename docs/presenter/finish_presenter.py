@@ -12,7 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-QUALITY = 94
+QUALITY = 98
+UPPER_DOWN, LOWER_DOWN = 13, 7
+"""The data's teeth sit behind the lips; a speaking mouth shows them lower (pixels of the still)."""
 
 
 def read(path: Path) -> np.ndarray:
@@ -35,9 +37,9 @@ def background(width: int, height: int) -> np.ndarray:
             tint = np.array([1.0, rng.uniform(0.72, 0.9), rng.uniform(0.35, 0.6)], np.float32)
             left, top = int((column + 0.08) * width / 8), int((row * 0.21 + 0.02) * height)
             right, bottom = int((column + 0.92) * width / 8), int((row * 0.21 + 0.19) * height)
-            colour = tuple(float(v) for v in tint * level * 0.26)
+            colour = tuple(float(v) for v in tint * level * 0.20)
             cv2.rectangle(screens, (left, top), (right, bottom), colour, -1)
-    base += cv2.GaussianBlur(screens, (0, 0), 26)
+    base += cv2.GaussianBlur(screens, (0, 0), 44)
     for cx, cy, r, tint in ((0.10, 0.30, 0.30, (0.02, 0.07, 0.14)), (0.92, 0.22, 0.34, (0.16, 0.10, 0.03))):
         glow = np.exp(-(((x - cx) * width / height) ** 2 + (y - cy) ** 2) / r**2)
         base += glow[..., None] * np.array(tint, np.float32)
@@ -61,7 +63,9 @@ def teeth(picture: np.ndarray, middle: float, widths: list[float], scale: float,
             shade -= 0.20 * np.exp(-(((x - middle - side * edge) / (0.0004 * scale)) ** 2)) * (0.5 if edge == 0 else 1)
             edge += size * scale * (0.97**number)
     lateral = 1.0 - 0.55 * np.clip(np.abs(x - middle) / (0.029 * scale), 0, 1) ** 2.2
-    colour = picture[..., :3] * (np.clip(shade, 0.4, 1) * lateral)[None, :, None]
+    white = np.clip((picture[..., :3].min(axis=2) - 0.40) / 0.15, 0, 1)[..., None]
+    lateral = lateral[None, :, None] ** (1 + 2 * (1 - white))
+    colour = picture[..., :3] * lateral * (1 - white * (1 - np.clip(shade, 0.4, 1))[None, :, None])
     solid = (alpha > 0.9).astype(np.float32)[..., None]
     spread = cv2.GaussianBlur(colour * solid, (0, 0), 5) / (cv2.GaussianBlur(solid, (0, 0), 5)[..., None] + 1e-4)
     colour = np.where(solid > 0, colour, spread)
@@ -97,6 +101,28 @@ def lips(ids: np.ndarray, near: tuple[int, int, int, int]) -> tuple[np.ndarray, 
     return contour + offset, np.column_stack([at, middle]) + offset
 
 
+def close_lips(still: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """Fills the slits the mesh leaves towards the mouth's corners with skin and draws the crease of shut lips instead."""
+    half = (line[-1, 0] - line[0, 0]) / 2
+    t = (line[:, 0] - line[0, 0]) / half - 1
+    slit = np.zeros(still.shape[:2], np.uint8)
+    for at, where in zip(line, t, strict=True):
+        if abs(where) > 0.4:
+            height = 0.035 + 0.035 * np.clip((abs(where) - 0.4) / 0.4, 0, 1)
+            cv2.ellipse(slit, tuple(np.int32(np.round(at))), (8, max(4, int(height * 1.3 * half))), 0, 0, 360, 255, -1)
+    for corner, side in ((line[0], -1), (line[-1], 1)):
+        cv2.ellipse(slit, (int(corner[0] + 3 * side), int(corner[1])), (9, 8), 0, 0, 360, 255, -1)
+    filled = cv2.inpaint(still, slit, 4, cv2.INPAINT_TELEA).astype(np.float32)
+    filled = np.where(slit[..., None] > 0, cv2.GaussianBlur(filled, (0, 0), 2.2), filled)
+    alpha = np.zeros(still.shape[:2], np.float32)
+    for (a, b), where in zip(zip(line[:-1], line[1:], strict=True), (t[:-1] + t[1:]) / 2, strict=True):
+        stroke = np.zeros(still.shape[:2], np.uint8)
+        cv2.line(stroke, tuple(np.int32(np.round(a * 16))), tuple(np.int32(np.round(b * 16))), 255, 3, cv2.LINE_AA, 4)
+        alpha = np.maximum(alpha, stroke.astype(np.float32) / 255 * float(np.clip((1.02 - abs(where)) / 0.25, 0, 1)))
+    alpha = 0.72 * cv2.GaussianBlur(alpha, (0, 0), 1.1)[..., None]
+    return np.rint(filled + (np.array([38, 30, 92], np.float32) - filled) * alpha).astype(np.uint8)
+
+
 def main() -> None:
     rendered, target = Path(sys.argv[1]), Path(sys.argv[2])
     facts = json.loads((rendered / "facts.json").read_text())
@@ -104,7 +130,6 @@ def main() -> None:
     scale = np.hypot(*np.subtract(*[facts["points"]["shoulders"][i] for i in (0, 1)])) / facts["shoulder_metres"]
     back = background(width, height)
     save = lambda name, picture: cv2.imwrite(str(target / name), picture, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])  # noqa: E731
-    save("still.webp", over(read(rendered / "still.png"), back))
     ex0, ey0, ex1, ey1 = facts["eyes"]
     for number in (1, 2, 3):
         save(f"blink-{number}.webp", over(read(rendered / f"blink-{number}.png"), back[ey0:ey1, ex0:ex1]))
@@ -113,6 +138,7 @@ def main() -> None:
     save("teeth-upper.webp", teeth(read(rendered / "teeth-upper.png"), middle, [0.0088, 0.0068, 0.0074, 0.006], scale, 1.0))
     save("teeth-lower.webp", teeth(read(rendered / "teeth-lower.png"), middle, [0.0056, 0.006, 0.0068, 0.006], scale, 0.8))
     contour, line = lips(read(rendered / "ids.png"), (mx0 - 40, my0, mx1 + 40, my1 + 40))
+    save("still.webp", close_lips(over(read(rendered / "still.png"), back), line))
     hull = lambda points: cv2.convexHull(np.array(points, np.float32))[:, 0]  # noqa: E731
     points = facts["points"]
     sets = {
@@ -125,7 +151,7 @@ def main() -> None:
     }
     text = json.dumps({name: np.round(at, 2).tolist() for name, at in sets.items()})
     (target / "landmarks.json").write_text(text.replace("]], ", "]],\n") + "\n")
-    print("blink at", (ex0, ey0), "inner mouth at", (mx0, my0))
+    print(f"blink: x {ex0}, y {ey0}; upper: x {mx0}, y {my0 + UPPER_DOWN}; lower: x {mx0}, y {my0 + LOWER_DOWN}")
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def skin_material() -> bpy.types.Material:
     tone = n.mix(n.math("MULTIPLY", n.attribute("lips"), 0.80), tone, (0.50, 0.075, 0.090, 1))
     tone = n.mix(n.attribute("scalp"), tone, (0.035, 0.022, 0.016, 1))
     tone = n.mix(n.attribute("inside"), tone, (0.25, 0.03, 0.03, 1))
-    p = n.principled(**{"Subsurface Weight": 0.35, "Subsurface Scale": 0.006, "Specular IOR Level": 0.42})
+    p = n.principled(**{"Subsurface Weight": 0.35, "Subsurface Scale": 0.006, "Specular IOR Level": 0.30})
     p.inputs["Subsurface Radius"].default_value = (1.0, 0.35, 0.18)
     n.link(tone, p.inputs["Base Color"])
     lips = n.attribute("lips")
@@ -238,9 +238,9 @@ class Studio:
         area("key", (-0.75, -1.35, 1.25), 0.75, 17, (1.0, 0.95, 0.90))
         area("fill", (1.0, -1.4, 0.75), 1.4, 9.5, (0.93, 0.96, 1.0))
         area("low", (0.0, -1.2, 0.05), 0.9, 2.5, (1.0, 0.93, 0.88))
-        area("spark", (-0.22, -1.6, 1.02), 0.16, 2.2, (1.0, 0.98, 0.95))
-        area("rim-l", (0.8, 0.75, 1.15), 0.5, 14, (0.85, 0.92, 1.0))
-        area("rim-r", (-0.85, 0.7, 1.2), 0.5, 12, (0.9, 0.95, 1.0))
+        area("spark", (-0.16, -1.5, 0.90), 0.2, 2.4, (1.0, 0.98, 0.95))
+        area("rim-l", (0.8, 0.75, 1.15), 0.5, 8, (0.85, 0.92, 1.0))
+        area("rim-r", (-0.85, 0.7, 1.2), 0.5, 7, (0.9, 0.95, 1.0))
         world = bpy.data.worlds.new("world")
         world.use_nodes = True
         world.node_tree.nodes["Background"].inputs[0].default_value = (0.55, 0.62, 0.75, 1)
@@ -346,7 +346,7 @@ class Studio:
         neck = np.hypot(x, at[:, 1] + 0.018)
         collar = neck - (0.064 if name == "blouse" else 0.069)
         if name == "blouse":
-            return np.minimum(collar, 0.105 - x)
+            return np.minimum(np.minimum(collar, 0.105 - x), 0.604 - z)
         edge = 0.425 + 2.55 * x - z
         if name == "blazer":
             return np.where(front, np.minimum(edge * 0.36, collar), collar)
@@ -386,7 +386,7 @@ class Studio:
         hair.data.materials.append(hair_material("hair", 0.97, 0.30))
         self.objects["hair"] = hair
         arc = np.array(
-            [[0.0135, 0.7545], [0.020, 0.7568], [0.028, 0.7592], [0.036, 0.7606], [0.043, 0.7590], [0.0495, 0.7545]]
+            [[0.0125, 0.7500], [0.019, 0.7522], [0.027, 0.7540], [0.035, 0.7550], [0.042, 0.7540], [0.0495, 0.7502]]
         )
         brows = strands_object("brows", grow_brows(self.from_front, arc, self.rng), 0.00008, 0.00003)
         brows.data.materials.append(hair_material("brows", 0.80, 0.5))
@@ -502,7 +502,7 @@ def landmarks(studio: Studio) -> dict[str, list[list[float]]]:
     tip = nose[nose[:, 1].argmin()]
     under = middle[(middle[:, 2] < tip[2]) & (middle[:, 2] > tip[2] - 0.022)]
     base = under[under[:, 1].argmax()]
-    face = body[(body[:, 1] < -0.03) & (body[:, 2] > 0.625) & (body[:, 2] < 0.80) & (np.abs(body[:, 0]) < 0.075)]
+    face = body[(body[:, 1] < -0.03) & (body[:, 2] > chin[2] - 1e-4) & (body[:, 2] < 0.80) & (np.abs(body[:, 0]) < 0.075)]
     sets = {
         "chin": chin[None],
         "nose_base": base[None],
@@ -531,6 +531,8 @@ def main() -> None:
     shot = lambda name, region: studio.render(args.out / f"{name}.png", region, args.scale, args.samples)  # noqa: E731
     if "face" in args.only:
         shot("face", (640, 100, 1280, 820))
+    if "lips" in args.only:
+        shot("lips", mouth)
     if "still" in args.only:
         shot("still", None)
     if "blink" in args.only:

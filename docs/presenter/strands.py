@@ -49,7 +49,8 @@ def grow_hair(roots: np.ndarray, surface: Surface, rng: np.random.Generator, ste
     flat = path.reshape(-1, 3)
     near, normal = surface(flat)
     rise = np.sin(np.pi * np.clip(t[..., 0] * 0.9 + 0.04, 0, 1)) ** 0.8
-    loose = np.where(rng.random(count) < 0.06, rng.uniform(0, 0.006, count), 0.0)
+    back = np.clip((hairline(roots) - 0.012) / 0.02, 0, 1)
+    loose = np.where(rng.random(count) < 0.06, rng.uniform(0, 0.006, count), 0.0) * back
     volume = 0.0085 + 0.0085 * height + 0.002 * rng.random(count) + 0.0024 * lock[:, 2] + loose
     volume *= np.clip(np.abs(roots[:, 0] - PARTING) / 0.022, 0.35, 1.0)
     lift = 0.0012 + volume[:, None] * rise
@@ -57,7 +58,7 @@ def grow_hair(roots: np.ndarray, surface: Surface, rng: np.random.Generator, ste
     laid = near + normal * (lift.reshape(-1) + np.minimum(outside, 0.006))[:, None]
     laid = laid.reshape(count, steps, 3)
     laid[:, 1:-1] = 0.25 * laid[:, :-2] + 0.5 * laid[:, 1:-1] + 0.25 * laid[:, 2:]
-    return laid + rng.normal(0, 0.00035, (count, 1, 3))
+    return laid + rng.normal(0, 0.00035, (count, 1, 3)) * back[:, None, None]
 
 
 def _locks(roots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -71,14 +72,14 @@ def _locks(roots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return offset[nearest]
 
 
-def grow_brows(project: Surface, arc: np.ndarray, rng: np.random.Generator, count: int = 260) -> np.ndarray:
+def grow_brows(project: Surface, arc: np.ndarray, rng: np.random.Generator, count: int = 320) -> np.ndarray:
     """Both eyebrows along `arc` (k, 2): x and z of the figure's left brow, inner end first."""
     strands = []
     for side in (1.0, -1.0):
         u = rng.beta(1.05, 1.15, count)
         x = np.interp(u, np.linspace(0, 1, len(arc)), arc[:, 0])
         z = np.interp(u, np.linspace(0, 1, len(arc)), arc[:, 1])
-        thick = np.interp(u, [0, 0.2, 0.6, 1], [0.0016, 0.0025, 0.0021, 0.0005])
+        thick = np.interp(u, [0, 0.2, 0.6, 1], [0.0020, 0.0028, 0.0023, 0.0006])
         v = rng.uniform(-1, 1, count)
         z = z + v * thick
         angle = np.interp(u, [0, 0.15, 0.5, 1], [1.25, 0.75, 0.28, -0.35]) - 0.35 * v + rng.normal(0, 0.12, count)

@@ -77,8 +77,9 @@ def test_the_edge_of_the_box_is_never_touched(
 
 def test_vowels_open_in_the_order_of_speech(engine: WarpHead) -> None:
     opening = {v: engine.opening(TARGETS[v]) for v in Viseme}
-    assert opening[Viseme.SIL] == opening[Viseme.PP] == 0.0
-    assert opening[Viseme.AA] > opening[Viseme.OH] > opening[Viseme.OU] > opening[Viseme.FF] > 0.0
+    assert opening[Viseme.SIL] == 0.0
+    assert opening[Viseme.PP] < 0.01
+    assert opening[Viseme.AA] > opening[Viseme.OH] > opening[Viseme.OU] > opening[Viseme.FF] > 0.5
     assert opening[Viseme.AA] > opening[Viseme.E] > opening[Viseme.IH] > opening[Viseme.SS]
 
 
