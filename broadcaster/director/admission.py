@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable
 
 from broadcaster.errors import Refused
-from broadcaster.types import Inbound, Origin, PromptKind
+from broadcaster.types import Inbound, Origin, PromptKind, Role
 
 
 class Admission:
@@ -35,3 +35,9 @@ def _cleaned(text: str) -> str:
     """Without control characters and lone surrogates, which neither a database nor a voice can take."""
     kept = (" " if unicodedata.category(char) in ("Cc", "Cs") and char != "\n" else char for char in text)
     return "".join(kept).strip()
+
+
+def need(by: Origin, role: Role, what: str) -> None:
+    """Raises Refused, "forbidden", unless `by` may do `what`."""
+    if not by.role.covers(role):
+        raise Refused(f"{what} needs the role {role.value}", "forbidden")

@@ -15,19 +15,20 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 from broadcaster.config import Config
-from broadcaster.director.admission import Admission
+from broadcaster.director.admission import Admission, need
 from broadcaster.director.commands import SinkCommands
+from broadcaster.director.durable import Durable
 from broadcaster.director.events import EventHub, Subscription
 from broadcaster.director.link import PlayoutLink
 from broadcaster.director.performer import Performer
 from broadcaster.director.pulse import Pulse
-from broadcaster.director.recovery import Recovery, read_unfinished
+from broadcaster.director.recovery import Recovery
 from broadcaster.director.report import Report
 from broadcaster.director.rundown import Rundown
 from broadcaster.director.utterance import Utterance
 from broadcaster.errors import JournalError, Refused
 from broadcaster.inbox import Inbox
-from broadcaster.journal import Journal, asrun_rows
+from broadcaster.journal import Journal, Unfinished, asrun_rows
 from broadcaster.paths import Paths
 from broadcaster.ports import Brain, Gate, Speaker
 from broadcaster.types import Inbound, Origin, PromptKind, Role
@@ -85,7 +86,7 @@ class Director:
         self._admission = Admission(config.inbox.max_text)
         self._stuck = 0
         self._panic_changed = 0.0
-        self._panic_known = False
+        self._durable = Durable(self.journal)
         self._report = Report(config, brains[0].name if brains else "", time.monotonic)
 
     # -- life -------------------------------------------------------------------------------------------------
@@ -94,12 +95,11 @@ class Director:
         """Reads the journal. Never fails: without a journal the channel is on air and prompts are refused."""
         try:
             await self.journal.open()
-            panicked = await self.journal.panicked()
-            self.rundown.panicked = bool(panicked)
-            self._panic_known = panicked is not None
+            found = await self._durable.read()
         except JournalError as err:
             log.error("no journal; prompts are refused until it is back", extra={"reason": str(err)})
-        found = await read_unfinished(self.journal)
+            return
+        self.rundown.panicked = bool(self._durable.panicked)
         if found:
             publish = self.rundown.publish_on_air
             self._recovery = Recovery(found, self.journal, self._inbox, self._pulse, publish, self._end)
@@ -110,6 +110,7 @@ class Director:
             group.create_task(self.link.run())
             group.create_task(self._conduct())
             group.create_task(self._keep_house())
+            group.create_task(self._durable.catch_up(self._read_late))
 
     async def finish(self, seconds: float = FINISH_SECONDS) -> None:
         """Lets the sentence on air end within `seconds`, or cuts it, and ends all subscriptions."""
@@ -145,29 +146,25 @@ class Director:
         return await asyncio.shield(self._keep(self._journalled(prompt)))
 
     async def interrupt(self, by: Origin) -> None:
-        _need(by, Role.MODERATOR, "interrupt")
+        need(by, Role.MODERATOR, "interrupt")
         target = self.rundown.interrupt()
         self.counters["interrupts"] += 1
         self._cancel_performance_of(target)
 
     async def panic(self, by: Origin) -> None:
-        _need(by, Role.MODERATOR, "panic")
+        need(by, Role.MODERATOR, "panic")
         if not self.rundown.panicked:
-            self._panic_changed, self._panic_known = time.monotonic(), True
-            back = self.rundown.panic()
+            self._begin_panic()
             self.counters["panics"] += 1
             log.warning("panic", extra={"by": by.source, "role": by.role.value})
-            self._cancel_performance()
-            self._put_back(back)
-            self.publish_status()
         await self._persist_panic(True, by)
 
     async def resume(self, by: Origin) -> None:
-        _need(by, Role.OPERATOR, "resume")
+        need(by, Role.OPERATOR, "resume")
         if not self.rundown.panicked:
             return
         await self._persist_panic(False, by)
-        self._panic_changed, self._panic_known = time.monotonic(), True
+        self._panic_changed = time.monotonic()
         self.rundown.resume()
         log.warning("resumed after a panic", extra={"by": by.source})
         self.publish_status()
@@ -237,10 +234,26 @@ class Director:
 
     async def _persist_panic(self, on: bool, by: Origin) -> None:
         try:
-            await self.journal.set_panicked(on, by)
+            await self._durable.save(on, by)
         except JournalError as err:
             what = "the panic is on, but would not survive a restart" if on else "the panic stays on"
             raise Refused(f"{what}: {err}", "journal") from err
+
+    def _begin_panic(self) -> None:
+        self._panic_changed = time.monotonic()
+        back = self.rundown.panic()
+        self._cancel_performance()
+        self._put_back(back)
+        self.publish_status()
+
+    def _read_late(self, found: list[Unfinished]) -> None:
+        """The journal came back after the start: what it knows is taken over now."""
+        log.info("the journal is read after all", extra={"prompts": len(found)})
+        for entry in found:
+            self.journal.requeue(entry.prompt.id)
+            self._inbox.restore(entry.prompt)
+        if self._durable.panicked and not self.rundown.panicked:
+            self._begin_panic()
 
     # -- performing -------------------------------------------------------------------------------------------
 
@@ -357,13 +370,11 @@ class Director:
         """A report from before our last command says nothing. A panic that no journal knows of is kept."""
         if status.panicked == self.rundown.panicked or time.monotonic() - self._panic_changed < PANIC_ECHO_SECONDS:
             return
-        self._panic_changed = time.monotonic()
-        if status.panicked and not self._panic_known:
-            log.warning("playout is in panic and the journal cannot say why; the channel stays in panic")
-            self._panic_known = True
-            self._put_back(self.rundown.panic())
-            self._cancel_performance()
+        if status.panicked and self._durable.panicked is None:
+            log.warning("playout is in panic and no journal knows why; the channel stays in panic")
+            self._begin_panic()
         else:
+            self._panic_changed = time.monotonic()
             self.rundown.repeat_panic()
 
     def publish_status(self) -> None:
@@ -383,8 +394,3 @@ class Director:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return task
-
-
-def _need(by: Origin, role: Role, what: str) -> None:
-    if not by.role.covers(role):
-        raise Refused(f"{what} needs the role {role.value}", "forbidden")

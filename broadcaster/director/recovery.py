@@ -13,7 +13,6 @@ from typing import Final
 from broadcaster.director.pulse import Pulse
 from broadcaster.director.sentences import sentences_of
 from broadcaster.director.utterance import Script, Utterance
-from broadcaster.errors import JournalError
 from broadcaster.inbox import Inbox
 from broadcaster.journal import Journal, Line, Unfinished
 from broadcaster.types import PromptKind
@@ -138,11 +137,3 @@ def resumed_utterance(entry: Unfinished) -> Utterance:
         utterance.open_sentence(number, text)
     utterance.heard = len(entry.heard)
     return utterance
-
-
-async def read_unfinished(journal: Journal) -> list[Unfinished]:
-    """Nothing when the journal cannot be read; it says so itself."""
-    try:
-        return await journal.unfinished()
-    except JournalError:
-        return []

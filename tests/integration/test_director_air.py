@@ -522,3 +522,44 @@ async def test_at_the_end_a_long_sentence_is_cut_within_the_time_given(paths: Pa
         await until(lambda: on.types(current.id) == ["on_air"])
         await on.director.finish(seconds=0.2)
         assert on.playout.events(current.id) == ["on_air", "cut"]
+
+
+async def test_without_a_journal_prompts_are_refused_and_everything_else_works(paths: Paths) -> None:
+    async with station(paths) as on:
+        kept = await on.say(LONG)
+        await on.director.panic(MODERATOR)
+    good = paths.journal.with_suffix(".good")
+    for suffix in ("-wal", "-shm"):
+        assert not paths.journal.with_name(paths.journal.name + suffix).exists()
+    paths.journal.rename(good)
+    paths.journal.write_bytes(b"not a database, " * 100)
+    async with station(paths) as on:
+        with pytest.raises(Refused, match="damaged: move it") as refusal:
+            await on.say("听得见吗？")
+        assert refusal.value.code == "journal"
+        assert not on.director.status()["journal"]["ok"]
+        with pytest.raises(Refused, match="the panic is on, but would not survive"):
+            await on.director.panic(MODERATOR)
+        await until(lambda: on.playout.panicked)
+        with pytest.raises(Refused, match="the panic stays on"):
+            await on.director.resume(OPERATOR)
+        good.rename(paths.journal)
+        await until(lambda: on.director.status()["journal"]["ok"])
+        await until(lambda: [each["id"] for each in on.director.status()["next"]] == [kept.id])
+        await on.director.resume(OPERATOR)
+        await on.ended(kept.id)
+        assert on.playout.heard(kept.id)[-1] == "第四句话在这里。"
+
+
+async def test_a_panic_that_no_journal_knows_of_is_kept(paths: Paths) -> None:
+    async with station(paths, playout=False) as on:
+        on.playout.panicked = True
+        await on.playout.start()
+        await until(lambda: on.director.status()["panicked"])
+        await on.director.resume(OPERATOR)
+        await until(lambda: not on.playout.panicked)
+    async with station(paths, playout=False) as on:
+        on.playout.panicked = True  # this one was resumed: the journal knows
+        await on.playout.start()
+        await until(lambda: not on.playout.panicked)
+        assert not on.director.status()["panicked"]
