@@ -85,7 +85,7 @@ class ChildContext:
                 self._link.send(pack(message), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
     def _listen(self, link: socket.socket, call: Callable[[wire.Notice], object]) -> None:
-        while packet := link.recv(PACKET):
+        while packet := _received(link):
             try:
                 message = unpack(packet)
             except WireError as err:
@@ -118,6 +118,14 @@ def setup_child(role: str) -> ChildContext:
     context = ChildContext(role, loaded, paths, threading.Event(), link, lines)
     signal.signal(signal.SIGTERM, context._terminate)
     return context
+
+
+def _received(link: socket.socket) -> bytes:
+    """The next packet; empty when there will be none any more."""
+    try:
+        return link.recv(PACKET)
+    except OSError:
+        return b""
 
 
 def _tie_to_parent() -> socket.socket | None:

@@ -72,10 +72,15 @@ def test_a_parent_that_is_gone_stops_no_beat(paths: Paths, link: tuple[socket.so
 def test_notices_arrive_and_garbage_is_skipped(paths: Paths, link: tuple[socket.socket, socket.socket]) -> None:
     parent, end = link
     got: queue.Queue[wire.Notice] = queue.Queue()
+    before = set(threading.enumerate())
     context(paths, end).on_notice(got.put)
+    (listener,) = set(threading.enumerate()) - before
     parent.send(b"\x00\x00\x00\x09garbage")
     parent.send(pack(wire.Notice("reload", "director", "x" * 100_000)))
     assert got.get(timeout=10) == wire.Notice("reload", "director", "x" * 100_000)
+    parent.close()
+    listener.join(10)
+    assert not listener.is_alive()
 
 
 def test_without_a_link_nothing_happens(paths: Paths) -> None:
