@@ -12,7 +12,7 @@ from tests.support.channel import Channel, rtmp
 from tests.support.nginx import NginxRtmp
 from tests.support.puller import Level, Puller
 
-FULL = {"width": 1280, "height": 720, "fps": 25, "bitrate_kbps": 2500, "preset": "veryfast", "threads": 2}
+FULL: dict[str, Any] = {"width": 1280, "height": 720, "fps": 25, "bitrate_kbps": 2500, "preset": "veryfast", "threads": 2}
 SETTLED_S = 6.0
 """A puller that joined later still has its start-up buffering to work off (up to 0.9 s)."""
 AUDIBLE_DBFS = -50.0
@@ -37,6 +37,19 @@ class Station:
                     return level
             time.sleep(0.005)
         return None
+
+    def tick_decoded_ns(self, tick: int, heard: Level) -> int:
+        """When the frame with the first sample of `tick` was decoded; `heard` is the first audible one after it.
+
+        The stream's zero is a key frame, a multiple of 2 s on the tick counter, which `heard` is near enough to tell.
+        """
+        fps = int(FULL["fps"])
+        key_s = 2
+        around = tick / fps - heard.pts_ms / 1000
+        zero = round(around / key_s) * key_s * fps
+        begins_ms = (tick - zero) * 1000 / fps
+        frame_ms = 1024 / 48
+        return next(level.decoded_ns for level in self.puller.levels if level.pts_ms + frame_ms > begins_ms)
 
     def quiet(self, seconds: float = 0.6, timeout: float = 60.0) -> None:
         """Waits until nothing was heard for `seconds`. Raises TimeoutError."""
