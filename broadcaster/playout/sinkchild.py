@@ -62,6 +62,8 @@ class SinkChild:
         self._lines = b""
         self.broken = False
         """The media pipe is closed or broken; nothing more can be fed."""
+        self.silent = False
+        """The status pipe has ended: the process has, or is about to."""
 
     @property
     def media_fd(self) -> int:
@@ -105,17 +107,15 @@ class SinkChild:
                 del self._pending[0]
         return total
 
-    def statuses(self) -> tuple[list[dict[str, object]], bool]:
-        """(what the child has reported since, whether its status pipe has ended)."""
-        ended = False
-        while len(self._lines) < STATUS_LIMIT:
+    def reports(self) -> list[dict[str, object]]:
+        """What the child has said since the last call."""
+        while not self.silent and len(self._lines) < STATUS_LIMIT:
             try:
                 data = os.read(self._status, 4096)
             except BlockingIOError:
                 break
             if not data:
-                ended = True
-                break
+                self.silent = True
             self._lines += data
         *whole, self._lines = self._lines.split(b"\n")
         reports = []
@@ -123,7 +123,7 @@ class SinkChild:
             report = json.loads(line)
             if isinstance(report, dict):
                 reports.append(report)
-        return reports, ended
+        return reports
 
     def finish(self) -> None:
         """No more packets: the child sees the end of its input, closes its output and ends."""

@@ -135,20 +135,11 @@ class SinkHost:
             if self.live:
                 self._bytes += written
 
-    def read_status(self) -> None:
-        """The child's status pipe is readable."""
-        if self._child is None:
-            return
-        reports, ended = self._child.statuses()
-        for report in reports:
-            self._reported(report)
-        if ended:
-            # The process may need a moment more to become reapable; `step` looks again.
-            self._child.finish()
-            self._kill_at = self._kill_at or self._around.clock() + CLOSE_S
-
     def step(self, gop: Sequence[EncodedPacket]) -> None:
-        """About ten times a second: deadlines, the child's end, the next try. `gop`: packets since the key frame."""
+        """When the child said something, and a few times a second: deadlines, the child's end, the next try.
+
+        `gop`: the packets since the last key frame, which local sinks begin with.
+        """
         now = self._around.clock()
         if self._child is not None:
             self._watch(self._child, now)
@@ -166,7 +157,7 @@ class SinkHost:
             name=self.entry.config.name,
             type=self.entry.config.type,
             state=self._state(),
-            address=address_of(self.entry.config, self._address),
+            address=self._shown,
             kbps=round(self._kbps(), 1),
             dropped_frames=self._dropped + self._queue.dropped_video,
             total_frames=self._total + self._queue.total_video,
@@ -193,7 +184,8 @@ class SinkHost:
             rotate_after_s=rotate,
             after=self._policy,
         )
-        self._address = 0
+        self._shown = address_of(config, 0)
+        self._configured = not isinstance(config, RtmpSink) or config.configured
         self._failed = False
         self._failing = False
         self._error = ""
@@ -211,7 +203,7 @@ class SinkHost:
         return NETWORK_PIPE_S if isinstance(self.entry.config, RtmpSink) else LOCAL_PIPE_S
 
     def _entry_held(self) -> bool:
-        return self._retired or self.entry.hold != "" or not address_of(self.entry.config, 0, configured=True)
+        return self._retired or self.entry.hold != "" or not self._configured
 
     def _may_run(self) -> bool:
         return self._opening is not None and not self._failed and not self._entry_held()
@@ -226,7 +218,8 @@ class SinkHost:
     def _start(self, gop: Sequence[EncodedPacket], now: float) -> None:
         assert self._opening is not None
         config, form = self.entry.config, self._opening.format
-        self._address = self._policy.started()
+        address = self._policy.started()
+        self._shown = address_of(config, address)
         self._outcome = None
         self._planned = False
         self._kill_at = None
@@ -235,7 +228,7 @@ class SinkHost:
         settings = {
             **reveal(config),
             "adapter": SINKS[config.type],
-            "address": self._address,
+            "address": address,
             "bitrate": bitrate,
             "socket": self._around.preview_socket(config.name),
         }
@@ -271,7 +264,11 @@ class SinkHost:
             self._note(str(report.get("error", "")))
 
     def _watch(self, child: SinkChild, now: float) -> None:
-        self.read_status()
+        for report in child.reports():
+            self._reported(report)
+        if child.silent and self._kill_at is None:
+            child.finish()
+            self._kill_at = now + CLOSE_S
         if child.reap() is not None:
             self._ended()
         elif self._kill_at is not None:

@@ -15,6 +15,9 @@ from broadcaster.media import AUDIO_RATE, EncodedPacket
 AUDIO_LIMIT_FACTOR: Final = 4
 """Sound is 1/20 of the bytes of the picture; four times its length costs little and keeps it whole."""
 
+FEW_PACKETS: Final = 10
+"""Fewer packets than this are less than the shortest bound (500 ms), so nobody needs to look at their times."""
+
 
 class SinkQueue:
     """Closed until `begin`; then opens at a key frame: the first of the packets in hand, or the next to come."""
@@ -56,10 +59,10 @@ class SinkQueue:
             self._wants_keyframe = False
         self.total_video += video
         self._newest_us = self._time_us(packet)
-        full = self.queued_ms >= self.limit_ms
+        full = len(self._packets) >= FEW_PACKETS and self.queued_ms >= self.limit_ms
         if video:
             self._put_video(packet, full)
-        elif self.queued_ms >= self.limit_ms * AUDIO_LIMIT_FACTOR:
+        elif full and self.queued_ms >= self.limit_ms * AUDIO_LIMIT_FACTOR:
             self.dropped_audio += 1
         else:
             self._packets.append(packet)

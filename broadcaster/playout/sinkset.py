@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 
 STEP_S: Final = 0.1
+STATUS_S: Final = 0.25
 GOP_PACKETS: Final = 1000
 """Ten seconds of the current GOP for local sinks; a GOP is two. Longer ones are not kept."""
 
@@ -122,29 +123,37 @@ class SinkSet:
     # The sinks' thread.
 
     def _run(self) -> None:
-        next_step = 0.0
+        next_step = next_status = 0.0
         while not self._stopping.is_set():
-            self._wait()
+            spoken = self._wait()
             self._share_out(self._fanout.drain())
             now = self._around.clock()
-            if now >= next_step:
+            if spoken or now >= next_step or self._wanted is not self._applied:
                 next_step = now + STEP_S
                 self._reconcile()
                 for host in list(self._hosts.values()) + self._retired:
                     self._guard(host, host.step, self._gop)
                 self._retired = [host for host in self._retired if not host.gone]
+            if spoken or now >= next_status:
+                next_status = now + STATUS_S
                 self._statuses = [host.status() for host in self._hosts.values()]
         self._close_all()
 
-    def _wait(self) -> None:
-        """Until packets come, a pipe has room again, a child says something, or a step is due."""
+    def _wait(self) -> bool:
+        """Until packets come, a pipe has room again or a step is due; answers whether a child says something."""
         poll = select.poll()
         poll.register(self._fanout.wake_fd, select.POLLIN)
-        for host in self._hosts.values():
+        voices = set()
+        for host in (*self._hosts.values(), *self._retired):
             child = host.child
-            if child is not None and not child.broken and not child.idle:
+            if child is None:
+                continue
+            if not child.broken and not child.idle:
                 poll.register(child.media_fd, select.POLLOUT)
-        poll.poll(STEP_S * 1000)
+            if not child.silent:
+                poll.register(child.status_fd, select.POLLIN)
+                voices.add(child.status_fd)
+        return any(fd in voices for fd, _ in poll.poll(STEP_S * 1000))
 
     def _share_out(self, items: list[EncodedPacket | Opening]) -> None:
         hosts = list(self._hosts.values())

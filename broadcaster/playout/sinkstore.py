@@ -190,12 +190,12 @@ def secrets_of(config: SinkConfig) -> list[str]:
     return [value.get_secret_value() for value in fields if isinstance(value, SecretStr)]
 
 
-def address_of(config: SinkConfig, address: int, *, configured: bool = False) -> str:
-    """Where a sink sends to, without its key. With `configured` only whether there is such a place ("" = no)."""
+def address_of(config: SinkConfig, address: int) -> str:
+    """Where a sink sends to (0 primary, 1 backup), without its key; empty for a sink without such a place."""
     if isinstance(config, FileSink):
         return str(config.directory)
     if not isinstance(config, RtmpSink):
-        return "local" if configured else ""
+        return ""
     url = config.backup_url if address and config.backup_url is not None else config.url
     shown = redact(url.get_secret_value())
     return f"{shown.rstrip('/')}/***" if shown and config.key is not None and "***" not in shown else shown
