@@ -11,6 +11,7 @@ const JUMP_S = 4; // behind more than this, catching up would take too long
 const KEEP_S = 12; // media kept behind the playhead
 const SILENCE_MS = 5000; // a preview sends many fragments a second
 const STEP_MS = 200;
+const Source = window.MediaSource ?? window.ManagedMediaSource; // iPhones have only the second
 
 export class Player extends EventTarget {
   constructor(video) {
@@ -19,6 +20,7 @@ export class Player extends EventTarget {
     this.backoff = new Backoff(300, 5000);
     this.sink = null;
     this.state = "connecting";
+    if (!window.MediaSource) video.disableRemotePlayback = true; // a condition of ManagedMediaSource
     setInterval(() => this.#step(), STEP_MS);
     document.addEventListener("visibilitychange", () => document.hidden || this.#wake());
     addEventListener("online", () => this.#wake());
@@ -41,7 +43,7 @@ export class Player extends EventTarget {
 
   #connect() {
     clearTimeout(this.timer);
-    if (!("MediaSource" in window)) return this.#enter("unsupported");
+    if (!Source) return this.#enter("unsupported");
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}/ws/preview/${this.sink}`, ["broadcaster.v1"]);
     socket.binaryType = "arraybuffer";
@@ -71,12 +73,12 @@ export class Player extends EventTarget {
   /** A fresh MediaSource for an init segment. */
   #begin(init) {
     const mime = this.codec.startsWith("video/") ? this.codec : `video/mp4; codecs="${this.codec}"`;
-    if (!MediaSource.isTypeSupported(mime)) {
+    if (!Source.isTypeSupported(mime)) {
       this.#disconnect();
       return this.#enter("unsupported");
     }
     this.#discard();
-    const source = new MediaSource();
+    const source = new Source();
     this.source = source;
     this.waiting = [init];
     this.placed = false;
