@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from broadcaster import wire
@@ -98,6 +98,18 @@ class ChildProcess:
     def close(self) -> None:
         self.link.close()
         os.close(self.pidfd)
+
+
+def reap_strangers(known: Collection[int]) -> None:
+    """Buries processes that are ours without being children that were started here.
+
+    Process 1 of a container inherits whatever the dead leave behind, such as the sinks of a killed playout.
+    """
+    with contextlib.suppress(ChildProcessError):
+        while (found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+            if found.si_pid in known:
+                return  # its own turn comes, and the strangers' after it
+            os.waitpid(found.si_pid, os.WNOHANG)
 
 
 def exit_text(status: int) -> str:

@@ -24,7 +24,7 @@ from broadcaster.errors import ConfigError, WireError
 from broadcaster.handover import pack_config
 from broadcaster.parent.ending import Ending
 from broadcaster.parent.keeper import Keeper
-from broadcaster.parent.process import ChildProcess, exit_text
+from broadcaster.parent.process import ChildProcess, exit_text, reap_strangers
 from broadcaster.parent.reload import plan
 from broadcaster.telemetry.notify import Notifier
 
@@ -119,6 +119,7 @@ class Parent:
         before = self._clock()
         while self._ending is None or self._children:
             self._listen(wake, self._timeout())
+            reap_strangers({child.pid for child in self._children.values()})
             now = self._clock()
             if now - before > AWAY_S + POLL_S:
                 for keeper in self._keepers.values():

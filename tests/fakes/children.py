@@ -7,6 +7,7 @@ it is appended to `<folder>/<role>.log`, one word or JSON list a line. All of `s
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+PR_SET_CHILD_SUBREAPER = 36
 FOLDER = "FAKE_CHILDREN"
 
 
@@ -61,11 +63,15 @@ def pids(folder: Path, role: str) -> list[int]:
 
 
 def parent(config: str) -> int:
-    """The real parent with these children. Its exit status; 75 when the channel is taken."""
+    """The real parent with these children, which inherits orphans like process 1 of a container.
+
+    Its exit status; 75 when the channel is taken.
+    """
     from broadcaster.config import load_config
     from broadcaster.errors import AlreadyRunning
     from broadcaster.parent import run_parent
 
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
         return run_parent(load_config(Path(config)), command)
     except AlreadyRunning as err:

@@ -64,7 +64,7 @@ def test_a_stopped_playout_takes_what_it_started_along(short_dir: Path) -> None:
         assert alive(first)
         os.kill(daemon.pid("playout"), signal.SIGSTOP)
         daemon.restarted("playout")
-        assert not alive(first)
+        daemon.until(lambda: not psutil.pid_exists(first), "it to be gone, and not to be left as a zombie")
 
 
 def test_the_director_may_ask_for_a_restart(short_dir: Path) -> None:
