@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
@@ -24,8 +24,11 @@ from broadcaster.station import Station
 from broadcaster.telemetry.metrics import Metrics
 from broadcaster.types import Role
 
-MAX_ASRUN: int = 500
+MAX_ASRUN: Final = 500
 """Rows of one answer: a page of the log, not the log."""
+
+BODY_TIMEOUT_S: Final = 10.0
+"""A body is at most `console.max_message_bytes`: a peer that needs longer is holding the connection."""
 
 
 def routes(
@@ -152,9 +155,12 @@ def routes(
 
 
 async def _body(request: Request) -> dict[str, Any]:
-    """The request's JSON object. Raises Denied (422) for anything else, without quoting it."""
+    """The request's JSON object. Raises Denied: 422 for anything else, without quoting it; 408."""
     try:
-        body = json.loads(await request.body())
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            body = json.loads(await request.body())
+    except TimeoutError as err:
+        raise Denied(408, "too_slow", f"The body did not arrive within {BODY_TIMEOUT_S:g} s.") from err
     except (ValueError, RecursionError) as err:
         raise Denied(422, "bad_message", "The body is not a JSON text.") from err
     if not isinstance(body, dict):

@@ -81,7 +81,13 @@ class Guard:
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
+                if foreign:
+                    headers["Access-Control-Allow-Origin"] = foreign
+                    headers["Access-Control-Expose-Headers"] = "Retry-After"
+                    headers.add_vary_header("Origin")
             await send(message)
+
+        foreign = self._foreign_origin(scope)
 
         try:
             self._check(scope)
@@ -89,8 +95,17 @@ class Guard:
             self._refusals[no.error] += 1
             await refuse(scope, receive, guarded, no)
             return
+        if foreign and scope["type"] == "http" and scope["method"] == "OPTIONS":
+            await _preflight(guarded)
+            return
         limited = _limited(receive, self._config.max_message_bytes) if scope["type"] == "http" else receive
         await self._app(scope, limited, guarded)
+
+    def _foreign_origin(self, scope: Scope) -> str:
+        """The Origin if it is one of `allowed_origins` (a page elsewhere that may use the API), else empty."""
+        origin = Headers(scope=scope).get("origin", "")
+        wanted = {entry.lower().rstrip("/") for entry in self._config.allowed_origins}
+        return origin if origin.lower().rstrip("/") in wanted else ""
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
@@ -112,6 +127,18 @@ class Guard:
             raise Denied(403, "origin_not_allowed", "Pages of this Origin may not use the console.")
         if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
             _check_body(headers, self._config.max_message_bytes)
+
+
+async def _preflight(send: Send) -> None:
+    """Lets a page of an allowed origin send JSON and a token. Cookies are not offered to it."""
+    fields = {
+        "access-control-allow-methods": "GET, POST",
+        "access-control-allow-headers": "authorization, content-type",
+        "access-control-max-age": "600",
+    }
+    raw = [(name.encode(), value.encode()) for name, value in fields.items()]
+    await send({"type": "http.response.start", "status": 204, "headers": raw})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _check_body(headers: Headers, limit: int) -> None:

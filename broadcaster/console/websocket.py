@@ -13,7 +13,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from broadcaster.console import relay
 from broadcaster.console.access import Access, Caller, require
@@ -22,7 +22,7 @@ from broadcaster.console.prompts import Prompts
 from broadcaster.errors import WireError
 from broadcaster.paths import Paths
 from broadcaster.station import Station
-from broadcaster.telemetry.metrics import Metrics
+from broadcaster.telemetry.metrics import Metrics, TooManyClients
 from broadcaster.types import Role
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,9 @@ PROTOCOL: Final = "broadcaster.v1"
 MAX_CLIENTS: Final = 64
 """Prompt websockets at once: each costs a task, a subscription and its kernel buffers."""
 
+MAX_STRANGERS: Final = 16
+"""Websockets that have not shown a token yet: they must not take the places of those who have one."""
+
 MAX_PREVIEWS: Final = 16
 """Preview pages at once: each is a full copy of the stream (2.6 Mbit/s at the defaults)."""
 
@@ -39,6 +42,7 @@ SEND_TIMEOUT_S: Final = 5.0
 AUTH_TIMEOUT_S: Final = 5.0
 
 CLOSE_GOING_AWAY: Final = 1012
+CLOSE_TRY_LATER: Final = 1013
 CLOSE_UNAUTHORISED: Final = 4401
 CLOSE_SLOW: Final = 4408
 CLOSE_PREVIEW_ENDED: Final = 4410
@@ -58,23 +62,35 @@ class Sockets:
     async def prompts(self, socket: WebSocket) -> None:
         """`/ws`: JSON messages of the published schema, one per websocket message, both ways."""
         caller = self._access.caller(socket.scope)
-        with self._metrics.client("prompts", None if caller.local else MAX_CLIENTS):
+        try:
+            role = caller.role or await self._introduced(socket, caller)
+            with self._metrics.client("prompts", None if caller.local else MAX_CLIENTS):
+                if caller.role is not None:
+                    await socket.accept(subprotocol=_subprotocol(socket))
+                await self._talk(socket, role)
+        except TimeoutError:
+            self._metrics.slow("prompts")
+            await _close(socket, CLOSE_SLOW, "too slow")
+        except WebSocketDisconnect:
+            pass  # the peer left
+        except (Denied, TooManyClients) as no:
+            if socket.application_state is WebSocketState.CONNECTING:
+                raise  # the handshake can still say it
+            code = no.error if isinstance(no, Denied) else "too_many_clients"
+            await _send(socket, {"type": "error", "code": code, "message": str(no)})
+            await _close(socket, CLOSE_UNAUTHORISED if isinstance(no, Denied) else CLOSE_TRY_LATER, code)
+
+    async def _introduced(self, socket: WebSocket, caller: Caller) -> Role:
+        with self._metrics.client("strangers", MAX_STRANGERS):
             await socket.accept(subprotocol=_subprotocol(socket))
-            try:
-                role = caller.role or await self._first_message(socket, caller)
-                await _send(socket, {"type": "welcome", "role": role.value})
-                events = self._station.subscribe()
-                async with aclosing(events):
-                    await _either(self._read(socket, role), _push(socket, events))
-                await _close(socket, CLOSE_GOING_AWAY, "the daemon is stopping")
-            except Denied as no:
-                await _send(socket, {"type": "error", "code": no.error, "message": no.message})
-                await socket.close(CLOSE_UNAUTHORISED, no.error)
-            except TimeoutError:
-                self._metrics.slow("prompts")
-                await _close(socket, CLOSE_SLOW, "too slow")
-            except WebSocketDisconnect:
-                pass  # the peer left
+            return await self._first_message(socket, caller)
+
+    async def _talk(self, socket: WebSocket, role: Role) -> None:
+        await _send(socket, {"type": "welcome", "role": role.value})
+        events = self._station.subscribe()
+        async with aclosing(events):
+            await _either(self._read(socket, role), _push(socket, events))
+        await _close(socket, CLOSE_GOING_AWAY, "the daemon is stopping")
 
     async def preview(self, socket: WebSocket, sink: str) -> None:
         """`/ws/preview/{sink}`: binary messages, kind byte first (see `relay`)."""

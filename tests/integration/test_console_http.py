@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from broadcaster.config import Console
+from broadcaster.console import api
 from broadcaster.errors import BroadcasterError
 from broadcaster.paths import Paths
 from broadcaster.types import Role
@@ -167,6 +168,46 @@ async def test_the_origin_is_checked_on_every_route(paths: Paths, origin: str, a
                 else:
                     check_error(response, 403, "origin_not_allowed")
         assert bool(console.station.calls) is allowed
+
+
+async def test_a_page_of_an_allowed_origin_may_read_and_send_a_token(paths: Paths) -> None:
+    config = Console(port=0, tokens=TOKENS, allowed_origins=["https://deck.example"])
+    async with running_console(paths, config) as console:
+        async with console.http(origin="https://deck.example") as deck:
+            asked = await deck.options("/api/prompts")
+            assert asked.status_code == 204
+            assert asked.headers["access-control-allow-origin"] == "https://deck.example"
+            assert asked.headers["access-control-allow-headers"] == "authorization, content-type"
+            headers = {"Authorization": f"Bearer {MODERATOR}"}
+            told = await deck.post("/api/prompts", json={"type": "say", "text": "x"}, headers=headers)
+            assert (told.status_code, told.headers["access-control-allow-origin"]) == (202, "https://deck.example")
+            refused = await deck.get("/api/status")
+            assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (
+                401,
+                "https://deck.example",
+            )
+            assert "access-control-allow-credentials" not in refused.headers
+        async with console.http(origin="https://evil.example") as evil:
+            asked = await evil.options("/api/prompts")
+            check_error(asked, 403, "origin_not_allowed")
+            assert "access-control-allow-origin" not in asked.headers
+        async with console.http() as same:
+            assert "access-control-allow-origin" not in (await same.get("/health/live")).headers
+            check_error(await same.options("/api/prompts"), 405, "method_not_allowed")
+
+
+async def test_a_body_that_does_not_arrive_is_not_waited_for(
+    open_console: RunningConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "BODY_TIMEOUT_S", 0.05)
+    reader, writer = await asyncio.open_connection("127.0.0.1", open_console.port)
+    writer.write(
+        f"POST /api/login HTTP/1.1\r\nHost: {open_console.host}\r\nContent-Type: application/json\r\n"
+        "Content-Length: 50\r\n\r\n{".encode()
+    )
+    async with asyncio.timeout(5):
+        assert b" 408 " in await reader.readline()
+    writer.close()
 
 
 async def test_a_form_of_another_site_cannot_post(open_console: RunningConsole) -> None:

@@ -16,7 +16,9 @@ from pydantic import SecretStr
 from websockets.asyncio.client import connect
 
 from broadcaster.config import Console, Tokens
-from broadcaster.console.server import create_app, page_address, serve
+from broadcaster.console import listen
+from broadcaster.console.listen import page_address
+from broadcaster.console.server import create_app, serve
 from broadcaster.errors import ConfigError
 from broadcaster.paths import Paths
 from sources.schema import published_schema
@@ -145,6 +147,25 @@ async def test_a_cancelled_server_says_goodbye_too(paths: Paths) -> None:
         assert connection.close_code == 1012
     assert not paths.control_socket.exists()
     assert station.subscribers == 0
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"GET / HTTP/1.1\r\nHost: loc", b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\nGET"]
+)
+async def test_a_connection_that_asks_nothing_is_let_go(
+    paths: Paths, said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listen, "IDLE_S", 0.05)
+    async with running_console(paths) as console, console.socket() as websocket:
+        await receive(websocket)
+        reader, writer = await asyncio.open_connection("127.0.0.1", console.port)
+        writer.write(said)
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 200") if said.endswith(b"GET") else answer == b""
+        writer.close()
+        await console.station.emit({"type": "done", "id": "p1"})
+        assert (await receive(websocket))["type"] == "done", "websockets may be silent"
 
 
 async def test_signals_stay_the_directors(paths: Paths) -> None:

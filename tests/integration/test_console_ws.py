@@ -267,6 +267,24 @@ async def test_the_number_of_clients_is_bounded_and_the_control_socket_is_not(
         assert (await receive(third))["type"] == "welcome"
 
 
+async def test_strangers_do_not_take_the_places_of_others(
+    guarded: RunningConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console_websocket, "MAX_STRANGERS", 1)
+    monkeypatch.setattr(console_websocket, "MAX_CLIENTS", 1)
+    async with guarded.socket() as stranger:
+        assert (await refused(guarded.socket()))["error"] == "too_many_clients"
+        async with guarded.socket(VIEWER) as known:
+            assert (await receive(known))["type"] == "welcome"
+            answer = await ask(stranger, {"type": "auth", "token": OPERATOR})
+            assert (answer["type"], answer["code"]) == ("error", "too_many_clients")
+            with pytest.raises(ConnectionClosed):
+                await receive(stranger)
+            assert stranger.close_code == 1013
+    async with guarded.socket() as stranger:
+        assert (await ask(stranger, {"type": "auth", "token": OPERATOR}))["type"] == "welcome"
+
+
 async def test_a_subscriber_that_does_not_read_is_dropped_alone(
     console: RunningConsole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
