@@ -7,6 +7,7 @@ loads only what its role needs.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -143,7 +144,12 @@ def _events(child: ChildContext) -> tuple[asyncio.Event, asyncio.Queue[Notice]]:
     child.on_stop(lambda: loop.call_soon_threadsafe(stop.set))
     if child.stop.is_set():
         stop.set()
-    child.on_notice(lambda notice: loop.call_soon_threadsafe(note, notice))
+
+    def bring(notice: Notice) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits for notices any more
+            loop.call_soon_threadsafe(note, notice)
+
+    child.on_notice(bring)
     return stop, notices
 
 
