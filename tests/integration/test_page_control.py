@@ -127,7 +127,7 @@ async def test_a_skipped_prompt_of_this_page_is_told(browser: Browser, paths: Pa
         await expect(page.locator("#verdict")).to_contain_text("已排队")
         await console.station.emit({"type": "skipped", "id": "other", "reason": "voice"})
         await console.station.emit({"type": "skipped", "id": "p1", "reason": "expired"})
-        await expect(page.locator("#verdict")).to_contain_text("没有播出（p1）：等待太久")
+        await expect(page.locator("#verdict")).to_contain_text("没有播出“请说这个”：等待太久")
 
 
 async def test_panic_is_one_click_and_resume_is_not_a_double_click(browser: Browser, paths: Paths) -> None:

@@ -7,6 +7,9 @@ import { refusal, skipReason, t } from "./i18n.js";
 
 const ARMING_MS = 1500; // Resume stands where Panic stood: a second click in haste must not undo the first
 
+const QUOTED = 16; // characters of a prompt that are enough to know it by
+const REMEMBERED = 100; // prompts of this page whose end is still told
+
 const RANK = { viewer: 0, moderator: 1, operator: 2 };
 
 export class Composer {
@@ -17,7 +20,7 @@ export class Composer {
     this.role = "viewer";
     this.panicked = false;
     this.limit = 0;
-    this.mine = new Set();
+    this.mine = new Map();
     $("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
@@ -63,7 +66,8 @@ export class Composer {
 
   /** A prompt of this page that will not be heard: say so, nobody else tells its author. */
   skipped(event) {
-    if (this.mine.has(event.id)) this.#say("bad", t("skipped", { id: event.id, reason: skipReason(event.reason) }));
+    const text = this.mine.get(event.id);
+    if (text !== undefined) this.#say("bad", t("skipped", { text, reason: skipReason(event.reason) }));
   }
 
   get #kind() {
@@ -78,11 +82,17 @@ export class Composer {
     const answer = await this.link.request({ type: this.#kind, text });
     this.sending = false;
     if (answer.type !== "accepted") return this.#refused(answer);
-    this.mine.add(answer.id);
+    this.#remember(answer.id, text);
     if ($("prompt").value.trim() === text) $("prompt").value = "";
     this.#count();
-    this.#say("good", t("accepted", { id: answer.id }));
+    this.#say("good", t("accepted"));
     this.changed();
+  }
+
+  #remember(id, text) {
+    const start = Array.from(text).slice(0, QUOTED).join("");
+    this.mine.set(id, start === text ? text : `${start}…`);
+    if (this.mine.size > REMEMBERED) this.mine.delete(this.mine.keys().next().value);
   }
 
   async #command(type, done) {

@@ -145,7 +145,7 @@ export function showAsrun(rows) {
       item.append(
         element("span", "time", clockTime(line.start_ns)),
         element("span", "text", line.text),
-        element("span", "mark", cut ? t("cut") : line.engine, { state: cut ? "warn" : "" }),
+        element("span", "mark", cut ? t("cut") : line.outcome === "on_air" ? t("onAir") : line.engine, { state: cut ? "warn" : "" }),
       );
       return item;
     });
