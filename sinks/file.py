@@ -152,9 +152,9 @@ class Segment:
         return too_long or 0 < settings.segment_bytes <= self._bytes
 
     def write(self, packet: EncodedPacket) -> None:
-        shifted = self._rebase(packet)
-        if shifted is not None:
-            self._muxer.write(shifted)
+        pts = self._rebase.pts(packet)
+        if pts is not None:
+            self._muxer.write(packet, pts)
             self._bytes += len(packet.data)
 
     def close(self) -> None:

@@ -69,20 +69,24 @@ def init_segment(form: StreamFormat) -> bytes:
     )
 
 
-def fragment(sequence: int, pictures: Sequence[EncodedPacket], sound: Sequence[EncodedPacket]) -> bytes:
-    """moof and mdat of consecutive pictures and their sound (either may be empty), on the time line from 0."""
+Placed = tuple[int, EncodedPacket]
+"""A packet and its pts, in ticks or samples, on the time line that starts at 0."""
+
+
+def fragment(sequence: int, pictures: Sequence[Placed], sound: Sequence[Placed]) -> bytes:
+    """moof and mdat of consecutive pictures and their sound; either may be empty."""
     tracks: list[tuple[int, int, list[tuple[int, int, int]]]] = []
     payloads: list[bytes] = []
     if pictures:
-        data = [length_prefixed(picture.data) for picture in pictures]
-        flags = [_SYNC if picture.keyframe else _NON_SYNC for picture in pictures]
+        data = [length_prefixed(picture.data) for _, picture in pictures]
+        flags = [_SYNC if picture.keyframe else _NON_SYNC for _, picture in pictures]
         samples = [(TICK_UNITS, len(each), flag) for each, flag in zip(data, flags, strict=True)]
-        tracks.append((VIDEO_TRACK, pictures[0].pts * TICK_UNITS, samples))
+        tracks.append((VIDEO_TRACK, pictures[0][0] * TICK_UNITS, samples))
         payloads += data
     if sound:
-        samples = [(packet.duration, len(packet.data), _SYNC) for packet in sound]
-        tracks.append((AUDIO_TRACK, sound[0].pts, samples))
-        payloads += [packet.data for packet in sound]
+        samples = [(packet.duration, len(packet.data), _SYNC) for _, packet in sound]
+        tracks.append((AUDIO_TRACK, sound[0][0], samples))
+        payloads += [packet.data for _, packet in sound]
     # moof and mfhd, then for each track traf, tfhd, tfdt, trun and 12 bytes for each sample; then mdat's head.
     first = 24 + sum(64 + 12 * len(samples) for _, _, samples in tracks) + 8
     mdat = b"".join(payloads)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
@@ -83,17 +82,18 @@ class Rebase:
     def started(self) -> bool:
         return self._ticks is not None
 
-    def __call__(self, packet: EncodedPacket) -> EncodedPacket | None:
+    def pts(self, packet: EncodedPacket) -> int | None:
+        """The packet's pts, in its own unit, on the new time line; None for what is before it."""
         if packet.kind == "video":
             if self._ticks is None:
                 if not packet.keyframe:
                     return None
                 self._ticks = packet.pts
                 self._samples = packet.pts * AUDIO_RATE // self._fps
-            return replace(packet, pts=packet.pts - self._ticks)
+            return packet.pts - self._ticks
         if self._ticks is None or packet.pts < self._samples:
             return None
-        return replace(packet, pts=packet.pts - self._samples)
+        return packet.pts - self._samples
 
 
 class Muxer:
@@ -111,9 +111,7 @@ class Muxer:
     ) -> None:
         import av
 
-        form = reader.format
         self._packet = av.Packet
-        self._bases: Final = {"video": Fraction(1, form.fps), "audio": Fraction(1, AUDIO_RATE)}
         with av.open(
             io.BytesIO(reader.templates), format="nut", options={"probesize": "32", "analyzeduration": "0"}
         ) as source:
@@ -121,18 +119,31 @@ class Muxer:
             video = self._out.add_stream_from_template(source.streams.video[0])
             audio = self._out.add_stream_from_template(source.streams.audio[0])
             self._streams: Final = {"video": video, "audio": audio}
-            self._out.metadata.update(form.metadata)
+            self._out.metadata.update(reader.format.metadata)
             self._out.start_encoding()
 
-    def write(self, packet: EncodedPacket) -> None:
-        """`packet` on the output's own time line (see `Rebase`)."""
+            self._scales: Final = {
+                "video": _scale(Fraction(1, reader.format.fps), video.time_base),
+                "audio": _scale(Fraction(1, AUDIO_RATE), audio.time_base),
+            }
+
+    def write(self, packet: EncodedPacket, pts: int) -> None:
+        """`pts` is the packet's on the output's own time line (see `Rebase`), in ticks or samples."""
+        up, down = self._scales[packet.kind]
         out = self._packet(packet.data)
-        out.time_base = self._bases[packet.kind]
-        out.pts = out.dts = packet.pts
-        out.duration = packet.duration
+        # Rescaled here: a packet without a time base is taken as it is, and libav's own conversion costs more.
+        out.pts = out.dts = (2 * pts * up + down) // (2 * down)
+        out.duration = packet.duration * up // down
         out.is_keyframe = packet.keyframe
         out.stream = self._streams[packet.kind]
         self._out.mux_one(out)
 
     def close(self) -> None:
         self._out.close()
+
+
+def _scale(unit: Fraction, time_base: Fraction | None) -> tuple[int, int]:
+    """(multiply by, divide by) to come from counts of `unit` to the muxer's time base."""
+    assert time_base is not None
+    ratio = unit / time_base
+    return ratio.numerator, ratio.denominator

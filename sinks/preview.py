@@ -85,8 +85,8 @@ class Stream:
         form = packets.format
         self._head = _message(b"C", fmp4.codec_string(form).encode()) + _message(b"I", fmp4.init_segment(form))
         self._rebase = Rebase(form.fps)
-        self._pictures: list[EncodedPacket] = []
-        self._sound: list[EncodedPacket] = []
+        self._pictures: list[tuple[int, EncodedPacket]] = []
+        self._sound: list[tuple[int, EncodedPacket]] = []
         self._sequence = 0
         self._gop: list[bytes] = []
         self._gop_bytes = 0
@@ -95,15 +95,15 @@ class Stream:
         """The batch as messages: one fragment, and another one from each key frame on."""
         messages = []
         for packet in batch:
-            shifted = self._rebase(packet)
-            if shifted is None:
+            pts = self._rebase.pts(packet)
+            if pts is None:
                 continue
-            if shifted.kind == "audio":
-                self._sound.append(shifted)
+            if packet.kind == "audio":
+                self._sound.append((pts, packet))
                 continue
-            if shifted.keyframe and self._pictures:
+            if packet.keyframe and self._pictures:
                 messages.append(self._fragment())
-            self._pictures.append(shifted)
+            self._pictures.append((pts, packet))
         if self._pictures or len(self._sound) >= LATE_SOUND:
             messages.append(self._fragment())
         return messages
@@ -113,7 +113,7 @@ class Stream:
 
     def _fragment(self) -> bytes:
         self._sequence += 1
-        key = bool(self._pictures) and self._pictures[0].keyframe
+        key = bool(self._pictures) and self._pictures[0][1].keyframe
         message = _message(b"K" if key else b"D", fmp4.fragment(self._sequence, self._pictures, self._sound))
         self._pictures, self._sound = [], []
         if key:

@@ -52,10 +52,10 @@ class RtmpSink:
             for batch in packets.batches():
                 net.cork(sockets, True)
                 for packet in batch:
-                    shifted = rebase(packet)
-                    if shifted is not None:
+                    pts = rebase.pts(packet)
+                    if pts is not None:
                         watch.writing(True)
-                        out.write(shifted)
+                        out.write(packet, pts)
                 net.cork(sockets, False)
                 watch.writing(False)
         except OSError as err:

@@ -134,8 +134,8 @@ class Wire:
         os.write(self._pipe_in, self._batch)
         self._batch.clear()
         for packet in self._reader.read() or []:
-            shifted = self._rebase(packet)
-            if shifted is None:
+            pts = self._rebase.pts(packet)
+            if pts is None:
                 continue
             assert self._first_tick is not None
             # Expected from the channel's own counters, not from what the rebasing made of them.
@@ -143,7 +143,7 @@ class Wire:
                 self._expected[VIDEO].append((packet.pts - self._first_tick) * 1000 * AUDIO_RATE // self.fps)
             else:
                 self._expected[AUDIO].append(packet.pts * 1000 - self._first_tick * AUDIO_RATE * 1000 // self.fps)
-            self._muxer.write(shifted)
+            self._muxer.write(packet, pts)
 
     def close(self) -> None:
         if self._batch:

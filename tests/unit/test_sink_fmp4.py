@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from dataclasses import replace
 
 import av
 import pytest
@@ -25,15 +26,15 @@ def packaged(first: int, count: int) -> tuple[bytes, list[EncodedPacket]]:
     for packet in recording().packets:
         if packet.kind == "video" and not first <= packet.pts < first + count:
             continue
-        shifted = rebase(packet)
-        if shifted is None:
+        pts = rebase.pts(packet)
+        if pts is None:
             continue
-        kept.append(shifted)
-        if shifted.kind == "audio":
-            sound.append(shifted)
+        kept.append(replace(packet, pts=pts))
+        if packet.kind == "audio":
+            sound.append((pts, packet))
             continue
         sequence += 1
-        out += fmp4.fragment(sequence, [shifted], sound)
+        out += fmp4.fragment(sequence, [(pts, packet)], sound)
         sound = []
         if sequence == count:
             break
