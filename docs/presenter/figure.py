@@ -27,8 +27,14 @@ SHAPE = {  # target file (under mpfb2/targets) -> weight
     "mouth/mouth-upperlip-ext-down": 0.15,
 }
 
-EXPRESSION = {"jawOpen": -0.03, "mouthSmileLeft": 0.12, "mouthSmileRight": 0.12,
-    "mouthPressLeft": 0.35, "mouthPressRight": 0.35, "eyeWideLeft": 0.38, "eyeWideRight": 0.38,
+EXPRESSION = {
+    "jawOpen": -0.03,
+    "mouthSmileLeft": 0.12,
+    "mouthSmileRight": 0.12,
+    "mouthPressLeft": 0.35,
+    "mouthPressRight": 0.35,
+    "eyeWideLeft": 0.38,
+    "eyeWideRight": 0.38,
 }
 """A friendly rest face, lips shut."""
 
@@ -100,9 +106,7 @@ class Figure:
                         share[int(vertex)] += weight
             pivot = self.joint(f"{side}-shoulder")
             angle = sign * ARM_DROP
-            turn = np.array(
-                [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1.0]]
-            )
+            turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1.0]])
             moved = (self.points - pivot) @ turn.T + pivot
             self.points += np.clip(share, 0, 1)[:, None] * (moved - self.points)
 

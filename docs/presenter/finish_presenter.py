@@ -1,12 +1,13 @@
 """Lays the rendered presenter over a studio background and writes `avatars/host` (needs OpenCV and numpy).
 
-    python finish_presenter.py RENDERED avatars/host
+python finish_presenter.py RENDERED avatars/host
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -53,14 +54,16 @@ def over(picture: np.ndarray, below: np.ndarray) -> np.ndarray:
 
 def teeth(picture: np.ndarray, middle: float, widths: list[float], scale: float, gum: float) -> np.ndarray:
     """Draws the gaps between teeth and fades the far ones; spreads colour beyond the edge. BGRA uint8."""
-    height, width = picture.shape[:2]
+    width = picture.shape[1]
     x = np.arange(width, dtype=np.float32)
     alpha = picture[..., 3]
     shade = np.ones(width, np.float32)
     for side in (-1, 1):
         edge = 0.0
         for number, size in enumerate(widths):
-            shade -= 0.20 * np.exp(-(((x - middle - side * edge) / (0.0004 * scale)) ** 2)) * (0.5 if edge == 0 else 1)
+            shade -= (
+                0.20 * np.exp(-(((x - middle - side * edge) / (0.0004 * scale)) ** 2)) * (0.5 if edge == 0 else 1)
+            )
             edge += size * scale * (0.97**number)
     lateral = 1.0 - 0.55 * np.clip(np.abs(x - middle) / (0.029 * scale), 0, 1) ** 2.2
     white = np.clip((picture[..., :3].min(axis=2) - 0.40) / 0.15, 0, 1)[..., None]
@@ -102,24 +105,26 @@ def lips(ids: np.ndarray, near: tuple[int, int, int, int]) -> tuple[np.ndarray, 
 
 
 def close_lips(still: np.ndarray, line: np.ndarray) -> np.ndarray:
-    """Fills the slits the mesh leaves towards the mouth's corners with skin and draws the crease of shut lips instead."""
+    """Fills the slits the mesh leaves at the mouth's corners with skin; draws the crease of shut lips instead."""
     half = (line[-1, 0] - line[0, 0]) / 2
     t = (line[:, 0] - line[0, 0]) / half - 1
     slit = np.zeros(still.shape[:2], np.uint8)
     for at, where in zip(line, t, strict=True):
         if abs(where) > 0.4:
             height = 0.035 + 0.035 * np.clip((abs(where) - 0.4) / 0.4, 0, 1)
-            cv2.ellipse(slit, tuple(np.int32(np.round(at))), (8, max(4, int(height * 1.3 * half))), 0, 0, 360, 255, -1)
+            cv2.ellipse(
+                slit, tuple(np.int32(np.round(at))), (8, max(4, int(height * 1.3 * half))), 0, 0, 360, 255, -1
+            )
     for corner, side in ((line[0], -1), (line[-1], 1)):
         cv2.ellipse(slit, (int(corner[0] + 3 * side), int(corner[1])), (9, 8), 0, 0, 360, 255, -1)
     filled = cv2.inpaint(still, slit, 4, cv2.INPAINT_TELEA).astype(np.float32)
     filled = np.where(slit[..., None] > 0, cv2.GaussianBlur(filled, (0, 0), 2.2), filled)
     alpha = np.zeros(still.shape[:2], np.float32)
-    for (a, b), where in zip(zip(line[:-1], line[1:], strict=True), (t[:-1] + t[1:]) / 2, strict=True):
+    for (a, b), where in zip(pairwise(line), (t[:-1] + t[1:]) / 2, strict=True):
         stroke = np.zeros(still.shape[:2], np.uint8)
         cv2.line(stroke, tuple(np.int32(np.round(a * 16))), tuple(np.int32(np.round(b * 16))), 255, 3, cv2.LINE_AA, 4)
         alpha = np.maximum(alpha, stroke.astype(np.float32) / 255 * float(np.clip((1.02 - abs(where)) / 0.25, 0, 1)))
-    alpha = 0.72 * cv2.GaussianBlur(alpha, (0, 0), 1.1)[..., None]
+    alpha = 0.62 * cv2.GaussianBlur(alpha, (0, 0), 1.0)[..., None]
     return np.rint(filled + (np.array([38, 30, 92], np.float32) - filled) * alpha).astype(np.uint8)
 
 
@@ -135,8 +140,14 @@ def main() -> None:
         save(f"blink-{number}.webp", over(read(rendered / f"blink-{number}.png"), back[ey0:ey1, ex0:ex1]))
     mx0, my0, mx1, my1 = facts["mouth"]
     middle = width / 2 - 0.5 - mx0
-    save("teeth-upper.webp", teeth(read(rendered / "teeth-upper.png"), middle, [0.0088, 0.0068, 0.0074, 0.006], scale, 1.0))
-    save("teeth-lower.webp", teeth(read(rendered / "teeth-lower.png"), middle, [0.0056, 0.006, 0.0068, 0.006], scale, 0.8))
+    save(
+        "teeth-upper.webp",
+        teeth(read(rendered / "teeth-upper.png"), middle, [0.0088, 0.0068, 0.0074, 0.006], scale, 1.0),
+    )
+    save(
+        "teeth-lower.webp",
+        teeth(read(rendered / "teeth-lower.png"), middle, [0.0056, 0.006, 0.0068, 0.006], scale, 0.8),
+    )
     contour, line = lips(read(rendered / "ids.png"), (mx0 - 40, my0, mx1 + 40, my1 + 40))
     save("still.webp", close_lips(over(read(rendered / "still.png"), back), line))
     hull = lambda points: cv2.convexHull(np.array(points, np.float32))[:, 0]  # noqa: E731
@@ -151,7 +162,7 @@ def main() -> None:
     }
     text = json.dumps({name: np.round(at, 2).tolist() for name, at in sets.items()})
     (target / "landmarks.json").write_text(text.replace("]], ", "]],\n") + "\n")
-    print(f"blink: x {ex0}, y {ey0}; upper: x {mx0}, y {my0 + UPPER_DOWN}; lower: x {mx0}, y {my0 + LOWER_DOWN}")
+    print(f"blink: x {ex0}, y {ey0}; upper: x {mx0}, y {my0 + UPPER_DOWN}; lower: x {mx0}, y {my0 + LOWER_DOWN}")  # noqa: T201
 
 
 if __name__ == "__main__":

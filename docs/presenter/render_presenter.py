@@ -18,8 +18,9 @@ from mathutils import Vector
 from mathutils.bvhtree import BVHTree
 
 sys.path.insert(0, str(Path(__file__).parent))
-from figure import Figure, to_blender  # noqa: E402
-from strands import grow_brows, grow_hair, grow_lashes, hairline  # noqa: E402
+from figure import EXPRESSION, Figure, to_blender
+from materials import Nodes, cloth_material, eye_material, hair_material, plain, skin_material
+from strands import grow_brows, grow_hair, grow_lashes, hairline
 
 SIZE = (1920, 1280)
 METRES_ACROSS = 0.74
@@ -53,154 +54,13 @@ def strands_object(name: str, strands: np.ndarray, root_radius: float, tip_radiu
     return made
 
 
-class Nodes:
-    """A material's node tree, built by a few words."""
-
-    def __init__(self, name: str) -> None:
-        self.material = bpy.data.materials.new(name)
-        self.material.use_nodes = True
-        self.tree = self.material.node_tree
-        self.tree.nodes.clear()
-        self.output = self.add("ShaderNodeOutputMaterial")
-
-    def add(self, kind: str, **settings: object) -> bpy.types.Node:
-        node = self.tree.nodes.new(kind)
-        for key, value in settings.items():
-            if hasattr(node, key):
-                setattr(node, key, value)
-            else:
-                node.inputs[key].default_value = value
-        return node
-
-    def link(self, source: bpy.types.NodeSocket, target: bpy.types.NodeSocket) -> None:
-        self.tree.links.new(source, target)
-
-    def math(self, operation: str, a: object, b: object = 0.0, clamp: bool = False) -> bpy.types.NodeSocket:
-        node = self.tree.nodes.new("ShaderNodeMath")
-        node.operation, node.use_clamp = operation, clamp
-        for socket, value in zip(node.inputs, (a, b), strict=False):
-            if isinstance(value, bpy.types.NodeSocket):
-                self.link(value, socket)
-            else:
-                socket.default_value = value
-        return node.outputs[0]
-
-    def mix(self, factor: object, a: object, b: object) -> bpy.types.NodeSocket:
-        node = self.tree.nodes.new("ShaderNodeMix")
-        node.data_type = "RGBA"
-        for socket, value in ((node.inputs[0], factor), (node.inputs[6], a), (node.inputs[7], b)):
-            if isinstance(value, bpy.types.NodeSocket):
-                self.link(value, socket)
-            else:
-                socket.default_value = value
-        return node.outputs[2]
-
-    def principled(self, **settings: object) -> bpy.types.Node:
-        node = self.add("ShaderNodeBsdfPrincipled", **settings)
-        self.link(node.outputs[0], self.output.inputs[0])
-        return node
-
-    def attribute(self, name: str) -> bpy.types.NodeSocket:
-        return self.add("ShaderNodeAttribute", attribute_name=name).outputs["Fac"]
-
-    def noise(self, scale: float, detail: float = 3.0) -> bpy.types.NodeSocket:
-        where = self.add("ShaderNodeTexCoord")
-        node = self.add("ShaderNodeTexNoise", Scale=scale, Detail=detail)
-        self.link(where.outputs["Object"], node.inputs["Vector"])
-        return node.outputs["Fac"]
-
-    def bump(self, height: bpy.types.NodeSocket, strength: float, distance: float) -> bpy.types.NodeSocket:
-        node = self.add("ShaderNodeBump", Strength=strength, Distance=distance)
-        self.link(height, node.inputs["Height"])
-        return node.outputs[0]
-
-
 def set_attribute(target: bpy.types.Object, name: str, values: np.ndarray) -> None:
     target.data.attributes.new(name, "FLOAT", "POINT").data.foreach_set("value", values.astype(np.float32))
 
 
-def skin_material() -> bpy.types.Material:
-    n = Nodes("skin")
-    tone = n.mix(n.noise(55, 4), (0.73, 0.415, 0.285, 1), (0.78, 0.475, 0.34, 1))
-    tone = n.mix(n.math("MULTIPLY", n.attribute("blush"), 0.5), tone, (0.78, 0.33, 0.27, 1))
-    tone = n.mix(n.math("MULTIPLY", n.attribute("shadow"), 0.45), tone, (0.36, 0.18, 0.14, 1))
-    tone = n.mix(n.math("MULTIPLY", n.attribute("lips"), 0.80), tone, (0.50, 0.075, 0.090, 1))
-    tone = n.mix(n.attribute("scalp"), tone, (0.035, 0.022, 0.016, 1))
-    tone = n.mix(n.attribute("inside"), tone, (0.25, 0.03, 0.03, 1))
-    p = n.principled(**{"Subsurface Weight": 0.35, "Subsurface Scale": 0.006, "Specular IOR Level": 0.30})
-    p.inputs["Subsurface Radius"].default_value = (1.0, 0.35, 0.18)
-    n.link(tone, p.inputs["Base Color"])
-    lips = n.attribute("lips")
-    n.link(n.math("SUBTRACT", 0.50, n.math("MULTIPLY", lips, 0.16)), p.inputs["Roughness"])
-    height = n.math("ADD", n.noise(900, 2), n.math("MULTIPLY", n.noise(260, 3), 0.7))
-    n.link(n.bump(height, 0.10, 0.0006), p.inputs["Normal"])
-    return n.material
-
-
-def plain(name: str, colour: tuple[float, float, float], roughness: float, **settings: object) -> bpy.types.Material:
-    n = Nodes(name)
-    n.principled(**{"Base Color": (*colour, 1), "Roughness": roughness, **settings})
-    return n.material
-
-
-def cloth_material(name: str, colour: tuple[float, float, float], weave: float, bump: float) -> bpy.types.Material:
-    """Fabric that is there only where the attribute `cover` is positive."""
-    n = Nodes(name)
-    p = n.add("ShaderNodeBsdfPrincipled", Roughness=0.8)
-    p.inputs["Sheen Weight"].default_value = 0.08
-    tone = n.mix(n.noise(weave * 0.4, 5), (*colour, 1), (*(c * 0.78 for c in colour), 1))
-    n.link(tone, p.inputs["Base Color"])
-    n.link(n.bump(n.noise(weave, 2), bump, 0.001), p.inputs["Normal"])
-    clear = n.add("ShaderNodeBsdfTransparent")
-    mix = n.add("ShaderNodeMixShader")
-    n.link(n.math("GREATER_THAN", n.attribute("cover"), 0.0), mix.inputs[0])
-    n.link(clear.outputs[0], mix.inputs[1])
-    n.link(p.outputs[0], mix.inputs[2])
-    n.link(mix.outputs[0], n.output.inputs[0])
-    return n.material
-
-
-def hair_material(name: str, melanin: float, rough: float) -> bpy.types.Material:
-    n = Nodes(name)
-    node = n.add("ShaderNodeBsdfHairPrincipled", parametrization="MELANIN")
-    for key, value in {
-        "Melanin": melanin, "Melanin Redness": 0.35, "Roughness": rough, "Radial Roughness": 0.4, "Random Color": 0.12,
-    }.items():  # fmt: skip
-        if key in node.inputs:
-            node.inputs[key].default_value = value
-    n.link(node.outputs[0], n.output.inputs[0])
-    return n.material
-
-
-def eye_material(centre: np.ndarray, radius: float, gaze: np.ndarray) -> bpy.types.Material:
-    """Sclera, iris and pupil by the angle from the gaze."""
-    n = Nodes("eye")
-    where = n.add("ShaderNodeTexCoord")
-    away = n.add("ShaderNodeVectorMath", operation="SUBTRACT")
-    n.link(where.outputs["Object"], away.inputs[0])
-    away.inputs[1].default_value = centre
-    along = n.add("ShaderNodeVectorMath", operation="NORMALIZE")
-    n.link(away.outputs[0], along.inputs[0])
-    dot = n.add("ShaderNodeVectorMath", operation="DOT_PRODUCT")
-    n.link(along.outputs[0], dot.inputs[0])
-    dot.inputs[1].default_value = gaze
-    angle = n.math("ARCCOSINE", n.math("MINIMUM", dot.outputs["Value"], 1.0))
-    fibres = n.noise(1500, 4)
-
-    def step(at: float, soft: float) -> bpy.types.NodeSocket:
-        return n.math("DIVIDE", n.math("SUBTRACT", angle, at - soft), 2 * soft, clamp=True)
-
-    iris = n.mix(fibres, (0.030, 0.014, 0.007, 1), (0.16, 0.075, 0.032, 1))
-    iris = n.mix(step(0.44, 0.06), iris, (0.012, 0.007, 0.005, 1))
-    white = n.mix(n.noise(300, 4), (0.74, 0.70, 0.68, 1), (0.80, 0.77, 0.75, 1))
-    colour = n.mix(step(0.195, 0.02), (0.002, 0.002, 0.002, 1), iris)
-    colour = n.mix(step(0.50, 0.035), colour, white)
-    p = n.principled(**{"Roughness": 0.12, "Coat Weight": 1.0, "Coat Roughness": 0.02, "Subsurface Weight": 0.05})
-    n.link(colour, p.inputs["Base Color"])
-    return n.material
-
-
-def area(name: str, at: tuple[float, float, float], size: float, watts: float, colour: tuple[float, float, float]) -> None:
+def area(
+    name: str, at: tuple[float, float, float], size: float, watts: float, colour: tuple[float, float, float]
+) -> None:
     lamp = bpy.data.lights.new(name, "AREA")
     lamp.size, lamp.energy, lamp.color = size, watts, colour
     made = bpy.data.objects.new(name, lamp)
@@ -316,7 +176,9 @@ class Studio:
 
     def _clothes(self) -> None:
         f, p = self.figure, self.points
-        faces = [face for face in f.faces["body"] if 0.33 < p[face, 2].mean() < 0.632 and abs(p[face, 0]).max() < 0.30]
+        faces = [
+            face for face in f.faces["body"] if 0.33 < p[face, 2].mean() < 0.632 and abs(p[face, 0]).max() < 0.30
+        ]
         for name, offset, material in (
             ("blouse", 0.004, cloth_material("blouse", (0.80, 0.79, 0.76), 700, 0.12)),
             ("blazer", 0.015, cloth_material("blazer", (0.010, 0.019, 0.045), 1100, 0.35)),
@@ -350,7 +212,9 @@ class Studio:
         edge = 0.425 + 2.55 * x - z
         if name == "blazer":
             return np.where(front, np.minimum(edge * 0.36, collar), collar)
-        outer = np.interp(z, [0.40, 0.47, 0.515, 0.5151, 0.545, 0.5451, 0.60], [0.0, 0.040, 0.056, 0.038, 0.034, 0.030, 0.022])
+        outer = np.interp(
+            z, [0.40, 0.47, 0.515, 0.5151, 0.545, 0.5451, 0.60], [0.0, 0.040, 0.056, 0.038, 0.034, 0.030, 0.022]
+        )
         inside = edge * 0.36
         return np.where(front, np.minimum(np.minimum(inside, collar), outer - inside), -1.0)
 
@@ -382,7 +246,9 @@ class Studio:
         return roots[fits][:count]
 
     def _strands(self) -> None:
-        hair = strands_object("hair", grow_hair(self._roots(self.hair_count), self.surface, self.rng), 0.00006, 0.00004)
+        hair = strands_object(
+            "hair", grow_hair(self._roots(self.hair_count), self.surface, self.rng), 0.00006, 0.00004
+        )
         hair.data.materials.append(hair_material("hair", 0.97, 0.30))
         self.objects["hair"] = hair
         arc = np.array(
@@ -407,7 +273,9 @@ class Studio:
             for number, count, curl in ((1, 46, -0.0004), (2, 120, 0.0016)):
                 members = self.figure.members(f"helper-{side}-eyelashes-{number}")
                 at = points[members]
-                gap = np.array([np.sqrt(((skin - q) ** 2).sum(axis=1).min()) for q in to_blender(self.figure.neutral)[members]])
+                gap = np.array(
+                    [np.sqrt(((skin - q) ** 2).sum(axis=1).min()) for q in to_blender(self.figure.neutral)[members]]
+                )
                 rank = np.argsort(gap)
                 inner, outer = at[rank[: len(at) // 2]], at[rank[len(at) // 2 :]]
                 inner, outer = inner[np.argsort(inner[:, 0])], outer[np.argsort(outer[:, 0])]
@@ -418,8 +286,6 @@ class Studio:
 
     def pose(self, units: dict[str, float]) -> None:
         """Moves skin, teeth and lashes to a set of face units on top of the rest expression."""
-        from figure import EXPRESSION
-
         points = to_blender(self.figure.posed({**EXPRESSION, **units}))
         for name in ("body", "helper-upper-teeth", "helper-lower-teeth", "helper-tongue"):
             target = self.objects[name]
@@ -502,7 +368,9 @@ def landmarks(studio: Studio) -> dict[str, list[list[float]]]:
     tip = nose[nose[:, 1].argmin()]
     under = middle[(middle[:, 2] < tip[2]) & (middle[:, 2] > tip[2] - 0.022)]
     base = under[under[:, 1].argmax()]
-    face = body[(body[:, 1] < -0.03) & (body[:, 2] > chin[2] - 1e-4) & (body[:, 2] < 0.80) & (np.abs(body[:, 0]) < 0.075)]
+    face = body[
+        (body[:, 1] < -0.03) & (body[:, 2] > chin[2] - 1e-4) & (body[:, 2] < 0.80) & (np.abs(body[:, 0]) < 0.075)
+    ]
     sets = {
         "chin": chin[None],
         "nose_base": base[None],
@@ -550,9 +418,14 @@ def main() -> None:
         studio.paint_ids()
         studio.render(args.out / "ids.png", None, 100, 16)
     shoulders = np.subtract(studio.figure.joint("l-shoulder"), studio.figure.joint("r-shoulder"))
-    facts = {"size": SIZE, "shoulder_metres": 0.1 * float(np.hypot(*shoulders[:2])), "eyes": eyes, "mouth": mouth, "points": landmarks(studio)}
+    facts = {
+        "size": SIZE,
+        "shoulder_metres": 0.1 * float(np.hypot(*shoulders[:2])),
+        "eyes": eyes,
+        "mouth": mouth,
+        "points": landmarks(studio),
+    }
     (args.out / "facts.json").write_text(json.dumps(facts, indent=1))
-
 
 
 if __name__ == "__main__":

@@ -94,7 +94,9 @@ def grow_brows(project: Surface, arc: np.ndarray, rng: np.random.Generator, coun
     return np.concatenate(strands)
 
 
-def grow_lashes(inner: np.ndarray, outer: np.ndarray, rng: np.random.Generator, count: int, curl: float) -> np.ndarray:
+def grow_lashes(
+    inner: np.ndarray, outer: np.ndarray, rng: np.random.Generator, count: int, curl: float
+) -> np.ndarray:
     """Lashes from the lid's edge `inner` (k, 3) to `outer` (k, 3), both ordered along the lid."""
     u = np.sort(rng.uniform(0.02, 0.98, count))
     grid = np.linspace(0, 1, len(inner))
