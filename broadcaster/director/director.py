@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from broadcaster.config import Config
 from broadcaster.director.admission import Admission, need
+from broadcaster.director.agreement import Agreement
 from broadcaster.director.commands import SinkCommands
 from broadcaster.director.durable import Durable
 from broadcaster.director.events import EventHub, Subscription
@@ -39,17 +40,14 @@ log = logging.getLogger(__name__)
 MEMORY_SENTENCES: Final = 40
 """What the brain is told of what was heard: a few minutes, and a bounded question."""
 
-STUCK_REPORTS: Final = 3
-"""Playout says so often (once a second) that it has nothing, though it was given something: it is given it again."""
+COUNTERS: Final = ("accepted", "refused", "done", "cut", "skipped", "interrupts", "panics")
+"""Counted by the director itself and reported from the start."""
 
 CUT_REPORT_SECONDS: Final = 0.3
 """Then playout's word on where the cut fell is waited for so long."""
 
 FINISH_SECONDS: Final = 2.3
 """At the end of the daemon the sentence on air may still be finished within this."""
-
-PANIC_ECHO_SECONDS: Final = 2.0
-"""Playout's report of a panic may be this old."""
 
 PRUNE_SECONDS: Final = 24 * 3600.0
 
@@ -84,9 +82,8 @@ class Director:
         self._performing: tuple[Utterance, asyncio.Task[None]] | None = None
         self._background: set[asyncio.Task[Any]] = set()
         self._admission = Admission(config.inbox.max_text)
-        self._stuck = 0
-        self._panic_changed = 0.0
         self._durable = Durable(self.journal)
+        self._agreement = Agreement(self.rundown, self._durable, self._begin_panic)
         self._report = Report(config, brains[0].name if brains else "", time.monotonic)
 
     # -- life -------------------------------------------------------------------------------------------------
@@ -164,7 +161,7 @@ class Director:
         if not self.rundown.panicked:
             return
         await self._persist_panic(False, by)
-        self._panic_changed = time.monotonic()
+        self._agreement.panic_commanded()
         self.rundown.resume()
         log.warning("resumed after a panic", extra={"by": by.source})
         self.publish_status()
@@ -176,25 +173,29 @@ class Director:
         return self._hub.subscribe()
 
     def status(self) -> dict[str, Any]:
-        counters = self.counters + Counter(
-            refused_full=self._inbox.refused_full,
-            expired=self._inbox.expired,
-            events_lost=self._hub.lost,
-            journal_lost=self.journal.lost,
-            repeated=self.rundown.repeated,
-            sentences_skipped=self.rundown.sentences_skipped,
-            voice_failures=self._performer.voice_failures,
-            brain_failures=self._performer.brain_failures,
-            playout_connections=self.link.connections,
-        )
+        counters = {
+            **dict.fromkeys(COUNTERS, 0),
+            **self.counters,
+            "refused_full": self._inbox.refused_full,
+            "expired": self._inbox.expired,
+            "events_lost": self._hub.lost,
+            "journal_lost": self.journal.lost,
+            "unstuck": self._agreement.unstuck,
+            "repeated": self.rundown.repeated,
+            "sentences_skipped": self.rundown.sentences_skipped,
+            "voice_failures": self._performer.voice_failures,
+            "brain_failures": self._performer.brain_failures,
+            "playout_connections": self.link.connections,
+        }
         return self._report.status(
             playout=self.playout if self.link.connected else None,
             rundown=self.rundown,
+            foreign=self._recovery.prompt_of(self.playout) if self._recovery and self.playout else None,
             inbox=self._inbox,
             health=self.health,
             journal_error=self.journal.error,
             stopping=self.stopping,
-            counters=dict(counters),
+            counters=counters,
         )
 
     async def asrun(self, limit: int = 50, before: int | None = None) -> list[dict[str, Any]]:
@@ -240,7 +241,7 @@ class Director:
             raise Refused(f"{what}: {err}", "journal") from err
 
     def _begin_panic(self) -> None:
-        self._panic_changed = time.monotonic()
+        self._agreement.panic_commanded()
         back = self.rundown.panic()
         self._cancel_performance()
         self._put_back(back)
@@ -321,7 +322,7 @@ class Director:
         known = self.rundown.generation
         if known and welcome.generation < known:
             self.fresh_playouts += 1
-        self._stuck = 0
+        self._agreement.reconnected()
         self.rundown.up(welcome)
         if self._recovery is not None:
             self._recovery.greet(self.link.send, welcome.generation)
@@ -351,31 +352,8 @@ class Director:
         self.playout = status
         if self._recovery is not None:
             self._recovery.status(status)
-        self._unstick(status)
-        self._agree_on_panic(status)
+        self._agreement.check(status)
         self.publish_status()
-
-    def _unstick(self, status: PlayoutStatus) -> None:
-        """Playout has nothing of what it was given: a report was lost, or it was cut on the way."""
-        waits = bool(self.rundown.active) and self.rundown.waits_for_playout
-        idle = not status.talking and status.queued_ms == 0 and not status.panicked
-        self._stuck = self._stuck + 1 if waits and idle else 0
-        if self._stuck >= STUCK_REPORTS:
-            self._stuck = 0
-            self.counters["unstuck"] += 1
-            log.warning("playout lost an utterance; it gets it again")
-            self.rundown.give_again()
-
-    def _agree_on_panic(self, status: PlayoutStatus) -> None:
-        """A report from before our last command says nothing. A panic that no journal knows of is kept."""
-        if status.panicked == self.rundown.panicked or time.monotonic() - self._panic_changed < PANIC_ECHO_SECONDS:
-            return
-        if status.panicked and self._durable.panicked is None:
-            log.warning("playout is in panic and no journal knows why; the channel stays in panic")
-            self._begin_panic()
-        else:
-            self._panic_changed = time.monotonic()
-            self.rundown.repeat_panic()
 
     def publish_status(self) -> None:
         if len(self._hub):

@@ -15,7 +15,7 @@ from broadcaster.director.sentences import sentences_of
 from broadcaster.director.utterance import Script, Utterance
 from broadcaster.inbox import Inbox
 from broadcaster.journal import Journal, Line, Unfinished
-from broadcaster.types import PromptKind
+from broadcaster.types import Inbound, PromptKind
 from broadcaster.wire import Aired, AnyMessage, End, PlayoutStatus
 
 log = logging.getLogger(__name__)
@@ -83,6 +83,11 @@ class Recovery:
         elif event.event == "done":
             self._settled.add(event.utterance)
         self._pulse.beat()
+
+    def prompt_of(self, status: PlayoutStatus) -> Inbound | None:
+        """The earlier director's prompt that is on air, if any."""
+        entry = self._open.get(status.talking)
+        return entry.prompt if entry is not None else None
 
     def status(self, status: PlayoutStatus) -> None:
         if status.talking in self._open:

@@ -27,7 +27,10 @@ _CLOCK: Final = (
 
 
 class Report:
-    """Shape: see `station.Station.status`. `clock` is monotonic seconds."""
+    """Shape: see `station.Station.status`. `clock` is monotonic seconds.
+
+    `foreign` is a prompt that an earlier director gave to playout and that is on air.
+    """
 
     def __init__(self, config: Config, brain: str, clock: Callable[[], float]) -> None:
         self._config = config
@@ -41,6 +44,7 @@ class Report:
         *,
         playout: PlayoutStatus | None,
         rundown: Rundown,
+        foreign: Inbound | None,
         inbox: Inbox,
         health: Health,
         journal_error: str,
@@ -67,7 +71,11 @@ class Report:
             "head": _head(playout),
             "brain": {"engine": self._brain, "degraded": bool(health.brain_error), "error": health.brain_error},
             "sinks": [msgspec.to_builtins(sink) for sink in playout.sinks] if playout else [],
-            "now": _now(now) if now else None,
+            "now": _now(now)
+            if now
+            else {**_prompt(foreign), "sentence": 0, "text": foreign.text}
+            if foreign
+            else None,
             "next": [_prompt(prompt) for prompt in upcoming],
             "queue": {"length": len(inbox) + len(waiting), "capacity": inbox.capacity},
             "journal": {"ok": not journal_error, "error": journal_error},

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from broadcaster.director.agreement import Agreement
+from broadcaster.director.durable import Durable
 from broadcaster.director.pulse import Pulse
 from broadcaster.director.rundown import RESENDS, Rundown
 from broadcaster.director.utterance import Utterance
 from broadcaster.journal import Journal, Line
 from broadcaster.types import SAMPLE_RATE, Inbound, Origin, PromptKind, Speech, SpokenPiece
 from broadcaster.wire import Aired, Cut, Panic, Welcome
+from tests.fakes.playout_peer import playout_status
 
 pytestmark = pytest.mark.unit
 
@@ -309,3 +312,53 @@ def test_verdicts_belong_to_the_line_a_sentence_comes_from(board: Board) -> None
     for number, text in enumerate(("一，二。", "三。", "四。")):
         utterance.add(piece(number, text), 0)
     assert [utterance.verdict(n) for n in range(4)] == ["pass", "mask", "replace", ""]
+
+
+class Agreeing:
+    """An agreement over a board, with a clock of its own."""
+
+    def __init__(self, board: Board, folder: Path) -> None:
+        self.now = 100.0
+        self.board = board
+        self.durable = Durable(Journal(folder / "unused.sqlite"))
+        self.agreement = Agreement(board.rundown, self.durable, self.panic, lambda: self.now)
+
+    def panic(self) -> None:
+        self.board.rundown.panic()
+        self.agreement.panic_commanded()
+
+    def report(self, **fields: Any) -> list[tuple[Any, ...]]:
+        self.board.wire.take()
+        self.now += 1.0
+        self.agreement.check(playout_status(1, **fields))
+        return self.board.wire.take()
+
+
+def test_what_playout_has_lost_is_given_again_after_three_reports(board: Board, tmp_path: Path) -> None:
+    agreeing = Agreeing(board, tmp_path)
+    board.add("a", 1)
+    assert [agreeing.report() for _ in range(2)] == [[], []]
+    assert agreeing.report(queued_ms=40) == []  # it has something after all
+    assert [agreeing.report() for _ in range(2)] == [[], []]
+    assert agreeing.report() == [("Cut", 2), ("Speak", 2, "a", 0), ("End", 2, "a")]
+    assert agreeing.agreement.unstuck == 1
+    assert [agreeing.report(talking="a") for _ in range(5)] == [[]] * 5
+
+
+def test_directors_word_counts_when_they_differ_about_a_panic(board: Board, tmp_path: Path) -> None:
+    agreeing = Agreeing(board, tmp_path)
+    agreeing.durable.panicked = False
+    assert agreeing.report(panicked=True) == [("Panic", 2)]
+    assert agreeing.report(panicked=True) == []  # that report may be from before
+    assert agreeing.report(panicked=True) == [("Panic", 3)]
+    assert not board.rundown.panicked
+    agreeing.panic()
+    assert agreeing.report(panicked=False) == []
+    assert agreeing.report(panicked=False) == [("Panic", 5)]
+    assert board.rundown.panicked
+
+
+def test_a_panic_of_playout_that_no_journal_knows_of_becomes_the_channels(board: Board, tmp_path: Path) -> None:
+    agreeing = Agreeing(board, tmp_path)
+    assert agreeing.report(panicked=True) == [("Panic", 2)]
+    assert board.rundown.panicked

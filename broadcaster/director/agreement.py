@@ -1,0 +1,71 @@
+"""Do director and playout mean the same? Looked at with every report of playout. Director's event loop."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from broadcaster.director.durable import Durable
+from broadcaster.director.rundown import Rundown
+from broadcaster.wire import PlayoutStatus
+
+log = logging.getLogger(__name__)
+
+STUCK_REPORTS: Final = 3
+"""Playout says so often (once a second) that it has nothing, though it was given something: it is given it again."""
+
+PANIC_ECHO_SECONDS: Final = 2.0
+"""Playout's report of a panic may be this old."""
+
+
+class Agreement:
+    """`begin_panic` makes the channel panic as playout does. `unstuck` counts utterances that playout had lost."""
+
+    def __init__(
+        self,
+        rundown: Rundown,
+        durable: Durable,
+        begin_panic: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.unstuck = 0
+        self._rundown = rundown
+        self._durable = durable
+        self._begin_panic = begin_panic
+        self._clock = clock
+        self._idle_reports = 0
+        self._commanded = clock() - PANIC_ECHO_SECONDS
+
+    def panic_commanded(self) -> None:
+        """A panic was begun or ended just now: reports from before say nothing."""
+        self._commanded = self._clock()
+
+    def reconnected(self) -> None:
+        self._idle_reports = 0
+
+    def check(self, status: PlayoutStatus) -> None:
+        self._check_utterance(status)
+        self._check_panic(status)
+
+    def _check_utterance(self, status: PlayoutStatus) -> None:
+        """A report of playout was lost, or what it was given was cut on the way."""
+        idle = not status.talking and status.queued_ms == 0 and not status.panicked
+        self._idle_reports = self._idle_reports + 1 if idle and self._rundown.waits_for_playout else 0
+        if self._idle_reports >= STUCK_REPORTS:
+            self._idle_reports = 0
+            self.unstuck += 1
+            log.warning("playout lost an utterance; it gets it again")
+            self._rundown.give_again()
+
+    def _check_panic(self, status: PlayoutStatus) -> None:
+        """A panic that no journal knows of is kept; otherwise the director's word counts."""
+        if status.panicked == self._rundown.panicked or self._clock() - self._commanded < PANIC_ECHO_SECONDS:
+            return
+        if status.panicked and self._durable.panicked is None:
+            log.warning("playout is in panic and no journal knows why; the channel stays in panic")
+            self._begin_panic()
+        else:
+            self.panic_commanded()
+            self._rundown.repeat_panic()
