@@ -38,11 +38,12 @@ run_voice(VoiceConfig(), Paths(*map(Path, sys.argv[1:])), lambda *beat: None, th
 """
 
 ENCODE = """
+from fractions import Fraction
 import time
 import av, numpy as np
 codec = av.CodecContext.create("libx264", "w")
 codec.width, codec.height, codec.pix_fmt, codec.bit_rate = 1280, 720, "yuv420p", 2_500_000
-codec.framerate, codec.time_base, codec.thread_count = 25, "1/25", 2
+codec.framerate, codec.time_base, codec.thread_count = 25, Fraction(1, 25), 2
 codec.options = {"preset": "veryfast", "tune": "zerolatency"}
 dice = np.random.default_rng(1)
 base = dice.integers(16, 235, (1080, 1280), dtype=np.uint8)
