@@ -110,9 +110,17 @@ def expand(
                 making.mkdir(mode=0o700)
                 _write(source, making, width, height, fps, progress)
                 making.rename(target)
+                _forget_older(target)
     except OSError as err:
         raise AssetError(f"{folder}: the avatar cannot be expanded there: {err.strerror or err}") from err
     return open_pack(target)
+
+
+def _forget_older(target: Path) -> None:
+    """Keeps this expansion and the one before it, which a running channel may still open; each is hundreds of MB."""
+    others = [p for p in target.parent.glob(f"{target.name.rpartition('-')[0]}-*") if p != target]
+    for old in sorted(others, key=lambda p: p.stat().st_mtime_ns)[:-1]:
+        shutil.rmtree(old)
 
 
 def open_pack(root: Path) -> ExpandedAvatar:

@@ -66,6 +66,19 @@ def test_changed_data_expand_beside_the_old(small: ExpandedAvatar, tmp_path: Pat
     assert small.root.is_dir()
 
 
+def test_only_the_expansion_before_is_kept(small: ExpandedAvatar, tmp_path: Path) -> None:
+    folder = shutil.copytree(HOST, tmp_path / "host")
+    notice = folder / "avatar.yaml"
+    packs = []
+    for number in range(3):
+        notice.write_text(notice.read_text() + f"# {number}\n")
+        packs.append(expand(folder, tmp_path, *SMALL).root)
+    other = expand(folder, tmp_path, 640, 360, 25).root
+    assert len(set(packs)) == 3
+    assert {p for p in (tmp_path / "avatars").iterdir() if p.is_dir()} == {*packs[1:], other}
+    assert bytes(open_pack(packs[1]).frame(0)[0]) == bytes(small.frame(0)[0])
+
+
 def test_a_kill_half_way_leaves_no_half_pack(tmp_path: Path) -> None:
     script = (
         "import os, signal, sys; from pathlib import Path; from broadcaster.studio.avatar import expand\n"
