@@ -87,6 +87,8 @@ class FileSink:
             for batch in packets.batches():
                 for packet in batch:
                     self._take(packet, packets)
+                if stop.is_set():
+                    break
             self._close()
         except SinkError:
             self._abandon()

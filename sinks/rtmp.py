@@ -58,6 +58,8 @@ class RtmpSink:
                         out.write(packet, pts)
                 net.cork(sockets, False)
                 watch.writing(False)
+                if stop.is_set():
+                    break
         except OSError as err:
             raise SinkError(f"the connection was lost: {err}", SinkFailure.LOST) from err
         watch.close()
