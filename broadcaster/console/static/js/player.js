@@ -11,6 +11,8 @@ const JUMP_S = 4; // behind more than this, catching up would take too long
 const KEEP_S = 12; // media kept behind the playhead
 const SILENCE_MS = 5000; // a preview sends many fragments a second
 const STEP_MS = 200;
+const BURST_MS = 150; // the cached group of pictures arrives at once; where it ends is the live edge
+const JOINING_MS = 3000; // on a slow line the burst takes longer: until then the edge is jumped to
 const Source = window.MediaSource ?? window.ManagedMediaSource; // iPhones have only the second
 
 export class Player extends EventTarget {
@@ -81,6 +83,7 @@ export class Player extends EventTarget {
     const source = new Source();
     this.source = source;
     this.waiting = [init];
+    this.begun = performance.now();
     this.placed = false;
     this.url = URL.createObjectURL(source);
     source.addEventListener(
@@ -123,7 +126,7 @@ export class Player extends EventTarget {
   /** The first picture in hand: start at the live edge, not at the start of the cached group of pictures. */
   #place() {
     const end = this.#end();
-    if (this.placed || end === null) return;
+    if (this.placed || end === null || performance.now() - this.begun < BURST_MS) return;
     this.placed = true;
     this.video.currentTime = Math.max(this.buffer.buffered.start(0), end - TARGET_S);
     this.backoff.reset();
@@ -158,7 +161,8 @@ export class Player extends EventTarget {
     if (this.video.error) return this.#lost();
     const behind = end - this.video.currentTime;
     const inside = this.video.currentTime >= this.buffer.buffered.start(this.buffer.buffered.length - 1) - 0.01;
-    if (behind > JUMP_S || !inside) this.#jump(end);
+    const most = performance.now() - this.begun < JOINING_MS ? 1 : JUMP_S;
+    if (behind > most || !inside) this.#jump(end);
     else this.video.playbackRate = rate(behind, this.video.playbackRate > 1);
     if (this.video.paused && this.state === "playing") this.#start();
     this.dispatchEvent(new Event("step"));
