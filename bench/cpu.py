@@ -23,6 +23,8 @@ from tests.support.channel import Channel, rtmp
 from tests.support.nginx import NginxRtmp
 
 SLICE_S = 8.0
+SETTLE_S = 4.0
+"""The voice may finish the piece it was at when it was interrupted."""
 ROLES = ("playout", "sink", "voice", "head", "director", "parent")
 GOALS = {"idle": 1.25, "talk": 1.6}
 
@@ -70,7 +72,7 @@ def run(*, quick: bool) -> list[Row]:
                         baseline.stdin.flush()
                         taken[mode].append(one_slice(channel, baseline.pid, seconds))
                     channel.interrupt()
-                    time.sleep(1.0)
+                    time.sleep(SETTLE_S)
             finally:
                 baseline.kill()
                 baseline.communicate()

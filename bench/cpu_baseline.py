@@ -46,8 +46,7 @@ def main(folder: Path) -> None:
     mode, samples, began = "idle", 0, time.monotonic()
     tick = 0
     while True:
-        if word := (sys.stdin.read() or "").split():
-            mode = word[-1]
+        mode = _told() or mode
         picture = pictures[mode][tick % len(pictures[mode])]
         picture.pts, picture.time_base = tick, Fraction(1, fps)
         video.encode(picture)
@@ -58,6 +57,15 @@ def main(folder: Path) -> None:
             samples += AAC_FRAME
         tick += 1
         time.sleep(max(0.0, began + tick / fps - time.monotonic()))
+
+
+def _told() -> str:
+    """The last word on stdin since the last call, or nothing."""
+    try:
+        words = os.read(0, 4096).decode().split()
+    except BlockingIOError:
+        return ""
+    return words[-1] if words else ""
 
 
 def _pictures(path: Path, width: int, height: int) -> list[av.VideoFrame]:

@@ -51,7 +51,7 @@ def run(*, quick: bool) -> list[Row]:
 
         faults: dict[str, Fault] = {
             "server stops reading": (proxy.stall, proxy.resume),
-            "server resets": (proxy.cut_off, proxy.resume),
+            "server resets": (proxy.reset, proxy.resume),
             "server accepts and is silent": (silent, proxy.resume),
             "server killed": (other.kill, other.start),
             "head killed": (lambda: channel.kill("head"), lambda: None),

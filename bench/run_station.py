@@ -12,7 +12,9 @@ from tests.support.channel import Channel, rtmp
 from tests.support.nginx import NginxRtmp
 from tests.support.puller import Level, Puller
 
-FULL: dict[str, Any] = {"width": 1280, "height": 720, "fps": 25, "bitrate_kbps": 2500, "preset": "veryfast", "threads": 2}
+FULL: dict[str, Any] = {
+    "width": 1280, "height": 720, "fps": 25, "bitrate_kbps": 2500, "preset": "veryfast", "threads": 2,
+}  # fmt: skip
 SETTLED_S = 6.0
 """A puller that joined later still has its start-up buffering to work off (up to 0.9 s)."""
 AUDIBLE_DBFS = -50.0

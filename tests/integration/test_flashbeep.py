@@ -37,25 +37,25 @@ def test_together_at_first_after_a_reconnect_and_after_a_rotation(
 ) -> None:
     measured: dict[str, float] = {}
     with NginxRtmp() as nginx, FaultProxy(nginx.port) as proxy:
-        # 7 s: the shortest rotation that leaves time to look at the connection before it.
-        sink = rtmp("main", proxy.url(), rotate_after_hours=16 / 3600)
+        # Long enough to look at the connection before it; then it waits until the channel is idle.
+        sink = rtmp("main", proxy.url(), rotate_after_hours=8 / 3600)
         with (
             FlashBeepAir(short_dir, [sink], first_tick=FIRST_TICK, idle=False) as air,
             Puller(nginx.url(), rejoin=True) as puller,
         ):
-            puller.wait_frames(6 * FPS)
+            puller.wait_frames(5 * FPS)
             measured["first connection"] = offset(puller.capture)
 
             joined = len(puller.captures)
             proxy.reset()
-            puller.wait(lambda p: len(p.captures) > joined and len(p.captures[-1].video) > 6 * FPS, 60)
+            puller.wait(lambda p: len(p.captures) > joined and len(p.captures[-1].video) > 5 * FPS, 60)
             measured["after a reconnect"] = offset(puller.capture)
             assert air.status("main").reconnects == 1
 
             joined = len(puller.captures)
             assert len(nginx.publishes) == 2
             air.idle = True
-            puller.wait(lambda p: len(p.captures) > joined and len(p.captures[-1].video) > 6 * FPS, 60)
+            puller.wait(lambda p: len(p.captures) > joined and len(p.captures[-1].video) > 5 * FPS, 60)
             measured["after a rotation"] = offset(puller.capture)
             assert len(nginx.publishes) == 3
             for capture in puller.captures:
@@ -76,7 +76,7 @@ def test_together_after_the_sink_was_stopped_and_started_on_air(short_dir: Path)
             assert air.command(SinkCommand("2", "change", "main", rtmp("main", nginx.url("c")))).ok
             assert air.command(SinkCommand("3", "resume", "main")).ok
             with Puller(nginx.url("c"), rejoin=True) as puller:
-                puller.wait_frames(6 * FPS, timeout=60)
+                puller.wait_frames(5 * FPS, timeout=60)
             capture = other.capture
         assert abs(offset(puller.capture)) <= LIMIT_MS
         assert len(other.captures) == 1

@@ -36,11 +36,21 @@ class Level:
 class Puller:
     """Context manager. `live_sound` decodes the sound as it comes, for latencies.
 
+    `keep` bounds the packets kept of a capture (0: all); `on_packet` sees each one in the puller's thread.
+
     Joins again by itself when the server goes away and `rejoin` is set. Each session of the publisher is a
     `Capture` of its own in `captures`: the server keeps its viewers, and the timestamps begin again.
     """
 
-    def __init__(self, url: str, *, live_sound: bool = False, rejoin: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        live_sound: bool = False,
+        rejoin: bool = False,
+        keep: int = 0,
+        on_packet: Callable[[Capture, Received], None] | None = None,
+    ) -> None:
         self.url = url
         self.captures: list[Capture] = []
         self.levels: list[Level] = []
@@ -48,6 +58,8 @@ class Puller:
         self.failure: BaseException | None = None
         self._live_sound = live_sound
         self._rejoin = rejoin
+        self._keep = keep
+        self._on_packet = on_packet
         self._stop = threading.Event()
         self._news = threading.Condition()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -122,6 +134,10 @@ class Puller:
                     return
                 if received is None:
                     continue
+                if self._on_packet is not None:
+                    self._on_packet(capture, received)
+                if self._keep and len(capture.packets) > 2 * self._keep:
+                    del capture.packets[: -self._keep]
                 if self._live_sound and received.kind == "audio":
                     self._listen(packet, received)
                 with self._news:
