@@ -271,7 +271,9 @@ class Talk:
 
     def _find(self, utterance_id: str) -> Utterance | None:
         for utterance in (self._current, *self._queue):
-            if utterance is not None and utterance.id == utterance_id:
+            if utterance is None or utterance.generation < self.generation:
+                continue  # fading out after a cut: what comes under its name now begins anew
+            if utterance.id == utterance_id:
                 return utterance
         return None
 

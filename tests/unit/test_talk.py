@@ -222,6 +222,18 @@ def test_cut_fades_ten_milliseconds_and_says_how_much_was_heard() -> None:
     assert any(isinstance(m, Cut) for m in stage.head)
 
 
+def test_an_utterance_sent_again_within_the_tick_of_its_cut_begins_anew() -> None:
+    stage = Stage()
+    stage.speak("a", 50 * TICK)
+    stage.run(10)
+    stage.talk.handle(Cut(2), FAR)
+    stage.speak("a", 5 * TICK, generation=2)
+    stage.end("a", generation=2)
+    stage.run(30)
+    assert [e.event for e in stage.events] == ["on_air", "cut", "on_air", "heard", "done"]
+    assert stage.events[-2].samples == 5 * TICK
+
+
 def test_older_generations_are_refused_after_a_cut() -> None:
     stage = Stage()
     stage.talk.handle(Cut(5), FAR)
