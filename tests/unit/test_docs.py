@@ -29,7 +29,7 @@ def blocks(page: str, language: str) -> list[str]:
 def commands(page: str) -> Iterator[list[str]]:
     """The words of every line that calls `broadcaster`."""
     for block in blocks(page, "console"):
-        for line in block.splitlines():
+        for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line.removeprefix("$ "), comments=True)
             if words and words[0].rpartition("/")[2] == "broadcaster":
                 yield words[1:]
