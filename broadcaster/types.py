@@ -64,7 +64,7 @@ class Phone:
 
 
 class Role(StrEnum):
-    """Who may do what: a viewer looks, a moderator speaks and interrupts, an operator also resumes and changes sinks."""
+    """A viewer looks, a moderator speaks and interrupts, an operator also resumes and changes sinks."""
 
     VIEWER = "viewer"
     MODERATOR = "moderator"
