@@ -114,6 +114,8 @@ class KokoroSynthesiser:
         options.intra_op_num_threads = self._config.threads
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        # Patterns are kept for every length of text that ever came: 100 MB, and no time gained.
+        options.enable_mem_pattern = False
         # A spinning worker thread would take its core from the encoder while it waits.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
