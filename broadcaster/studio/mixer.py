@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from broadcaster.types import PcmArray, samples_at
 
-
 CENTRE: Final = np.float32(np.sqrt(0.5) / 32768)
 """Mono to both sides at -3 dB: the pair is as loud as the mono signal (BS.1770 adds the channels)."""
 
