@@ -225,7 +225,7 @@ export class Player extends EventTarget {
 export function rate(behind, catchingUp) {
   if (behind < 0.1) return 0.95;
   if (behind <= (catchingUp ? TARGET_S : CATCH_UP_S)) return 1;
-  return Math.min(1.5, Math.max(1.05, 1 + (behind - TARGET_S) * 0.4));
+  return Math.min(1.5, Math.max(1.05, 1 + (behind - TARGET_S) * 0.6));
 }
 
 function joined(parts) {
