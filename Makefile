@@ -74,7 +74,7 @@ bench: setup dev
 
 DURATION ?= 3600
 soak: setup dev
-	@$(BIN)/python -m bench.soak --seconds $(DURATION)
+	@$(BIN)/python -m tests.soak.run --seconds $(DURATION)
 
 docs: dev
 	@$(BIN)/python -m broadcaster.config.document
