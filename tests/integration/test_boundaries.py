@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from broadcaster.head.warp import WarpHead
 from broadcaster.studio.compositor import FADE_TICKS, FEATHER
 from broadcaster.types import base_index
-from tests.support.air import Composed, VirtualAir, differs_outside, shade, virtual_air
+from tests.support.air import Composed, EngineHead, VirtualAir, air_of, differs_outside, shade, virtual_air
+from tests.support.faces import babble, host
 
 pytestmark = pytest.mark.integration
 
@@ -30,13 +34,22 @@ def check_picture(air: VirtualAir, shown: Composed) -> None:
     assert np.array_equal(shown.picture[0][box.y : box.y + box.height, box.x : box.x + box.width], stamped)
 
 
-def test_idle_talk_idle_changes_nothing_outside_mouth_and_label() -> None:
-    air = virtual_air()
+@pytest.fixture(params=["scripted", "warp"])
+def air(request: pytest.FixtureRequest, tmp_path: Path) -> VirtualAir:
+    """Noise that shows every mistake, and the presenter with the real engine."""
+    if request.param == "scripted":
+        return virtual_air()
+    pack = host(tmp_path, 640, 360)
+    return air_of(pack, EngineHead(WarpHead(), pack), WarpHead.lead_ticks)
+
+
+def test_idle_talk_idle_changes_nothing_outside_mouth_and_label(air: VirtualAir) -> None:
     lengths = np.random.default_rng(3)
     changes, before = 0, False
     mouths = 0
     for number in range(CHANGES):
-        air.speak(f"u{number}", speech(float(lengths.uniform(0.5, 1.2)), number), generation=number + 1)
+        pcm = speech(float(lengths.uniform(0.5, 1.2)), number)
+        air.speak(f"u{number}", pcm, babble(len(pcm) / 48_000, number), generation=number + 1)
         gap = int(lengths.integers(2, 20))
         cut_at = int(lengths.integers(9, 14)) if number % 5 == 4 else None
         after, ticks = 0, 0

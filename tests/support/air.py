@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from broadcaster.config import Label
+from broadcaster.head.track import Track
 from broadcaster.playout.talk import Mouth, Talk
+from broadcaster.ports import AvatarPack, FacePack, TalkingHead
 from broadcaster.studio.compositor import Compositor
 from broadcaster.studio.label import Overlay, draw_label
 from broadcaster.studio.mixer import Mixer
@@ -39,6 +42,47 @@ class NoiseAvatar:
 
     def frame(self, index: int) -> tuple[Plane, Plane, Plane]:
         return split(self._frames[index], self.width, self.height)
+
+
+class Head(Protocol):
+    box: MouthBox
+
+    def tell(self, message: AnyMessage) -> None: ...
+
+    def due(self, tick: int) -> Iterator[MouthPatch]:
+        """Patches that arrive before `tick` is composed."""
+
+
+class EngineHead:
+    """A real engine that renders at once whatever a window asks for."""
+
+    def __init__(self, engine: TalkingHead, pack: FacePack) -> None:
+        engine.load(pack)
+        self.box = pack.mouth_box
+        self._engine = engine
+        self._tracks: dict[str, Track] = {}
+        self._next = 0
+        self._ready: list[MouthPatch] = []
+
+    def tell(self, message: AnyMessage) -> None:
+        match message:
+            case Speak():
+                self._tracks.setdefault(message.utterance, Track()).add(message.pcm, message.phones)
+            case End():
+                self._tracks.setdefault(message.utterance, Track()).end()
+            case Anchor():
+                self._ready.clear()
+                self._next = message.first_tick
+                track = self._tracks[message.utterance]
+                self._engine.begin(message.generation, message.epoch, track, message.first_tick, message.first_sample)
+            case Window():
+                for patch in self._engine.render(max(self._next, message.now + 1), message.through):
+                    self._ready.append(patch)
+                    self._next = patch.tick + 1
+
+    def due(self, tick: int) -> Iterator[MouthPatch]:
+        ready, self._ready = self._ready, []
+        yield from ready
 
 
 class ScriptedHead:
@@ -101,7 +145,7 @@ class ScriptedHead:
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """One tick as it would have gone to the encoder. `sound` is int16 mono."""
+    """One tick as it would have gone to the encoder. `sound` is the speech in it, int16 mono, before the mixer."""
 
     tick: int
     picture: Picture
@@ -112,8 +156,8 @@ class Composed:
 
 @dataclass(slots=True)
 class VirtualAir:
-    head: ScriptedHead
-    avatar: NoiseAvatar
+    head: Head
+    avatar: AvatarPack
     label: Overlay
     talk: Talk
     compositor: Compositor
@@ -121,17 +165,24 @@ class VirtualAir:
     aired: list[Aired] = field(default_factory=list)
     tick: int = 0
 
-    def speak(self, utterance: str, pcm: NDArray[np.int16], *, end: bool = True, generation: int = 1) -> None:
+    def speak(
+        self,
+        utterance: str,
+        pcm: NDArray[np.int16],
+        phones: list[tuple[str, str, int, int]] | None = None,
+        *,
+        generation: int = 1,
+    ) -> None:
         data = pcm.astype("<i2").tobytes()
-        self.talk.handle(Speak(generation, utterance, 0, utterance, data, []), FAR_NS)
-        if end:
-            self.talk.handle(End(generation, utterance), FAR_NS)
+        self.talk.handle(Speak(generation, utterance, 0, utterance, data, phones or []), FAR_NS)
+        self.talk.handle(End(generation, utterance), FAR_NS)
 
     def step(self) -> Composed:
         for patch in self.head.due(self.tick):
             self.talk.patch(patch)
         mouth = self.talk.pull(self.tick)
-        sound = self.mixer.mix(self.tick, self.talk.take(self.tick))
+        speech = self.talk.take(self.tick)
+        sound = self.mixer.mix(self.tick, speech)
         frame = (
             self.compositor.compose(self.tick)
             if mouth is None
@@ -139,8 +190,9 @@ class VirtualAir:
         )
         flat = np.ascontiguousarray(frame.to_ndarray(), dtype=np.uint8).reshape(-1)
         picture = split(flat, self.avatar.width, self.avatar.height)
-        mono = np.rint(sound[0] * 32768).astype(np.int16)
-        composed = Composed(self.tick, picture, mono, mouth, bool(self.talk.talking))
+        assert sound.shape == (2, SAMPLE_RATE // FPS)
+        heard = np.zeros(SAMPLE_RATE // FPS, np.int16) if speech is None else speech
+        composed = Composed(self.tick, picture, heard, mouth, bool(self.talk.talking))
         self.tick += 1
         return composed
 
@@ -149,8 +201,11 @@ def virtual_air(
     *, late: int = 0, stalls: dict[int, int] | None = None, lead: int = 2, first_tick: int = 0
 ) -> VirtualAir:
     avatar = NoiseAvatar()
-    box = MouthBox(280, 180, 80, 48)
-    head = ScriptedHead(box, avatar.loop_frames, late, stalls)
+    head = ScriptedHead(MouthBox(280, 180, 80, 48), avatar.loop_frames, late, stalls)
+    return air_of(avatar, head, lead, first_tick)
+
+
+def air_of(avatar: AvatarPack, head: Head, lead: int = 2, first_tick: int = 0) -> VirtualAir:
     label_config = Label()
     label = draw_label(
         label_config.text, label_config.corner, label_config.height_percent, avatar.width, avatar.height
