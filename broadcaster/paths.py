@@ -46,6 +46,11 @@ class Paths:
     def sink_overrides(self) -> Path:
         return self.state / "sinks.json"
 
+    @property
+    def panic_marker(self) -> Path:
+        """There while a panic was given past a director that does not answer, until the journal has it."""
+        return self.state / "panic"
+
     def preview_socket(self, sink: str) -> Path:
         return self.run / f"preview-{sink}.sock"
 

@@ -303,8 +303,10 @@ _decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessa
 
 
 def encode(message: AnyMessage) -> bytes:
-    """Length prefix and body of one message."""
+    """Length prefix and body of one message. Raises WireError for one that no peer would take."""
     body = _encoder.encode(message)
+    if len(body) > MAX_MESSAGE:
+        raise WireError(f"a {type(message).__name__} of {len(body)} bytes is over the limit of {MAX_MESSAGE}")
     return _LENGTH.pack(len(body)) + body
 
 

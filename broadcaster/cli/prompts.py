@@ -66,7 +66,7 @@ def panic(config: ConfigOption = None, channel: ChannelOption = None) -> None:
             raise no_director
         typer.echo(
             "The director does not answer, so playout itself was told: the channel is silent until `broadcaster "
-            "resume`. Run `broadcaster panic` again when the director is back, so that it also survives a restart.",
+            "resume`, also after a restart.",
             err=True,
         )
     except Refused as err:
@@ -98,6 +98,7 @@ def _panic_directly(aim: Target) -> bool:
             connection.send(Panic(True, welcome.generation))
         except (OSError, WireError):
             return False
+    aim.paths.panic_marker.touch(mode=0o600)
     return True
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from broadcaster.director.durable import Durable
 from broadcaster.director.rundown import Rundown
+from broadcaster.types import Origin, Role
 from broadcaster.wire import PlayoutStatus
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,12 @@ class Agreement:
         self._clock = clock
         self._idle_reports = 0
         self._commanded = clock() - PANIC_ECHO_SECONDS
+        self._lifting = False
+        """This director has ended a panic, and playout has not said yet that it knows."""
+
+    def resumed(self) -> None:
+        self._lifting = True
+        self.panic_commanded()
 
     def panic_commanded(self) -> None:
         """A panic was begun or ended just now: reports from before say nothing."""
@@ -60,12 +67,16 @@ class Agreement:
             self._rundown.give_again()
 
     def _check_panic(self, status: PlayoutStatus) -> None:
-        """A panic that no journal knows of is kept; otherwise the director's word counts."""
-        if status.panicked == self._rundown.panicked or self._clock() - self._commanded < PANIC_ECHO_SECONDS:
+        """Only a resume of this director lifts a panic of playout: one given past a hung director is kept."""
+        if status.panicked == self._rundown.panicked:
+            self._lifting = self._lifting and status.panicked
             return
-        if status.panicked and self._durable.panicked is None:
-            log.warning("playout is in panic and no journal knows why; the channel stays in panic")
+        if self._clock() - self._commanded < PANIC_ECHO_SECONDS:
+            return
+        if status.panicked and not self._lifting:
+            log.warning("playout is in panic, and not by this director's word; the channel stays in panic")
             self._begin_panic()
+            self._durable.owe(Origin("playout", role=Role.OPERATOR))
         else:
             self.panic_commanded()
             self._rundown.repeat_panic()

@@ -82,7 +82,7 @@ class Director:
         self._performing: tuple[Utterance, asyncio.Task[None]] | None = None
         self._background: set[asyncio.Task[Any]] = set()
         self._admission = Admission(config.inbox.max_text)
-        self._durable = Durable(self.journal)
+        self._durable = Durable(self.journal, paths.panic_marker)
         self._agreement = Agreement(self.rundown, self._durable, self._begin_panic)
         self._report = Report(config, brains[0].name if brains else "", time.monotonic)
 
@@ -90,6 +90,7 @@ class Director:
 
     async def open(self) -> None:
         """Reads the journal. Never fails: without a journal the channel is on air and prompts are refused."""
+        self.rundown.panicked = bool(self._durable.panicked)
         try:
             await self.journal.open()
             found = await self._durable.read()
@@ -161,7 +162,7 @@ class Director:
         if not self.rundown.panicked:
             return
         await self._persist_panic(False, by)
-        self._agreement.panic_commanded()
+        self._agreement.resumed()
         self.rundown.resume()
         log.warning("resumed after a panic", extra={"by": by.source})
         self.publish_status()

@@ -19,6 +19,9 @@ REANCHOR_NS = 1_000_000_000
 LATE_NS = 10_000_000
 """A tick that starts more than this after its time is counted as late (a quarter of a 25 fps tick)."""
 
+OVERTIME_MESSAGES = 64
+"""Messages served past a tick's time at most: patches of a second ahead, not whatever a peer can send."""
+
 M = TypeVar("M")
 M_co = TypeVar("M_co", covariant=True)
 
@@ -88,8 +91,13 @@ class RealClock(Generic[M]):
 
     def _wait_until(self, due: int, stop: Event, on_message: Callable[[M], None]) -> None:
         """Serves every message that is there, then sleeps until `due` unless another comes."""
+        overtime = OVERTIME_MESSAGES
         while not stop.is_set():
             left = due - self._now()
+            if left <= 0:
+                overtime -= 1
+                if overtime < 0:
+                    return
             try:
                 message = self._inbox.get(timeout=left / 1e9) if left > 0 else self._inbox.get_nowait()
             except Empty:

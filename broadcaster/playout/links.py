@@ -93,8 +93,10 @@ class Peer:
                 return
             try:
                 self._connection.send(message)
-            except OSError:
-                self.gone.set()  # the reader reports it
+            except (OSError, WireError) as err:
+                if isinstance(err, WireError):
+                    log.error("a message cannot be sent", extra={"role": self.role, "error": str(err)})
+                self.drop()  # the reader reports it
                 return
 
 

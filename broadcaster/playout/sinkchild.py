@@ -40,7 +40,7 @@ class SinkChild:
             os.write(stdin, json.dumps(settings).encode())
             os.lseek(stdin, 0, os.SEEK_SET)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "sinks.child", str(media_read), str(status_write), str(os.getpid())],
+                [sys.executable, "-P", "-m", "sinks.child", str(media_read), str(status_write), str(os.getpid())],
                 stdin=stdin,
                 stdout=subprocess.DEVNULL,
                 pass_fds=ends,

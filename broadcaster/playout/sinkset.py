@@ -214,11 +214,12 @@ class SinkSet:
         for host in everyone:
             host.retire()
         while any(not host.gone for host in everyone):
-            if time.monotonic() > deadline:
-                for host in everyone:
-                    if host.child is not None:
-                        host.child.kill()
+            late = time.monotonic() - deadline
             for host in everyone:
-                host.step(self._gop)
+                if late > 0 and host.child is not None:
+                    host.child.kill()
+                self._guard(host, host.step, self._gop)
+            if late > 1:
+                break  # their death signal takes what is left
             time.sleep(0.02)
         self._statuses = [host.status() for host in self._hosts.values()]

@@ -108,10 +108,7 @@ class Talk:
         for utterance in [u for u in (self._current, *self._queue) if u is not None]:
             self._replay(utterance)
         if self._current is not None and self._start is not None:
-            self._epoch += 1
-            current, tick = self._current, self._next_tick
-            self._to_head(Anchor(current.generation, current.id, self._epoch, self._start, self._start_sample))
-            self._to_head(Window(tick - 1, tick + WINDOW_TICKS))
+            self._anchor_head(self._current)
 
     def patch(self, patch: MouthPatch) -> None:
         if patch.epoch != self._epoch or patch.generation < self.generation:
@@ -142,15 +139,16 @@ class Talk:
             self._patches.clear()
 
     def reset(self) -> None:
-        """Forgets everything in hand after a fault; what was on air is reported as cut."""
-        current, self._current = self._current, None
+        """Forgets everything in hand after a fault; all of it is reported as cut."""
+        dropped = [u for u in (self._current, *self._queue) if u is not None]
+        self._current = None
         self._queue.clear()
         self._patches.clear()
         self._speaking = self._fade_out = False
         self._start = self._hole_since = None
         self._tail = self._gain = 0
-        if current is not None:
-            self._emit("cut", current, None, self._next_tick - 1, 0)
+        for utterance in dropped:
+            self._emit_cut("cut", utterance)
 
     def _drop(self, below: int | None) -> None:
         """Forgets utterances of a generation below `below`, or all."""
@@ -294,10 +292,19 @@ class Talk:
         assert current is not None
         if current.samples - current.aired == 0:
             return
-        self._epoch += 1
         self._start, self._start_sample = tick, current.aired
+        self._anchor_head(current)
+
+    def _anchor_head(self, current: Utterance) -> None:
+        """Tells the head where the rest of `current` lies from now on: at `_start`, or at the next tick if that is
+        past. What was rendered before is void."""
+        assert self._start is not None
+        tick = max(self._start, self._next_tick if self._speaking else self._start)
+        skipped = samples_at(tick, self._fps) - samples_at(self._start, self._fps)
+        first = self._start_sample + skipped - current.head_base
+        self._epoch += 1
         self._patches.clear()
-        self._to_head(Anchor(current.generation, current.id, self._epoch, tick, current.aired))
+        self._to_head(Anchor(current.generation, current.id, self._epoch, tick, first))
         self._to_head(Window(tick - 1, tick + WINDOW_TICKS))
 
     def _try_start(self, tick: int) -> None:
@@ -367,10 +374,7 @@ class Talk:
     def _finish(self, event: str) -> None:
         current = self._current
         assert current is not None
-        tick = self._next_tick - 1
-        open_sentence = next((s for s in current.sentences if s.begun and not s.ended), None)
-        heard = current.aired - open_sentence.start if open_sentence else 0
-        self._emit(event, current, open_sentence, tick, heard)
+        self._emit_cut(event, current)
         spoke = self._speaking
         self._current = None
         self._speaking = False
@@ -379,6 +383,12 @@ class Talk:
         self._tail = TAIL_TICKS if spoke else 0
         if not spoke:
             self._start = None
+
+    def _emit_cut(self, event: str, utterance: Utterance) -> None:
+        """The end of an utterance, with the sentence that was open and how much of it was heard."""
+        sentence = next((s for s in utterance.sentences if s.begun and not s.ended), None)
+        heard = utterance.aired - sentence.start if sentence else 0
+        self._emit(event, utterance, sentence, self._next_tick - 1, heard)
 
     def _report_sentences(self, current: Utterance, tick: int) -> None:
         for sentence in current.sentences:
@@ -406,9 +416,10 @@ class Talk:
         )
 
     def _replay(self, utterance: Utterance) -> None:
-        """Tells a head that has just connected what is to be heard; what was aired already is sent as silence."""
-        pcm = np.concatenate([np.zeros(utterance.aired, dtype=np.int16), *utterance.pcm])
-        sound, phones = pcm.astype("<i2").tobytes(), utterance.phones
-        self._to_head(Speak(utterance.generation, utterance.id, 0, None, sound, phones))
+        """Tells a head that has just connected what is still to be heard; its samples count from there."""
+        base = utterance.head_base = utterance.aired
+        pcm = np.concatenate([np.zeros(0, dtype=np.int16), *utterance.pcm])
+        phones = [(s, v, max(0, start - base), end - base) for s, v, start, end in utterance.phones if end > base]
+        self._to_head(Speak(utterance.generation, utterance.id, 0, None, pcm.astype("<i2").tobytes(), phones))
         if utterance.complete:
             self._to_head(End(utterance.generation, utterance.id))

@@ -32,6 +32,8 @@ class Utterance:
     aired: int = 0
     sentences: list[Sentence] = field(default_factory=list)
     phones: list[tuple[str, str, int, int]] = field(default_factory=list)
+    head_base: int = 0
+    """Samples that were aired before the present head connected, and that it knows nothing of."""
 
     def append(self, message: Speak) -> None:
         """Adds a piece. Raises WireError for a broken one."""

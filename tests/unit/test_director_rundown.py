@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -320,7 +321,7 @@ class Agreeing:
     def __init__(self, board: Board, folder: Path) -> None:
         self.now = 100.0
         self.board = board
-        self.durable = Durable(Journal(folder / "unused.sqlite"))
+        self.durable = Durable(Journal(folder / "unused.sqlite"), folder / "panic")
         self.agreement = Agreement(board.rundown, self.durable, self.panic, lambda: self.now)
 
     def panic(self) -> None:
@@ -345,17 +346,47 @@ def test_what_playout_has_lost_is_given_again_after_three_reports(board: Board, 
     assert [agreeing.report(talking="a") for _ in range(5)] == [[]] * 5
 
 
-def test_directors_word_counts_when_they_differ_about_a_panic(board: Board, tmp_path: Path) -> None:
+def test_only_this_directors_resume_lifts_a_panic_of_playout(board: Board, tmp_path: Path) -> None:
     agreeing = Agreeing(board, tmp_path)
     agreeing.durable.panicked = False
-    assert agreeing.report(panicked=True) == [("Panic", 2)]
+    agreeing.panic()
+    board.rundown.resume()
+    agreeing.agreement.resumed()
     assert agreeing.report(panicked=True) == []  # that report may be from before
-    assert agreeing.report(panicked=True) == [("Panic", 3)]
+    assert [kind for kind, *_ in agreeing.report(panicked=True)] == ["Panic"]  # told again: it had not heard it
     assert not board.rundown.panicked
+    assert agreeing.report(panicked=False) == []
+    agreeing.now += 10
+    assert [kind for kind, *_ in agreeing.report(panicked=True)] == ["Panic"]  # a new one, given past the director
+    assert board.rundown.panicked
+    assert agreeing.durable.panicked
+
+
+def test_the_directors_panic_counts_when_playout_knows_of_none(board: Board, tmp_path: Path) -> None:
+    agreeing = Agreeing(board, tmp_path)
     agreeing.panic()
     assert agreeing.report(panicked=False) == []
-    assert agreeing.report(panicked=False) == [("Panic", 5)]
+    assert [kind for kind, *_ in agreeing.report(panicked=False)] == ["Panic"]
     assert board.rundown.panicked
+
+
+def test_a_panic_given_while_no_director_answered_is_found_and_saved(tmp_path: Path) -> None:
+    marker = tmp_path / "panic"
+    marker.touch()
+
+    async def run() -> None:
+        journal = Journal(tmp_path / "journal.sqlite")
+        await journal.open()
+        await journal.set_panicked(False, Origin("test"))
+        durable = Durable(journal, marker)
+        await durable.read()
+        assert durable.panicked
+        await durable.save(True, Origin("test"))
+        assert not marker.exists()
+        assert await journal.panicked()
+        await journal.close()
+
+    asyncio.run(run())
 
 
 def test_a_panic_of_playout_that_no_journal_knows_of_becomes_the_channels(board: Board, tmp_path: Path) -> None:

@@ -319,12 +319,41 @@ def test_a_head_that_comes_back_in_mid_utterance_gets_the_rest() -> None:
     replay = stage.head[before:]
     speak = next(m for m in replay if isinstance(m, Speak))
     anchor = next(m for m in replay if isinstance(m, Anchor))
-    assert len(speak.pcm) == 100 * TICK * 2
-    assert not any(speak.pcm[: 30 * TICK * 2])
-    assert (anchor.first_tick, anchor.first_sample) == (stage.first_sound(), 0)
+    aired = sum(e is not None for e in stage.sound)
+    assert len(speak.pcm) == (100 - aired) * TICK * 2
+    assert (anchor.first_tick, anchor.first_sample) == (stage.tick, 0)
     stage.run(10)
     assert stage.mouths[-1] is not None
     assert np.array_equal(stage.heard(), np.arange(1, 40 * TICK + 1) % 30_000 + 1)
+
+
+def test_a_new_head_is_told_little_however_long_the_speech_was() -> None:
+    stage = Stage()
+    for _ in range(10):
+        stage.speak("a", 1000 * TICK, opens=None)
+    stage.end("a")
+    stage.run(7600)
+    before = len(stage.head)
+    stage.talk.head_changed(2)
+    speak = next(m for m in stage.head[before:] if isinstance(m, Speak))
+    assert len(speak.pcm) == (10_000 * TICK - sum(len(s) for s in stage.sound if s is not None)) * 2
+    stage.run(2500)
+    anchors = [m for m in stage.head if isinstance(m, Anchor)]
+    assert anchors[-1].first_sample == 0
+    assert np.array_equal(stage.heard()[-TICK:], (np.arange(999 * TICK + 1, 1000 * TICK + 1) % 30_000) + 1)
+
+
+def test_a_fault_reports_everything_in_hand_as_cut() -> None:
+    stage = Stage()
+    stage.speak("a", 50 * TICK)
+    stage.speak("b", 50 * TICK)
+    stage.run(10)
+    stage.talk.reset()
+    assert [(e.event, e.utterance, e.samples) for e in stage.events[1:]] == [("cut", "a", 10 * TICK), ("cut", "b", 0)]
+    stage.speak("c", 5 * TICK)
+    stage.end("c")
+    stage.run(20)
+    assert stage.events[-1].event == "done"
 
 
 def test_without_a_head_it_starts_at_once() -> None:
