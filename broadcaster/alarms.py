@@ -85,6 +85,7 @@ class Alarms:
         self._levels: dict[tuple[str, str], Level] = {}
         self._encoder = _Counted()
         self._playout = _Counted()
+        self._panics = 0
         self._children_down: dict[str, str] = {}
         self._head_seen = False
         self.receivers = [Receiver(alarm) for alarm in configured]
@@ -98,7 +99,10 @@ class Alarms:
         """Takes the channel's status (see `station.Station.status`), about once a second."""
         now = self._clock()
         connected = bool(status["clock"]["connected"])
-        self._set("panic", "", status["panicked"], "the channel is in panic", 0.0, 0.0)
+        panics = int(status["counters"].get("panics", 0))
+        panicked = status["panicked"] or panics > self._panics  # one may be over between two looks
+        self._panics = panics
+        self._set("panic", "", panicked, "the channel is in panic", 0.0, 0.0)
         self._set("playout_restarted", "", self._playout.recent(playout_restarts, now), "playout was restarted", 0, 0)
         voice = status["voice"]
         voice_down = self._children_down.get("voice", "")

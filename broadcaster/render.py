@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import shutil
 import tempfile
@@ -23,6 +24,7 @@ from broadcaster.config import Config, LoadedConfig
 from broadcaster.errors import BroadcasterError, RenderError
 from broadcaster.head.process import run_head
 from broadcaster.paths import Paths, channel_paths
+from broadcaster.playout.encoder import identified
 from broadcaster.playout.offline import OfflinePlayout
 from broadcaster.rehearsal import Rehearsal
 from broadcaster.script import Step, load_script
@@ -50,13 +52,14 @@ def render(loaded: LoadedConfig, script: Path, out: Path, progress: Progress = l
     Raises ConfigError for a bad script and RenderError, AssetError, VoiceError or HeadError for what fails later.
     """
     steps = load_script(script)
+    run = hashlib.sha256(script.read_bytes()).hexdigest()[:16]  # the same script makes the same file
     real = channel_paths(loaded.config.channel, loaded.config.state_dir)
     folder = Path(tempfile.mkdtemp(prefix="render-"))
     paths = Paths(state=folder, run=folder, cache=real.cache)
     paths.cache.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.stem}.partial{out.suffix}")
     try:
-        report = _Render(loaded, paths, partial, progress).run(steps)
+        report = _Render(loaded, paths, partial, run, progress).run(steps)
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
@@ -65,7 +68,7 @@ def render(loaded: LoadedConfig, script: Path, out: Path, progress: Progress = l
 
 
 class _Render:
-    def __init__(self, loaded: LoadedConfig, paths: Paths, out: Path, progress: Progress) -> None:
+    def __init__(self, loaded: LoadedConfig, paths: Paths, out: Path, run: str, progress: Progress) -> None:
         self._loaded = loaded
         self._paths = paths
         self._progress = progress
@@ -75,6 +78,8 @@ class _Render:
         self._sentences = 0
         avatar = avatar_of(loaded, paths)
         config = loaded.config
+        aigc = identified(config.aigc, config.channel, run)
+        config = config.model_copy(update={"aigc": aigc})
         self._playout = OfflinePlayout(config, paths, avatar, out, self._on_aired)
         self._threads = [
             self._thread("head", lambda: run_head(config.head, paths, avatar, _no_beat, self._stop)),

@@ -64,7 +64,7 @@ class Label(Section):
 
 class Aigc(Section):
     producer: str = ""
-    """Name or code of who generates the content, for the AIGC metadata in streams and recordings."""
+    """Name or code of who generates the content, for the AIGC metadata. Empty: the name of the channel."""
     produce_id: str = ""
     """Number of the content at its producer, for the AIGC metadata. Empty: made from channel and start time."""
 

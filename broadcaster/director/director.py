@@ -46,7 +46,7 @@ COUNTERS: Final = ("accepted", "refused", "done", "cut", "skipped", "interrupts"
 CUT_REPORT_SECONDS: Final = 0.3
 """Then playout's word on where the cut fell is waited for so long."""
 
-FINISH_SECONDS: Final = 2.3
+FINISH_SECONDS: Final = 1.8
 """At the end of the daemon the sentence on air may still be finished within this."""
 
 PRUNE_SECONDS: Final = 24 * 3600.0

@@ -31,6 +31,12 @@ GLOBAL_HEADER = 1 << 22
 """AV_CODEC_FLAG_GLOBAL_HEADER: parameter sets go to the extradata, where every muxer looks for them."""
 
 
+def identified(aigc: Aigc, channel: str, run: str) -> Aigc:
+    """`aigc` with its empty fields filled: the channel produces, and `run` tells this transmission from others."""
+    produce_id = aigc.produce_id or f"{channel}-{run}"
+    return aigc.model_copy(update={"producer": aigc.producer or channel, "produce_id": produce_id})
+
+
 def aigc_object(aigc: Aigc) -> str:
     """The implicit label of the Chinese rules (facts C4): the JSON value of the metadata key `AIGC`."""
     fields = {

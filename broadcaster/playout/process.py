@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from queue import Queue
 
 from broadcaster.config import Config
@@ -19,7 +20,7 @@ from broadcaster.errors import WireError
 from broadcaster.paths import Paths
 from broadcaster.playout import links
 from broadcaster.playout.clock import RealClock, Tick
-from broadcaster.playout.encoder import Encoder
+from broadcaster.playout.encoder import Encoder, identified
 from broadcaster.playout.fanout import Fanout
 from broadcaster.playout.sinkset import SinkSet
 from broadcaster.playout.status import playout_status
@@ -83,7 +84,8 @@ class Playout:
         self._links = links.Links(paths.playout_socket, inbox, self._sinks.command)
         self._clock: RealClock[links.Event] = RealClock(fps, inbox)
         self._talk = Talk(fps, avatar.loop_frames, self._links.to_head, self._links.to_director)
-        self._encoder = Encoder(video, config.audio, config.aigc)
+        run = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        self._encoder = Encoder(video, config.audio, identified(config.aigc, config.channel, run))
         overlay = draw_label(label.text, label.corner, label.height_percent, video.width, video.height)
         self._loop: TickLoop[links.Event] = TickLoop(
             self._clock,

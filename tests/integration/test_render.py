@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,7 +64,9 @@ def test_the_same_input_gives_the_same_pictures_and_sound(loaded: LoadedConfig, 
     assert sentences[0] == "大家好，欢迎来到直播间。"
     assert sentences[: len(sentences) // 2] == sentences[len(sentences) // 2 :]
     assert len(set(first[0])) > 100
-    assert '"Label":"1"' in first[2]
+    label = json.loads(first[2])
+    assert (label["Label"], label["ContentProducer"]) == ("1", "render-test")
+    assert label["ProduceID"].startswith("render-test-")
 
 
 def test_silence_is_as_long_as_the_script_says(loaded: LoadedConfig, tmp_path: Path) -> None:

@@ -384,7 +384,7 @@ def test_a_panic_given_while_no_director_answered_is_found_and_saved(tmp_path: P
         await durable.save(True, Origin("test"))
         assert not marker.exists()
         assert await journal.panicked()
-        await journal.close()
+        await asyncio.to_thread(journal.close)
 
     asyncio.run(run())
 
