@@ -1,6 +1,6 @@
 """Lips on real speech, from playout's socket to decoded pictures and decoded sound behind nginx-rtmp.
 
-25 s of it here; LIPS_SECONDS=60 takes a minute.
+15 s of it here; LIPS_SECONDS=60 takes a minute.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.integration
 
 FPS = 25
 TICK = 48_000 // FPS
-SECONDS = float(os.environ.get("LIPS_SECONDS", "25"))
+SECONDS = float(os.environ.get("LIPS_SECONDS", "15"))
 SENTENCES = (
     "爸爸妈妈今天早上八点半出门，买了面包、苹果和一把漂亮的花。",
     "明天白天多云转晴，傍晚部分地区有小雨，请朋友们带好雨伞。",

@@ -69,9 +69,8 @@ class Report:
                 f"{session.lead_change_ms:+.1f} ms, stream against monotonic clock {session.delay_change_ms:+.1f} ms"
             )
         if self.pss_mb:
-            lines.append(
-                f"  PSS            {self.pss_mb[0]:.0f} -> {self.pss_mb[-1]:.0f} MB, {self.pss_slope:+.2f} MB/min"
-            )
+            slope = f"{self.pss_slope:+.2f} MB/min" if self.minutes >= PSS_MINUTES else "too short for a slope"
+            lines.append(f"  PSS            {self.pss_mb[0]:.0f} -> {self.pss_mb[-1]:.0f} MB, {slope}")
         wrong = self.faults()
         lines += [f"  WRONG          {fault}" for fault in wrong] or ["  nothing wrong"]
         return "\n".join(lines)
