@@ -67,7 +67,7 @@ class SinkStore:
         stale = [name for name, override in self._overrides.items() if override.of != self._digest(name)]
         for name in stale:
             del self._overrides[name]
-            log.warning("the configuration of a sink changed: what was changed on air is forgotten", extra={"sink": name})
+            log.warning("a sink changed in the configuration: its change on air is forgotten", extra={"sink": name})
         if stale:
             self._write()
 

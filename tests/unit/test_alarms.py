@@ -26,6 +26,7 @@ class Watch:
         self.alarms = Alarms([Alarm(on=ALL)], "demo", lambda: self.now)
         self.status: dict[str, Any] = {
             "panicked": False,
+            "counters": {},
             "clock": {"connected": True, "encoder": "x264", "encoder_restarts": 0},
             "voice": {"degraded": False, "error": ""},
             "head": {"connected": True, "degraded": False, "note": ""},
@@ -104,6 +105,11 @@ def test_panic(watch: Watch) -> None:
     assert watch.seconds(5) == [("panic", "raised", "")]
     watch.status["panicked"] = False
     assert watch.seconds(5) == [("panic", "cleared", "")]
+
+
+def test_a_panic_that_is_over_between_two_looks_is_told_too(watch: Watch) -> None:
+    watch.status["counters"] = {"panics": 1}
+    assert watch.seconds(5) == [("panic", "raised", ""), ("panic", "cleared", "")]
 
 
 def test_moments_are_over_after_a_minute_of_quiet(watch: Watch) -> None:
