@@ -234,7 +234,10 @@ class Channel:
         return found[0]
 
     def until(self, true: Callable[[], bool], timeout: float = 30.0, what: str = "the condition") -> None:
-        """Polls `true`, taking OSError and KeyError (nothing of that name) as "not yet". Raises TimeoutError, and RuntimeError when the daemon ended."""
+        """Polls `true`, taking OSError and KeyError (nothing of that name) as "not yet".
+
+        Raises TimeoutError, and RuntimeError when the daemon ended.
+        """
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError, KeyError):
