@@ -58,7 +58,7 @@ def clicks(station: Station, cuts: list[Cut]) -> int:
 
 def run(*, quick: bool) -> list[Row]:
     rows: list[Row] = []
-    cuts_each = 6 if quick else 60
+    cuts_each = 6 if quick else 50
     chance = random.Random(2)
     for name, voice, least, most in (
         ("quiet", "tone", 0.5, 2.5),
