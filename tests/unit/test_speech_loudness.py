@@ -49,7 +49,7 @@ def test_nothing_is_over_the_ceiling_nor_has_dc(seconds: float, seed: int, crest
     output = levelled(pcm, -16.0).astype(np.float64)
     assert len(output) == len(pcm)
     assert np.abs(output).max(initial=0) <= CEILING * 32767 + 1
-    if len(output) > 4800:
+    if len(output) > 14_400:  # in less, the mean of the noise itself is not nothing
         assert abs(output.mean()) < 60
 
 
