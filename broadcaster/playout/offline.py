@@ -56,7 +56,9 @@ class OfflinePlayout:
     ) -> None:
         video, label = config.video, config.label
         self.fps = video.fps
-        self._encoder = Encoder(video.model_copy(update={"encoder": "x264"}), config.audio, config.aigc)
+        # With VBV and more than one thread x264 makes other bits in every run.
+        repeatable = video.model_copy(update={"encoder": "x264", "threads": 1})
+        self._encoder = Encoder(repeatable, config.audio, config.aigc)
         self._writer = FileWriter(out, self._encoder, video.fps)
         self._width, self._height = video.width, video.height
         self._loop_frames = avatar.loop_frames

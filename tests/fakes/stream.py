@@ -40,8 +40,12 @@ class Recording:
     """In the order in which an encoder emits them: of each tick first the sound, then the picture."""
 
 
-@functools.cache
 def recording(bitrate: int = 400_000) -> Recording:
+    return _recorded(bitrate)
+
+
+@functools.cache
+def _recorded(bitrate: int) -> Recording:
     master = av.open("/dev/null", "w", format="null")
     video = master.add_stream("libx264", rate=FPS)
     assert isinstance(video, VideoStream)
@@ -50,7 +54,7 @@ def recording(bitrate: int = 400_000) -> Recording:
     video.codec_context.flags |= GLOBAL_HEADER
     kbps = str(bitrate // 1000)
     video.options = {
-        "preset": "ultrafast", "tune": "zerolatency", "bf": "0", "sc_threshold": "0",
+        "preset": "ultrafast", "tune": "zerolatency", "bf": "0", "sc_threshold": "0", "threads": "1",
         "x264-params": f"keyint=50:min-keyint=50:vbv-maxrate={kbps}:vbv-bufsize={kbps}:nal-hrd=cbr:force-cfr=1",
     }  # fmt: skip
     audio = master.add_stream("aac", rate=RATE)

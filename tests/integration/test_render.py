@@ -22,7 +22,7 @@ CONFIG = """
 channel: render-test
 avatar: host
 state_dir: {state}
-video: {{width: 640, height: 360, fps: 25, encoder: x264, threads: 1, bitrate_kbps: 800}}
+video: {{width: 640, height: 360, fps: 25, bitrate_kbps: 800}}
 voice: {{engine: tone}}
 sinks: []
 """
