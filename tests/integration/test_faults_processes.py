@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -103,6 +107,31 @@ def test_playout_killed(channel: Channel, puller: Puller, nginx: NginxRtmp) -> N
     done = [heard.event["id"] for heard in channel.events("done") if heard.event["id"] in queued]
     assert done == queued
     unbroken(puller)
+
+
+def test_a_panic_given_past_a_hung_director_stays(channel: Channel) -> None:
+    channel.until(lambda: channel.get("/health/ready")[0] == 200, 60, "ready")
+    channel.connect()
+    channel.panic()
+    channel.until(lambda: channel.status()["panicked"], 10, "a panic before, so that the journal knows of one")
+    channel.resume()
+    channel.until(lambda: not channel.status()["panicked"], 10, "its end")
+    hung = channel.kill("director", signal.SIGSTOP)
+    command = [sys.executable, "-m", "broadcaster.cli", "panic", "-c", str(channel.config_path)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert told.returncode == 0
+    assert "playout itself was told" in told.stderr
+    with contextlib.suppress(ProcessLookupError):  # the parent was first
+        os.kill(hung, signal.SIGKILL)
+    playout = channel.kill("playout")
+    channel.until(lambda: hung not in channel.pids("director"), 20, "the end of the director")
+    channel.until(lambda: playout not in channel.pids("playout"), 20, "the end of playout")
+    channel.until(lambda: channel.status()["clock"]["connected"], 60, "both again")
+    time.sleep(3)  # three reports of playout: what the director makes of them is the matter
+    assert channel.status()["panicked"]
+    channel.connect()
+    channel.resume()
+    channel.until(lambda: not channel.status()["panicked"], 10, "the end of the panic")
 
 
 def test_parent_killed_leaves_no_orphans(
