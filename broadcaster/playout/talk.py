@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from broadcaster.playout.lips import Lips, Mouth
 from broadcaster.playout.utterance import Sentence, Utterance
-from broadcaster.studio.compositor import FADE_TICKS
+from broadcaster.studio.mixer import fade_out
 from broadcaster.types import SAMPLE_RATE, MouthPatch, PcmArray, base_index, samples_at
 from broadcaster.wire import Aired, Anchor, AnyMessage, Cut, End, Speak, Window
 
@@ -33,10 +34,7 @@ WINDOW_TICKS = 30
 TAIL_TICKS = 4
 """After the last sample the mouth's patches are still shown while they fade."""
 
-MAX_PATCHES = 256
 MAX_QUEUED_SECONDS = 600
-CUT_FADE_SAMPLES = 480
-"""10 ms."""
 
 ToHead = Callable[[AnyMessage], None]
 Report = Callable[[Aired], None]
@@ -51,14 +49,6 @@ class TalkCounters:
     patches_late: int = 0
     started_without_lips: int = 0
     refused: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Mouth:
-    """What to lay over the base frame of a tick: the patch and how much of it (0..FADE_TICKS)."""
-
-    patch: MouthPatch
-    gain: int
 
 
 class Talk:
@@ -82,9 +72,8 @@ class Talk:
         self._slips = 0
         self._hole_since: int | None = None
         self._tail = 0
-        self._gain = 0
         self._lead = 0
-        self._patches: dict[int, MouthPatch] = {}
+        self._lips = Lips()
         self._fade_out = False
         self._next_tick = 0
 
@@ -102,7 +91,7 @@ class Talk:
     def head_changed(self, lead_ticks: int | None) -> None:
         """A head connected (its lead) or went away (None). What is talking goes on; a new head gets it all."""
         self._lead = lead_ticks or 0
-        self._patches.clear()
+        self._lips.void()
         if lead_ticks is None:
             return
         for utterance in [u for u in (self._current, *self._queue) if u is not None]:
@@ -116,8 +105,7 @@ class Talk:
         if patch.tick < self._next_tick or patch.base != base_index(patch.tick, self._loop_frames):
             self.counters.patches_late += 1
             return
-        if len(self._patches) < MAX_PATCHES:
-            self._patches[patch.tick] = patch
+        self._lips.put(patch)
 
     def cut(self, generation: int) -> None:
         """Drops everything older than `generation`; what sounds now fades in the next `take`."""
@@ -136,17 +124,17 @@ class Talk:
         self.cut(generation)
         if on:
             self._drop(None)
-            self._patches.clear()
+            self._lips.void()
 
     def reset(self) -> None:
         """Forgets everything in hand after a fault; all of it is reported as cut."""
         dropped = [u for u in (self._current, *self._queue) if u is not None]
         self._current = None
         self._queue.clear()
-        self._patches.clear()
+        self._lips.reset()
         self._speaking = self._fade_out = False
         self._start = self._hole_since = None
-        self._tail = self._gain = 0
+        self._tail = 0
         for utterance in dropped:
             self._emit_cut("cut", utterance)
 
@@ -186,7 +174,8 @@ class Talk:
         sound = current.take(count)
         self._report_sentences(current, tick)
         if self._fade_out:
-            return self._faded(sound, count)
+            self._finish("cut")
+            return fade_out(sound, count)
         if current.complete and current.aired >= current.samples:
             self._finish("done")
         elif len(sound) < count:
@@ -202,7 +191,7 @@ class Talk:
         current = self._current
         if current is None:
             if self._lead and self._tail > 1:
-                return tick in self._patches
+                return self._lips.has([tick])
             return not self._queue or self._queue[0].complete
         if not current.complete:
             return False
@@ -211,7 +200,7 @@ class Talk:
         left = current.samples - self._start_sample
         last = self._start - (-left * self._fps // SAMPLE_RATE) - 1
         needed = range(max(tick, self._start), min(tick + self._lead, last) + 1)
-        return all(n in self._patches for n in needed)
+        return self._lips.has(needed)
 
     @property
     def talking(self) -> str:
@@ -303,7 +292,7 @@ class Talk:
         skipped = samples_at(tick, self._fps) - samples_at(self._start, self._fps)
         first = self._start_sample + skipped - current.head_base
         self._epoch += 1
-        self._patches.clear()
+        self._lips.void()
         self._to_head(Anchor(current.generation, current.id, self._epoch, tick, first))
         self._to_head(Window(tick - 1, tick + WINDOW_TICKS))
 
@@ -326,7 +315,7 @@ class Talk:
         current = self._current
         assert current is not None
         known = -(-(current.samples - current.aired) * self._fps // SAMPLE_RATE)
-        return all(n in self._patches for n in range(start, start + min(self._lead, known)))
+        return self._lips.has(range(start, start + min(self._lead, known)))
 
     def _begin(self, tick: int) -> None:
         self._speaking = True
@@ -344,32 +333,18 @@ class Talk:
         self._deadline = tick + 1 + START_DEADLINE_TICKS
 
     def _mouth(self, tick: int) -> Mouth | None:
-        patch = self._patches.pop(tick, None)
         active = self._speaking
-        if patch is None:
-            if active and self._lead:
-                self.counters.patches_missing += 1
-            self._gain = 0
-        elif active and not self._fade_out:
-            self._gain = min(FADE_TICKS, self._gain + 1)
-        else:
-            self._gain = max(0, self._gain - 1)
+        if active and self._lead and not self._lips.has([tick]):
+            self.counters.patches_missing += 1
+        mouth = self._lips.take(tick, opening=active and not self._fade_out)
         if not active and self._tail > 0:
             self._tail -= 1
             if self._tail == 0 and self._current is None:
                 self._start = None
-        if patch is None or self._gain == 0 or not (active or self._tail or self._fade_out):
+        if mouth is None or not (active or self._tail or self._fade_out):
             return None
         self.counters.patches_shown += 1
-        return Mouth(patch, self._gain)
-
-    def _faded(self, sound: PcmArray, count: int) -> PcmArray:
-        out = np.zeros(count, dtype=np.int16)
-        length = min(CUT_FADE_SAMPLES, len(sound))
-        ramp = np.linspace(1.0, 0.0, CUT_FADE_SAMPLES, endpoint=False)[:length]
-        out[:length] = (sound[:length] * ramp).astype(np.int16)
-        self._finish("cut")
-        return out
+        return mouth
 
     def _finish(self, event: str) -> None:
         current = self._current

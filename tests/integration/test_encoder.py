@@ -15,8 +15,9 @@ from broadcaster.config import Aigc, Audio, Video
 from broadcaster.errors import EncoderError
 from broadcaster.playout.clock import RenderClock
 from broadcaster.playout.encoder import AAC_FRAME, Encoder, VideoEncoder, open_video
+from broadcaster.playout.lips import Mouth
 from broadcaster.playout.packets import EncodedPacket
-from broadcaster.playout.talk import Mouth, Talk
+from broadcaster.playout.talk import Talk
 from broadcaster.playout.tickloop import TickLoop
 from broadcaster.studio.compositor import Compositor
 from broadcaster.studio.label import draw_label

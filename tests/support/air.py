@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from broadcaster.config import Label
 from broadcaster.head.track import Track
-from broadcaster.playout.talk import Mouth, Talk
+from broadcaster.playout.lips import Mouth
+from broadcaster.playout.talk import Talk
 from broadcaster.ports import AvatarPack, FacePack, TalkingHead
 from broadcaster.studio.compositor import Compositor
 from broadcaster.studio.label import Overlay, draw_label

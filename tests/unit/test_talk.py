@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from broadcaster.playout.talk import START_DEADLINE_TICKS, TAIL_TICKS, Mouth, Talk
+from broadcaster.playout.lips import Mouth
+from broadcaster.playout.talk import START_DEADLINE_TICKS, TAIL_TICKS, Talk
 from broadcaster.studio.compositor import FADE_TICKS
 from broadcaster.types import MouthBox, MouthPatch, PcmArray, base_index
 from broadcaster.wire import Aired, Anchor, AnyMessage, Cut, End, Speak
