@@ -551,15 +551,17 @@ async def test_without_a_journal_prompts_are_refused_and_everything_else_works(p
         assert on.playout.heard(kept.id)[-1] == "第四句话在这里。"
 
 
-async def test_a_panic_that_no_journal_knows_of_is_kept(paths: Paths) -> None:
+@pytest.mark.parametrize("before", [False, True])
+async def test_a_panic_that_was_given_to_playout_alone_is_kept(paths: Paths, before: bool) -> None:
+    """Whether the journal knows of no panic, or of one that is over: only a resume after it ends it."""
+    if before:
+        async with station(paths) as on:
+            await on.director.panic(OPERATOR)
+            await on.director.resume(OPERATOR)
     async with station(paths, playout=False) as on:
         on.playout.panicked = True
         await on.playout.start()
         await until(lambda: on.director.status()["panicked"])
+        assert on.playout.panicked
         await on.director.resume(OPERATOR)
         await until(lambda: not on.playout.panicked)
-    async with station(paths, playout=False) as on:
-        on.playout.panicked = True  # this one was resumed: the journal knows
-        await on.playout.start()
-        await until(lambda: not on.playout.panicked)
-        assert not on.director.status()["panicked"]
