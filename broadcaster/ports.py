@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from broadcaster.types import (
+    PLAIN,
     Inbound,
+    Manner,
     MouthBox,
     MouthPatch,
     Origin,
     Piece,
     Plane,
+    RawSound,
     Speech,
     SpokenPiece,
     Turn,
@@ -55,6 +58,21 @@ class Voice(Protocol):
     def speak(self, piece: Piece, generation: int) -> AsyncIterator[Speech]: ...
 
 
+class VoiceEngine(Protocol):
+    """An engine behind a network (or a pipe), one request per piece, in the director's event loop.
+
+    `piece.text` comes as it is to be read (see `speech/normalise.py`). Closing the iterator cancels the request and
+    frees its connection. Honours its own connect time-out; the time-outs of the first sound and of a gap are kept by
+    whoever iterates. Runs once and raises VoiceError, with `retryable` set where the error is translated.
+    """
+
+    name: str
+
+    def stream(self, piece: Piece) -> AsyncIterator[RawSound]: ...
+
+    async def close(self) -> None: ...
+
+
 class Speaker(Protocol):
     """The whole of `speech/` as the director sees it: growing text in, paced pieces of sound out.
 
@@ -62,7 +80,9 @@ class Speaker(Protocol):
     Closing the iterator cancels what is being synthesised. Raises VoiceError when every voice failed.
     """
 
-    def speak(self, text: AsyncIterator[str], generation: int) -> AsyncIterator[SpokenPiece]: ...
+    def speak(
+        self, text: AsyncIterator[str], generation: int, manner: Manner = PLAIN
+    ) -> AsyncIterator[SpokenPiece]: ...
 
 
 class Synthesiser(Protocol):

@@ -31,9 +31,15 @@ SYNTHESISERS: Final[Table] = {
 """Engines inside the voice process."""
 
 VOICES: Final[Table] = {
-    "process": "broadcaster.speech.client:VoiceClient",
+    "dashscope": "broadcaster.speech.remote.dashscope:DashScopeEngine",
+    "qwen_tts": "broadcaster.speech.remote.qwen:QwenEngine",
+    "cosyvoice_server": "broadcaster.speech.remote.cosyvoice:CosyVoiceEngine",
+    "gpt_sovits": "broadcaster.speech.remote.gpt_sovits:GptSoVitsEngine",
+    "openai_speech": "broadcaster.speech.remote.openai_speech:OpenAISpeechEngine",
+    "edge": "broadcaster.speech.remote.edge:EdgeEngine",
+    "chattts": "broadcaster.speech.remote.chattts:ChatTTSEngine",
 }
-"""How the director speaks: through the voice process."""
+"""Links of the voice chain behind a network. A class there takes (its link, VoiceReference or None)."""
 
 HEADS: Final[Table] = {
     "warp": "broadcaster.head.warp:WarpHead",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -90,6 +91,22 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Manner:
+    """How something is to be said. `speed` 0.5..2.0 (1.0: the voice's own), `pitch` in semitones -6..6.
+
+    `voice` is a name of the engine that speaks ("": the configured one); an engine that does not know it keeps
+    its own.
+    """
+
+    speed: float = 1.0
+    pitch: float = 0.0
+    voice: str = ""
+
+
+PLAIN: Final = Manner()
+
+
+@dataclass(frozen=True, slots=True)
 class Inbound:
     """One text that asks for air time. `id` is unique per channel and made by whoever accepts it."""
 
@@ -98,6 +115,7 @@ class Inbound:
     text: str
     origin: Origin
     received_ns: int = 0  # wall clock, time.time_ns()
+    manner: Manner = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +153,38 @@ class Piece:
     text: str
     language: str
     sentence: int
+    manner: Manner = PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class TimedWord:
+    """A word (or a character) of a piece and when it sounds: seconds from the first sample of the piece's sound."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class RawSound:
+    """Sound as an engine sends it: s16le, interleaved, any rate; a chunk may end inside a sample.
+
+    `words` are those that became known with this chunk, counted from the piece's first sample.
+    """
+
+    data: bytes = field(repr=False)
+    rate: int
+    channels: int = 1
+    words: tuple[TimedWord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceReference:
+    """A recording whose speaker the zero-shot engines imitate: a WAV file and exactly what is said in it."""
+
+    recording: Path
+    text: str
+    language: str
 
 
 @dataclass(frozen=True, slots=True)

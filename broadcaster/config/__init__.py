@@ -24,6 +24,18 @@ from broadcaster.config.models import (
 )
 from broadcaster.config.secrets import secrets_of
 from broadcaster.config.sinks import FileSink, NullSink, PreviewSink, RtmpSink, SinkBase, SinkConfig
+from broadcaster.config.voices import (
+    ChatTTSVoice,
+    CosyVoiceLocal,
+    CosyVoiceServer,
+    DashScopeVoice,
+    EdgeVoice,
+    GptSoVitsVoice,
+    LinkBase,
+    OpenAISpeechVoice,
+    QwenVoice,
+    VoiceLink,
+)
 
 __all__ = [
     "Aigc",
@@ -31,16 +43,25 @@ __all__ = [
     "AlarmEdge",
     "Audio",
     "BrainConfig",
+    "ChatTTSVoice",
     "Config",
     "Console",
+    "CosyVoiceLocal",
+    "CosyVoiceServer",
+    "DashScopeVoice",
+    "EdgeVoice",
     "FileSink",
+    "GptSoVitsVoice",
     "HeadConfig",
     "Inbox",
     "Label",
+    "LinkBase",
     "LoadedConfig",
     "Logging",
     "NullSink",
+    "OpenAISpeechVoice",
     "PreviewSink",
+    "QwenVoice",
     "RtmpSink",
     "Section",
     "SinkBase",
@@ -48,6 +69,7 @@ __all__ = [
     "Tokens",
     "Video",
     "VoiceConfig",
+    "VoiceLink",
     "config_path",
     "find_config",
     "load_config",

@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from broadcaster.config.base import NAME_PATTERN, ConfigPath, FromDigits, HttpUrl, SecretHttpUrl, Section
 from broadcaster.config.sinks import PreviewSink, SinkConfig
+from broadcaster.config.voices import VoiceLink
 
 LABEL_WORDS = ("AI生成", "数字人")
 """What the label must say by the labelling rules it exists for (GB 45438-2025 and the digital-human rules)."""
@@ -86,6 +87,25 @@ class VoiceConfig(Section):
     """Loudness of speech in LUFS."""
     request_timeout_s: Annotated[float, Field(gt=0, le=120)] = 20.0
     """Seconds after which a piece of speech that did not come is given up and the voice process restarted."""
+    pitch: Annotated[float, Field(ge=-6.0, le=6.0)] = 0.0
+    """Semitones up or down for every voice."""
+    lexicon: ConfigPath | None = None
+    """YAML file that says how names and words with several readings are spoken."""
+    cache_mb: Annotated[int, Field(ge=0, le=10_000)] = 256
+    """Megabytes of disk for sentences that come again (greetings, thanks); the least used go first. 0: none."""
+    look_ahead_s: Annotated[float, Field(ge=2.0, le=60.0)] = 10.0
+    """Seconds of speech that may be made before they are heard; what an interruption throws away."""
+    chain: list[VoiceLink] = []
+    """Voices to ask first, in this order; the embedded engine above is always the last."""
+
+    @field_validator("chain")
+    @classmethod
+    def _one_link_of_a_name(cls, chain: list[VoiceLink]) -> list[VoiceLink]:
+        names = [link.label for link in chain]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two links of the chain are named {', '.join(twice)} -> give each its own name")
+        return chain
 
 
 class HeadConfig(Section):

@@ -25,7 +25,7 @@ from broadcaster.speech.pacing import AHEAD_S, LARGEST, LATER, Pacer, Size, Spee
 from broadcaster.speech.packing import SentenceSplitter, cut
 from broadcaster.speech.punctuation import pause_ms
 from broadcaster.speech.units import spoken_units
-from broadcaster.types import SAMPLE_RATE, PcmArray, Phone, Piece, Speech, SpokenPiece, Viseme
+from broadcaster.types import PLAIN, SAMPLE_RATE, Manner, PcmArray, Phone, Piece, Speech, SpokenPiece, Viseme
 
 log = logging.getLogger(__name__)
 
@@ -77,14 +77,16 @@ class PacedSpeaker:
         if not words.loaded():
             await asyncio.to_thread(words.load, self._cache)
 
-    async def speak(self, text: AsyncIterator[str], generation: int) -> AsyncIterator[SpokenPiece]:
+    async def speak(
+        self, text: AsyncIterator[str], generation: int, manner: Manner = PLAIN
+    ) -> AsyncIterator[SpokenPiece]:
         """Paced pieces of `text`, each with the pause behind it.
 
         `last` is set on the last piece when that is known in time; the end of the iterator is what counts. Raises
         VoiceError when the voice is down, or when nothing of a text could be spoken.
         """
         await self.warm()
-        run = _Utterance(self._voice, self.speed, self._paced, generation)
+        run = _Utterance(self._voice, self.speed, self._paced, generation, manner)
         reader = asyncio.create_task(run.read(text), name="speech text")
         maker = asyncio.create_task(run.make(), name="speech pieces")
         try:
@@ -102,12 +104,13 @@ class PacedSpeaker:
 class _Utterance:
     """The state of one `speak`; all methods run in one event loop."""
 
-    def __init__(self, voice: Voice, speed: SpeedModel, paced: bool, generation: int) -> None:
+    def __init__(self, voice: Voice, speed: SpeedModel, paced: bool, generation: int, manner: Manner) -> None:
         self._voice = voice
         self._speed = speed
         self._paced = paced
         self._clock = asyncio.get_running_loop().time
         self._generation = generation
+        self._manner = manner
         self._pacer = Pacer(speed)
         self._splitter = SentenceSplitter()
         self._ready: deque[_Made] = deque()
@@ -172,7 +175,7 @@ class _Utterance:
                 if spoken_units(text) == 0:
                     continue
                 try:
-                    speech = await self._synthesised(Piece(text.strip(), language, number))
+                    speech = await self._synthesised(Piece(text.strip(), language, number, self._manner))
                 except VoiceError as err:
                     error = err
                     failed += 1
