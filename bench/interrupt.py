@@ -6,14 +6,10 @@ import random
 import time
 from dataclasses import dataclass
 
-import numpy as np
-
+from bench.clicks import count_clicks, count_hard_cuts_found
 from bench.latency_prompts import LONG
 from bench.run_station import Station, on_air
 from bench.run_tables import Row, spread, table
-
-CLICK_WINDOW_MS = 60.0
-SPEECH_WINDOW_MS = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +37,10 @@ def cut_once(station: Station, chance: random.Random, least_s: float, most_s: fl
     return Cut((silent.decoded_ns - sent) / 1e6, silent.pts_ms)
 
 
-def clicks(station: Station, cuts: list[Cut]) -> int:
-    """Cuts whose last 60 ms hold a jump larger than any of the second of speech before."""
+def ends(station: Station, cuts: list[Cut]) -> list[int]:
+    """The sample behind the last audible frame of each cut."""
     sound = station.puller.capture.sound()
-    count = 0
-    for cut in cuts:
-        end = round((cut.at_ms - sound.start_ms) * sound.rate / 1000) + 1024
-        near = end - round(CLICK_WINDOW_MS * sound.rate / 1000)
-        far = near - round(SPEECH_WINDOW_MS * sound.rate / 1000)
-        if far < 0 or end > len(sound.samples):
-            continue
-        jumps = np.abs(np.diff(sound.samples))
-        count += bool(jumps[near:end].max() > jumps[far:near].max() * 1.05)
-    return count
+    return [round((cut.at_ms - sound.start_ms) * sound.rate / 1000) + 480 for cut in cuts]
 
 
 def run(*, quick: bool) -> list[Row]:
@@ -67,7 +54,11 @@ def run(*, quick: bool) -> list[Row]:
         with on_air(voice=voice) as station:
             cuts = [cut_once(station, chance, least, most) for _ in range(cuts_each)]
             rows += spread(f"{name}: interrupt -> silent", [cut.silent_ms for cut in cuts], "ms", p95=200)
-            rows.append(Row(f"{name}: clicks", clicks(station, cuts), f"of {len(cuts)}", 0))
+            samples, places = station.puller.capture.sound().samples, ends(station, cuts)
+            rows.append(Row(f"{name}: clicks", count_clicks(samples, places), f"of {len(cuts)}", 0))
+            if voice == "kokoro":
+                found = count_hard_cuts_found(samples, places)
+                rows.append(Row("control: the same speech broken off without a fade", found, f"of {len(cuts)} found"))
     table("Interrupt: socket write -> first decoded frame below -50 dBFS", rows)
     return rows
 
