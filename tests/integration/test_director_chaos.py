@@ -13,7 +13,7 @@ from broadcaster.journal.migrations import open_for_reading
 from broadcaster.paths import Paths
 from broadcaster.types import Origin, PromptKind
 from tests.fakes.voice_peer import ScriptedSpeaker
-from tests.integration.test_director_air import MODERATOR, OPERATOR, Brain, Station, station
+from tests.support.directing import MODERATOR, OPERATOR, Brain, Station, station
 
 pytestmark = pytest.mark.integration
 

@@ -1,0 +1,115 @@
+"""A running director with a playout over the real socket, a scripted voice and scripted brains around it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from broadcaster.brain.gate import PassGate
+from broadcaster.config import Config
+from broadcaster.director import Director
+from broadcaster.errors import BrainError
+from broadcaster.paths import Paths
+from broadcaster.types import Inbound, Origin, PromptKind, Role, Turn
+from sources.schema import OUTBOUND
+from tests.fakes.playout_peer import PlayoutPeer
+from tests.fakes.voice_peer import ScriptedSpeaker
+
+MODERATOR = Origin("test", "somebody", Role.MODERATOR)
+OPERATOR = Origin("test", "boss", Role.OPERATOR)
+LONG = "第一句话在这里。第二句话在这里。第三句话在这里。第四句话在这里。"
+
+
+class Brain:
+    """Says its lines, or fails after some of them."""
+
+    def __init__(self, name: str, lines: list[str], error: BrainError | None = None, hang: bool = False) -> None:
+        self.name = name
+        self.lines = lines
+        self.error = error
+        self.hang = hang
+        self.turns: list[Turn] = []
+        self.closed = 0
+
+    async def reply(self, turn: Turn) -> AsyncIterator[str]:
+        self.turns.append(turn)
+        try:
+            for line in self.lines:
+                yield line
+            if self.hang:
+                await asyncio.Event().wait()
+            if self.error is not None:
+                raise self.error
+        finally:
+            self.closed += 1
+
+
+class Station:
+    """A running director with everything around it."""
+
+    def __init__(self, paths: Paths, speaker: ScriptedSpeaker, brains: list[Brain], gate: Any, capacity: int) -> None:
+        config = Config.model_validate({"channel": "test", "inbox": {"capacity": capacity, "max_text": 500}})
+        self.paths = paths
+        self.speaker = speaker
+        self.director = Director(config, paths, speaker=speaker, brains=brains, gate=gate)
+        self.events: list[dict[str, Any]] = []
+        self.playout = PlayoutPeer(paths.playout_socket)
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    async def start(self, *, playout: bool = True) -> None:
+        await self.director.open()
+        if playout:
+            await self.playout.start()
+        subscription = self.director.subscribe()
+
+        async def listen() -> None:
+            async for event in subscription:
+                OUTBOUND.validate_python(event)
+                self.events.append(event)
+
+        self._tasks = [asyncio.create_task(self.director.run()), asyncio.create_task(listen())]
+        if playout:
+            await until(lambda: self.director.link.connected)
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.director.close()
+        await self.playout.kill()
+
+    async def say(self, text: str, kind: PromptKind = PromptKind.SAY, origin: Origin = MODERATOR) -> Inbound:
+        return await self.director.accept(kind, text, origin)
+
+    def types(self, prompt: str) -> list[str]:
+        return [event["type"] for event in self.events if event.get("id") == prompt]
+
+    async def ended(self, *prompts: str) -> None:
+        final = {"done", "cut", "skipped"}
+        await until(lambda: all(final & set(self.types(prompt)) for prompt in prompts))
+
+
+@asynccontextmanager
+async def station(
+    paths: Paths,
+    *,
+    speaker: ScriptedSpeaker | None = None,
+    brains: list[Brain] | None = None,
+    gate: Any = None,
+    capacity: int = 50,
+    playout: bool = True,
+) -> AsyncIterator[Station]:
+    made = Station(paths, speaker or ScriptedSpeaker(), brains or [], gate or PassGate(), capacity)
+    await made.start(playout=playout)
+    try:
+        yield made
+    finally:
+        await made.stop()
+
+
+async def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110  # the state of several processes is looked at, not one event
+            await asyncio.sleep(0.002)
