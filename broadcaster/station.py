@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
-from broadcaster.types import Inbound, Origin, PromptKind
+from broadcaster.types import PLAIN, Inbound, Manner, Origin, PromptKind
 from broadcaster.wire import SinkReply
 
 
@@ -28,8 +28,8 @@ class Station(Protocol):
     Refusals are `errors.Refused` with a `code` (`sources.schema.ErrorCode`) and a text for people.
     """
 
-    async def accept(self, kind: PromptKind, text: str, origin: Origin) -> Inbound:
-        """Queues a text. It is in the journal, synced to disk, when this returns.
+    async def accept(self, kind: PromptKind, text: str, origin: Origin, manner: Manner = PLAIN) -> Inbound:
+        """Queues a text that is to be said in that manner. It is in the journal, synced to disk, when this returns.
 
         Who may ask for air time is for the source to decide; `origin.role` only says who comes first.
         Refused: panicked, full, too_long, empty, journal, stopping.

@@ -56,12 +56,31 @@ class _Message(BaseModel):
 Ref = Annotated[str | None, Field(max_length=64, description="Yours; sent back with the answer")]
 Text = Annotated[str, Field(min_length=1, max_length=TEXT_LIMIT)]
 
+VOICE_PATTERN: Final = r"^[^\x00-\x20<>&\x22'/\\]{1,64}$"
+"""Names of voices of every engine, in any script, without what could mean something else in XML or in a path."""
+
+Speed = Annotated[
+    float | None,
+    Field(ge=0.5, le=2.0, allow_inf_nan=False, strict=True, description="Times the configured speed"),
+]
+Pitch = Annotated[
+    float | None,
+    Field(ge=-6.0, le=6.0, allow_inf_nan=False, strict=True, description="Semitones added to the configured pitch"),
+]
+VoiceName = Annotated[
+    str | None,
+    Field(pattern=VOICE_PATTERN, description="A voice of the engine that speaks; one it does not know is ignored"),
+]
+
 
 class Say(_Message):
     """Speak this text as it stands. Needs the role moderator."""
 
     type: Literal["say"]
     text: Text
+    speed: Speed = None
+    pitch: Pitch = None
+    voice: VoiceName = None
     ref: Ref = None
 
 
@@ -70,6 +89,9 @@ class Ask(_Message):
 
     type: Literal["ask"]
     text: Text
+    speed: Speed = None
+    pitch: Pitch = None
+    voice: VoiceName = None
     ref: Ref = None
 
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Protocol
 
 from broadcaster.errors import Refused
-from broadcaster.types import Inbound, Origin, PromptKind, Role
+from broadcaster.types import PLAIN, Inbound, Manner, Origin, PromptKind, Role
 from sources.schema import Accepted, Ask, Error, ErrorCode, Interrupt, Ok, Panic, Resume, Say, parse
 
 NEEDED: Final = {
@@ -26,7 +26,7 @@ NEEDED: Final = {
 class PromptDesk(Protocol):
     """The part of `broadcaster.station.Station` that a prompt source needs."""
 
-    async def accept(self, kind: PromptKind, text: str, origin: Origin) -> Inbound: ...
+    async def accept(self, kind: PromptKind, text: str, origin: Origin, manner: Manner = PLAIN) -> Inbound: ...
 
     async def interrupt(self, by: Origin) -> None: ...
 
@@ -88,7 +88,8 @@ class PromptSession:
     async def _perform(self, message: Say | Ask | Interrupt | Panic | Resume) -> dict[str, Any]:
         match message:
             case Say() | Ask():
-                prompt = await self._desk.accept(PromptKind(message.type), message.text, self._origin)
+                kind, manner = PromptKind(message.type), _manner(message)
+                prompt = await self._desk.accept(kind, message.text, self._origin, manner)
                 return Accepted(id=prompt.id, ref=message.ref).model_dump()
             case Interrupt():
                 await self._desk.interrupt(self._origin)
@@ -107,6 +108,11 @@ class PromptSession:
             return False
         self._allowance -= 1
         return True
+
+
+def _manner(message: Say | Ask) -> Manner:
+    speed = 1.0 if message.speed is None else message.speed
+    return Manner(speed, message.pitch or 0.0, message.voice or "")
 
 
 def _code(code: str) -> ErrorCode:

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable
 
 from broadcaster.errors import Refused
-from broadcaster.types import Inbound, Origin, PromptKind, Role
+from broadcaster.types import PLAIN, Inbound, Manner, Origin, PromptKind, Role
 
 
 class Admission:
@@ -19,7 +19,7 @@ class Admission:
         self._wall_ns = wall_ns
         self._last_ns = 0
 
-    def inbound(self, kind: PromptKind, text: str, origin: Origin) -> Inbound:
+    def inbound(self, kind: PromptKind, text: str, origin: Origin, manner: Manner = PLAIN) -> Inbound:
         """Raises Refused: "empty", "too_long"."""
         cleaned = _cleaned(text)
         if not cleaned:
@@ -28,7 +28,7 @@ class Admission:
             raise Refused(f"the text has {len(cleaned)} characters; at most {self._max_text} are taken", "too_long")
         self._last_ns = max(self._last_ns + 1, self._wall_ns())
         identity = f"{self._last_ns // 1_000_000:011x}{secrets.token_hex(3)}"
-        return Inbound(identity, kind, cleaned, origin, self._last_ns)
+        return Inbound(identity, kind, cleaned, origin, self._last_ns, manner)
 
 
 def _cleaned(text: str) -> str:

@@ -32,7 +32,7 @@ from broadcaster.inbox import Inbox
 from broadcaster.journal import Journal, Unfinished, asrun_rows
 from broadcaster.paths import Paths
 from broadcaster.ports import Brain, Gate, Speaker
-from broadcaster.types import Inbound, Origin, PromptKind, Role
+from broadcaster.types import PLAIN, Inbound, Manner, Origin, PromptKind, Role
 from broadcaster.wire import Aired, AnyMessage, PlayoutStatus, SinkReply, Welcome
 
 log = logging.getLogger(__name__)
@@ -133,9 +133,9 @@ class Director:
 
     # -- Station ----------------------------------------------------------------------------------------------
 
-    async def accept(self, kind: PromptKind, text: str, origin: Origin) -> Inbound:
+    async def accept(self, kind: PromptKind, text: str, origin: Origin, manner: Manner = PLAIN) -> Inbound:
         try:
-            prompt = self._inbound(kind, text, origin)
+            prompt = self._inbound(kind, text, origin, manner)
             self._inbox.reserve()
         except Refused:
             self.counters["refused"] += 1
@@ -207,12 +207,12 @@ class Director:
 
     # -- accepting --------------------------------------------------------------------------------------------
 
-    def _inbound(self, kind: PromptKind, text: str, origin: Origin) -> Inbound:
+    def _inbound(self, kind: PromptKind, text: str, origin: Origin, manner: Manner) -> Inbound:
         if self.stopping:
             raise Refused("the daemon is going down; send it again when it is back", "stopping")
         if self.rundown.panicked:
             raise Refused("the channel is in panic; an operator must resume it first", "panicked")
-        return self._admission.inbound(kind, text, origin)
+        return self._admission.inbound(kind, text, origin, manner)
 
     async def _journalled(self, prompt: Inbound) -> Inbound:
         try:

@@ -61,6 +61,11 @@ MIGRATIONS: Final = (
     CREATE INDEX asrun_time ON asrun (start_ns);
     CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL, changed_ns INTEGER NOT NULL) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE prompts ADD COLUMN speed REAL NOT NULL DEFAULT 1.0;
+    ALTER TABLE prompts ADD COLUMN pitch REAL NOT NULL DEFAULT 0.0;
+    ALTER TABLE prompts ADD COLUMN voice TEXT NOT NULL DEFAULT '';
+    """,
 )
 """Step n brings a file from version n to n + 1. Steps are only ever appended."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from broadcaster.journal.writer import JournalWriter
-from broadcaster.types import Inbound, Origin, PromptKind, Role, Verdict
+from broadcaster.types import Inbound, Manner, Origin, PromptKind, Role, Verdict
 from broadcaster.wire import Aired
 
 KEEP_DAYS: Final = 400
@@ -71,9 +71,13 @@ class Journal:
         """Returns when the prompt is synced to disk. Raises JournalError, and then it is not accepted."""
         row = (
             prompt.id, prompt.kind.value, prompt.text, prompt.origin.source, prompt.origin.author,
-            prompt.origin.role.value, prompt.received_ns,
+            prompt.origin.role.value, prompt.received_ns, prompt.manner.speed, prompt.manner.pitch,
+            prompt.manner.voice,
         )  # fmt: skip
-        sql = "INSERT INTO prompts (id, kind, text, source, author, role, received_ns) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        sql = (
+            "INSERT INTO prompts (id, kind, text, source, author, role, received_ns, speed, pitch, voice)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        )
         await self._writer.durable(lambda db: db.execute(sql, row) and None)
 
     async def start(self, prompt: str) -> None:
@@ -190,15 +194,16 @@ def _prune(db: sqlite3.Connection) -> None:
 
 def _unfinished(db: sqlite3.Connection) -> list[Unfinished]:
     rows = db.execute(
-        "SELECT id, kind, text, source, author, role, received_ns, state, scripted FROM prompts"
+        "SELECT id, kind, text, source, author, role, received_ns, speed, pitch, voice, state, scripted FROM prompts"
         " WHERE state IN ('queued', 'started') ORDER BY received_ns"
     ).fetchall()
     return [_restored(db, row) for row in rows]
 
 
 def _restored(db: sqlite3.Connection, row: tuple[Any, ...]) -> Unfinished:
-    identity, kind, text, source, author, role, received_ns, state, scripted = row
-    prompt = Inbound(identity, PromptKind(kind), text, Origin(source, author, Role(role)), received_ns)
+    identity, kind, text, source, author, role, received_ns, speed, pitch, voice, state, scripted = row
+    origin, manner = Origin(source, author, Role(role)), Manner(speed, pitch, voice)
+    prompt = Inbound(identity, PromptKind(kind), text, origin, received_ns, manner)
     lines = db.execute("SELECT text, verdict FROM script WHERE prompt = ? ORDER BY number", (identity,)).fetchall()
     heard = db.execute(
         "SELECT text FROM asrun WHERE prompt = ? AND outcome = 'heard' ORDER BY row", (identity,)

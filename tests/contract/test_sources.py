@@ -10,7 +10,7 @@ import pytest
 from broadcaster.errors import Refused
 from broadcaster.registry import SOURCES, resolve
 from broadcaster.station import Station
-from broadcaster.types import Inbound, Origin, PromptKind, Role
+from broadcaster.types import PLAIN, Inbound, Manner, Origin, PromptKind, Role
 from sources.schema import OUTBOUND, ErrorCode
 from sources.websocket import PromptDesk, PromptSession
 from tests.fakes.station import FakeStation
@@ -48,6 +48,14 @@ async def test_prompts_reach_the_channel_with_their_origin() -> None:
     ]
 
 
+async def test_the_manner_of_a_prompt_reaches_the_channel() -> None:
+    station = FakeStation()
+    session = PromptSession(station, Origin("websocket", role=Role.MODERATOR))
+    await answers(session, {"type": "say", "text": "你好", "speed": 1.2, "pitch": -2, "voice": "zm_yunxi"})
+    await answers(session, {"type": "ask", "text": "谁？"})
+    assert [prompt.manner for prompt in station.queue] == [Manner(1.2, -2.0, "zm_yunxi"), PLAIN]
+
+
 async def test_what_the_channel_refuses_is_answered_with_its_code() -> None:
     station = FakeStation(capacity=0)
     session = PromptSession(station, Origin("websocket", role=Role.OPERATOR))
@@ -79,7 +87,7 @@ class Broken:
     def __init__(self, code: str) -> None:
         self.code = code
 
-    async def accept(self, kind: PromptKind, text: str, origin: Origin) -> Inbound:
+    async def accept(self, kind: PromptKind, text: str, origin: Origin, manner: Manner = PLAIN) -> Inbound:
         raise Refused("no", self.code)
 
     async def interrupt(self, by: Origin) -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from broadcaster.errors import Refused
-from broadcaster.types import Inbound, Origin, PromptKind
+from broadcaster.types import PLAIN, Inbound, Manner, Origin, PromptKind
 from broadcaster.wire import SinkReply
 
 EVENTS = 64
@@ -41,7 +41,7 @@ class FakeStation:
     def subscribers(self) -> int:
         return len(self._subscribers)
 
-    async def accept(self, kind: PromptKind, text: str, origin: Origin) -> Inbound:
+    async def accept(self, kind: PromptKind, text: str, origin: Origin, manner: Manner = PLAIN) -> Inbound:
         if self.panicked:
             raise Refused("the channel is in panic; an operator has to resume", "panicked")
         if not text.strip():
@@ -51,7 +51,7 @@ class FakeStation:
         if len(self.queue) >= self.capacity:
             raise Refused("the queue is full; try again later", "full")
         self._made += 1
-        prompt = Inbound(f"p{self._made}", kind, text, origin, time.time_ns())
+        prompt = Inbound(f"p{self._made}", kind, text, origin, time.time_ns(), manner)
         self.queue.append(prompt)
         return prompt
 

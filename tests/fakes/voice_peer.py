@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import numpy as np
 
 from broadcaster.errors import VoiceError
-from broadcaster.types import SAMPLE_RATE, Phone, Speech, SpokenPiece, Viseme
+from broadcaster.types import PLAIN, SAMPLE_RATE, Manner, Phone, Speech, SpokenPiece, Viseme
 
 SENTENCE = re.compile(r"[^。！？!?.\n]*[。！？!?.\n]+|[^。！？!?.\n]+$")
 
@@ -28,11 +28,15 @@ class ScriptedSpeaker:
         self.hang_at: int | None = None
         self.made = 0
         self.runs: list[int] = []
+        self.manners: list[Manner] = []
         self.closed = 0
         self.texts: list[str] = []
 
-    async def speak(self, text: AsyncIterator[str], generation: int) -> AsyncIterator[SpokenPiece]:
+    async def speak(
+        self, text: AsyncIterator[str], generation: int, manner: Manner = PLAIN
+    ) -> AsyncIterator[SpokenPiece]:
         self.runs.append(generation)
+        self.manners.append(manner)
         buffer = ""
         number = 0
         try:

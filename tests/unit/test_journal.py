@@ -12,7 +12,7 @@ import pytest
 from broadcaster.errors import JournalError
 from broadcaster.journal import Journal, asrun_rows
 from broadcaster.journal.migrations import MIGRATIONS, open_for_writing
-from broadcaster.types import Inbound, Origin, PromptKind, Role, Verdict, VerdictKind
+from broadcaster.types import Inbound, Manner, Origin, PromptKind, Role, Verdict, VerdictKind
 from broadcaster.wire import Aired
 
 pytestmark = pytest.mark.unit
@@ -52,6 +52,43 @@ async def test_a_prompt_is_on_disk_when_accept_returns_and_comes_back_after_a_re
     (found,) = await journal.unfinished()
     assert found.prompt == prompt("p1", at=5)
     assert not found.started
+    journal.close()
+
+
+async def test_the_manner_of_a_prompt_survives_a_restart(path: Path) -> None:
+    asked = Inbound("p1", PromptKind.ASK, "谁？", BY, 5, Manner(1.25, -2.5, "zm_yunjian"))
+    journal = await opened(path)
+    await journal.accept(asked)
+    await journal.start("p1")
+    journal.close()
+    journal = await opened(path)
+    assert [entry.prompt for entry in await journal.unfinished()] == [asked]
+    journal.close()
+
+
+async def test_a_journal_from_before_manners_keeps_its_prompts_and_takes_new_ones(path: Path) -> None:
+    path.parent.mkdir()
+    db = sqlite3.connect(path)
+    db.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1;")
+    db.execute(
+        "INSERT INTO prompts (id, kind, text, source, author, role, received_ns, state)"
+        " VALUES ('old', 'say', '你好', 'chat', 'somebody', 'viewer', 1, 'started')"
+    )
+    db.execute("INSERT INTO script VALUES ('old', 0, '你好', 'pass', '')")
+    db.execute("INSERT INTO state VALUES ('panic', 'on test', 1)")
+    db.commit()
+    db.close()
+    with pytest.raises(JournalError, match=r"version 1 is older.*start the daemon once"):
+        asrun_rows(path)
+    journal = await opened(path)
+    new = Inbound("new", PromptKind.SAY, "大家好", BY, 2, Manner(speed=0.8))
+    await journal.accept(new)
+    old, added = await journal.unfinished()
+    assert old.prompt == prompt("old", at=1)
+    assert (old.started, [line.text for line in old.script]) == (True, ["你好"])
+    assert added.prompt == new
+    assert await journal.panicked() is True
+    assert asrun_rows(path) == []
     journal.close()
 
 

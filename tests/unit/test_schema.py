@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broadcaster.errors import Refused
-from broadcaster.types import Inbound, Origin, PromptKind, Role
+from broadcaster.types import PLAIN, Inbound, Manner, Origin, PromptKind, Role
 from sources import schema
 from sources.schema import ErrorCode, parse
 from sources.websocket import PromptSession
@@ -25,14 +25,16 @@ class Desk:
     def __init__(self, refusal: Refused | None = None) -> None:
         self.refusal = refusal
         self.calls: list[tuple[str, str]] = []
+        self.manners: list[Manner] = []
 
     def _call(self, what: str, text: str = "") -> None:
         if self.refusal is not None:
             raise self.refusal
         self.calls.append((what, text))
 
-    async def accept(self, kind: PromptKind, text: str, origin: Origin) -> Inbound:
+    async def accept(self, kind: PromptKind, text: str, origin: Origin, manner: Manner = PLAIN) -> Inbound:
         self._call(kind.value, text)
+        self.manners.append(manner)
         return Inbound(f"p{len(self.calls)}", kind, text, origin)
 
     async def interrupt(self, by: Origin) -> None:
@@ -89,6 +91,39 @@ async def test_every_message_has_its_answer(message: dict[str, Any], answer: dic
     assert desk.calls == [(message["type"], message.get("text", ""))]
 
 
+@pytest.mark.parametrize("kind", ["say", "ask"])
+@pytest.mark.parametrize(
+    ("fields", "manner"),
+    [
+        ({}, PLAIN),
+        ({"speed": None, "pitch": None, "voice": None}, PLAIN),
+        ({"speed": 2}, Manner(speed=2.0)),
+        ({"speed": 0.5, "pitch": -6, "voice": "zh-CN-XiaoxiaoNeural"}, Manner(0.5, -6.0, "zh-CN-XiaoxiaoNeural")),
+        ({"pitch": 1.5, "voice": "中文女"}, Manner(pitch=1.5, voice="中文女")),
+    ],
+)
+async def test_the_manner_of_a_prompt_reaches_the_channel(kind: str, fields: dict[str, Any], manner: Manner) -> None:
+    desk = Desk()
+    assert (await ask(session(desk=desk), {"type": kind, "text": "好", **fields}))["type"] == "accepted"
+    assert desk.manners == [manner]
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("speed", [0.49, 2.01, 0, -1, "1", True, "fast", [1], math.nan, math.inf]),
+        ("pitch", [-6.1, 6.1, "0", False, {}, math.nan]),
+        ("voice", ["", "a b", "<voice>", "a&b", 'a"b', "a'b", "../a", "a\\b", "a\nb", "v" * 65, 3]),
+    ],
+)
+async def test_a_manner_out_of_bounds_is_refused_by_name(field: str, values: list[Any]) -> None:
+    for value in values:
+        desk = Desk()
+        answer = await ask(session(desk=desk), {"type": "say", "text": "好", field: value})
+        assert (answer["code"], answer["message"].partition(":")[0]) == ("bad_message", field), value
+        assert desk.calls == []
+
+
 @pytest.mark.parametrize("kind", ["say", "ask", "interrupt", "panic", "resume"])
 async def test_roles(kind: str) -> None:
     message = {"type": kind, **({"text": "好"} if kind in ("say", "ask") else {})}
@@ -117,6 +152,7 @@ async def test_roles(kind: str) -> None:
         ('{"type":"say","text":5}', "text"),
         ('{"type":"say","text":"x","volume":11}', "field"),
         ('{"type":"panic","text":"x"}', "field"),
+        ('{"type":"interrupt","speed":1}', "field"),
         ('{"type":"say","text":"\\ud800"}', "JSON"),
         ('{"type":"say","text":"x","ref":"' + "r" * 65 + '"}', "ref"),
     ],
@@ -165,6 +201,9 @@ NEARLY = st.fixed_dictionaries(
         "type": st.sampled_from(["say", "ask", "interrupt", "panic", "resume", "stop"]) | JSON,
         "text": st.text(max_size=60) | JSON,
         "ref": st.text(max_size=70) | JSON,
+        "speed": st.floats() | JSON,
+        "pitch": st.floats() | JSON,
+        "voice": st.text(max_size=70) | JSON,
         "extra": JSON,
     },
 )
