@@ -20,10 +20,28 @@ TextArgument = Annotated[
 WaitOption = Annotated[
     bool, typer.Option("--wait", "-w", help="Wait until it was heard, printing each sentence as it goes on air.")
 ]
+SpeedOption = Annotated[
+    float | None,
+    typer.Option("--speed", min=0.5, max=2.0, help="How fast it is said, times the configured speed.", metavar="X"),
+]
+PitchOption = Annotated[
+    float | None,
+    typer.Option("--pitch", min=-6.0, max=6.0, help="Semitones above (or below) the configured pitch.", metavar="ST"),
+]
+VoiceOption = Annotated[
+    str | None,
+    typer.Option("--voice", metavar="NAME", help="A voice of the engine that speaks; see `broadcaster voice list`."),
+]
 
 
 def say(
-    text: TextArgument = None, wait: WaitOption = False, config: ConfigOption = None, channel: ChannelOption = None
+    text: TextArgument = None,
+    wait: WaitOption = False,
+    speed: SpeedOption = None,
+    pitch: PitchOption = None,
+    voice: VoiceOption = None,
+    config: ConfigOption = None,
+    channel: ChannelOption = None,
 ) -> None:
     """Have a text spoken as it stands.
 
@@ -31,20 +49,27 @@ def say(
 
     \b
     broadcaster say 大家好，欢迎来到直播间。
+    broadcaster say --speed 0.9 --pitch -1 慢慢说，不着急。
     broadcaster say --wait < announcement.txt
     """
-    _prompt("say", text, wait, target(config, channel))
+    _prompt(_message("say", text, speed, pitch, voice), wait, target(config, channel))
 
 
 def ask(
-    text: TextArgument = None, wait: WaitOption = False, config: ConfigOption = None, channel: ChannelOption = None
+    text: TextArgument = None,
+    wait: WaitOption = False,
+    speed: SpeedOption = None,
+    pitch: PitchOption = None,
+    voice: VoiceOption = None,
+    config: ConfigOption = None,
+    channel: ChannelOption = None,
 ) -> None:
     """Have a question answered on air.
 
     \b
     broadcaster ask --wait 现在几点了？
     """
-    _prompt("ask", text, wait, target(config, channel))
+    _prompt(_message("ask", text, speed, pitch, voice), wait, target(config, channel))
 
 
 def interrupt(config: ConfigOption = None, channel: ChannelOption = None) -> None:
@@ -102,7 +127,13 @@ def _panic_directly(aim: Target) -> bool:
     return True
 
 
-def _prompt(kind: str, words: list[str] | None, wait: bool, aim: Target) -> None:
+Message = dict[str, str | float]
+
+
+def _message(
+    kind: str, words: list[str] | None, speed: float | None, pitch: float | None, voice: str | None
+) -> Message:
+    """The prompt as the daemon takes it, without the fields that were not given. Raises BadParameter."""
     text = " ".join(words or []).strip()
     if text in ("", "-"):
         if sys.stdin.isatty():
@@ -110,23 +141,28 @@ def _prompt(kind: str, words: list[str] | None, wait: bool, aim: Target) -> None
         text = sys.stdin.read().strip()
     if not text:
         raise typer.BadParameter("there is no text", param_hint="TEXT")
+    manner = {"speed": speed, "pitch": pitch, "voice": voice}
+    return {"type": kind, "text": text, **{key: value for key, value in manner.items() if value is not None}}
+
+
+def _prompt(message: Message, wait: bool, aim: Target) -> None:
     if wait:
-        _follow(kind, text, aim)
+        _follow(message, aim)
     else:
-        typer.echo(Control(aim).post("/api/prompts", {"type": kind, "text": text})["id"])
+        typer.echo(Control(aim).post("/api/prompts", message)["id"])
 
 
-def _follow(kind: str, text: str, aim: Target) -> None:
+def _follow(message: Message, aim: Target) -> None:
     """Sends the prompt over the websocket, so that no event of it can be missed."""
     accepted = ""
     with Control(aim).events() as events:
-        events.send({"type": kind, "text": text})
+        events.send(message)
         for event in events:
             match event:
                 case {"type": "accepted", "id": str(accepted)}:
                     typer.echo(accepted)
-                case {"type": "error", "message": message} if not accepted:
-                    raise Refused(str(message))
+                case {"type": "error", "message": reason} if not accepted:
+                    raise Refused(str(reason))
                 case {"type": "on_air", "id": identity, "text": sentence} if identity == accepted:
                     typer.echo(sentence)
                 case {"type": "done", "id": identity} if identity == accepted:

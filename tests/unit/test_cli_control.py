@@ -18,7 +18,7 @@ from broadcaster.cli.main import main
 from broadcaster.config import Console
 from broadcaster.console.server import create_app, serve
 from broadcaster.paths import Paths, channel_paths
-from broadcaster.types import Role
+from broadcaster.types import PLAIN, Manner, Role
 from sources.schema import published_schema
 from sources.websocket import PromptSession
 from tests.fakes.station import FakeStation, sink_status
@@ -113,6 +113,19 @@ def test_prompts_are_queued_and_their_ids_printed(cli: Cli, daemon: Daemon) -> N
     ]
     assert {p.origin.role for p in daemon.station.queue} == {Role.OPERATOR}
     assert cli("say", "")[0] == 2
+
+
+def test_a_prompt_may_say_how_it_is_to_be_said(cli: Cli, daemon: Daemon) -> None:
+    assert cli("say", "--speed", "1.2", "--pitch", "-2", "--voice", "zm_yunxi", "你好。")[0] == 0
+    assert cli("ask", "--speed", "0.5", "谁？")[0] == 0
+    assert cli("say", "照旧。")[0] == 0
+    assert [p.manner for p in daemon.station.queue] == [Manner(1.2, -2.0, "zm_yunxi"), Manner(speed=0.5), PLAIN]
+    for option, value in (("--speed", "2.5"), ("--speed", "nan"), ("--pitch", "7"), ("--pitch", "high")):
+        assert cli("say", option, value, "你好。")[0] == 2, (option, value)
+    status, _, err = cli("say", "--voice", "../etc", "你好。")
+    assert status == 1
+    assert "voice" in err
+    assert len(daemon.station.queue) == 3
 
 
 def test_brakes(cli: Cli, daemon: Daemon) -> None:
