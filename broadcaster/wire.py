@@ -6,7 +6,7 @@ Who talks to whom (all over UNIX stream sockets in the channel's run directory):
     playout  ──Welcome, Aired, PlayoutStatus, SinkReply─> director
     playout  ──Welcome, Anchor, Speak, End, Cut, Window─> head        (playout.sock, the head connects)
     head     ──Hello, Patch, HeadStatus─────────────────> playout
-    director ──Synthesise, Cancel───────────────────────> voice       (voice.sock, voice listens)
+    director ──Synthesise, Cancel───────────────────────> voice       (voice.sock, voice listens; voice-local alike)
     voice    ──Hello, Synthesised, SynthesisFailed──────> director
     children ──Beat, Restart────────────────────────────> parent      (inherited socketpair)
     parent   ──Notice───────────────────────────────────> director    (the same socketpair)
@@ -48,9 +48,10 @@ class Message(msgspec.Struct, frozen=True, tag=True, tag_field="$"):
 class Hello(Message, frozen=True):
     """First message of a peer that connects (and of the voice to whoever connected): who am I, am I ready."""
 
-    role: str  # "director", "head", "voice", "cli"
+    role: str  # "director", "head", "voice", "voice-local", "cli"
     engine: str = ""
     ready: bool = True
+    """Local voice: false while its model loads, which takes minutes; it closes the connection then."""
     lead_ticks: int = 2
     """Head: how many ticks of patches must be in hand before an utterance starts (k of the design)."""
 
@@ -234,7 +235,10 @@ class SinkReply(Message, frozen=True):
 
 
 class Synthesise(Message, frozen=True):
-    """Director to voice. Requests are answered in order; one is worked on at a time."""
+    """Director to voice. Requests are answered in order; one is worked on at a time.
+
+    `wish` is a voice that the message asked for: used instead of `voice` where the engine has it for that language.
+    """
 
     request: int
     generation: int
@@ -242,16 +246,25 @@ class Synthesise(Message, frozen=True):
     language: str
     voice: str
     speed: float
+    pitch: float = 0.0
+    """Semitones."""
+    wish: str = ""
 
 
 class Synthesised(Message, frozen=True):
-    """`pcm` is s16le mono 48 kHz, trimmed of silence; phones as in Speak. `seconds`: time it took."""
+    """`pcm` is s16le mono, phones as in Speak, counted in its samples. `seconds`: time since the request was begun.
+
+    At 48 kHz it is finished speech, trimmed of silence; at any other `rate` it is raw sound as the engine made it.
+    `more`: another answer to this request follows; the last one may be empty.
+    """
 
     request: int
     pcm: bytes
     phones: list[tuple[str, str, int, int]]
     engine: str
     seconds: float
+    rate: int = 48_000
+    more: bool = False
 
 
 class SynthesisFailed(Message, frozen=True):

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Final
 
 from broadcaster import wire
@@ -29,6 +29,16 @@ CONNECT_RETRY_S: Final = 0.1
 ASK_LIMIT: Final = 3
 """A piece that was asked so often and never answered is what brings the process down."""
 
+ANSWERS: Final = 256
+"""Chunks of one piece that wait to be taken: a piece is a sentence at most. More is a fault, and ends the request."""
+
+SLOWEST: Final = 0.5
+FASTEST: Final = 2.0
+HIGHEST: Final = 6.0
+"""Limits of speed and of pitch (semitones, both ways), however those of message and configuration add up."""
+
+Answer = wire.Synthesised | wire.SynthesisFailed
+
 
 class _Lost(Exception):
     """The voice process went away while it owed an answer."""
@@ -40,7 +50,7 @@ class _Line:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._waiting: dict[int, asyncio.Future[wire.Synthesised | wire.SynthesisFailed]] = {}
+        self._waiting: dict[int, asyncio.Queue[Answer | None]] = {}
         self.closed = False
         self._task = asyncio.create_task(self._listen(), name="voice answers")
 
@@ -48,13 +58,14 @@ class _Line:
         if not self.closed:
             self._writer.write(wire.encode(message))
 
-    def expect(self, request: int) -> asyncio.Future[wire.Synthesised | wire.SynthesisFailed]:
-        future: asyncio.Future[wire.Synthesised | wire.SynthesisFailed] = asyncio.get_running_loop().create_future()
+    def expect(self, request: int) -> asyncio.Queue[Answer | None]:
+        """Where the answers to `request` will come; None stands for a connection that is gone."""
+        answers: asyncio.Queue[Answer | None] = asyncio.Queue(ANSWERS + 1)
         if self.closed:
-            future.set_exception(_Lost())
+            answers.put_nowait(None)
         else:
-            self._waiting[request] = future
-        return future
+            self._waiting[request] = answers
+        return answers
 
     def forget(self, request: int) -> None:
         self._waiting.pop(request, None)
@@ -63,18 +74,25 @@ class _Line:
         try:
             while (message := await wire.read_message(self._reader)) is not None:
                 if isinstance(message, wire.Synthesised | wire.SynthesisFailed):
-                    future = self._waiting.pop(message.request, None)
-                    if future is not None and not future.done():
-                        future.set_result(message)
+                    self._hand(message)
         except (OSError, WireError) as err:
             log.warning("the connection to the voice broke", extra={"reason": str(err)})
         finally:
             self.closed = True
-            for future in self._waiting.values():
-                if not future.done():
-                    future.set_exception(_Lost())
+            for answers in self._waiting.values():
+                answers.put_nowait(None)
             self._waiting.clear()
             self._writer.close()
+
+    def _hand(self, message: Answer) -> None:
+        answers = self._waiting.get(message.request)
+        if answers is None:
+            return
+        if isinstance(message, wire.Synthesised) and message.more and answers.qsize() >= ANSWERS - 1:
+            message = wire.SynthesisFailed(message.request, f"{ANSWERS} chunks of one piece wait", retryable=False)
+        answers.put_nowait(message)
+        if isinstance(message, wire.SynthesisFailed) or not message.more:
+            self.forget(message.request)
 
     async def close(self) -> None:
         self._task.cancel()
@@ -104,14 +122,20 @@ class VoiceClient:
         self._line: _Line | None = None
 
     async def speak(self, piece: Piece, generation: int) -> AsyncIterator[Speech]:
-        """One chunk per piece. Raises VoiceError; closing the iterator cancels this generation's requests."""
+        """One or several chunks. Raises VoiceError; closing the iterator cancels this generation's requests."""
         for attempt in range(ASK_LIMIT):
             line = await self._connected()
+            given = False
             try:
-                yield await self._ask(line, piece, generation)
+                async with contextlib.aclosing(self._ask(line, piece, generation)) as chunks:
+                    async for chunk in chunks:
+                        given = True
+                        yield chunk
                 return
             except _Lost:
                 log.warning("the voice went away in mid-piece", extra={"attempt": attempt + 1})
+                if given:
+                    raise VoiceError("the voice process ended in the middle of a piece") from None
         raise VoiceError(f"the voice process ended {ASK_LIMIT} times over one piece", retryable=False)
 
     async def warm(self) -> None:
@@ -123,25 +147,41 @@ class VoiceClient:
             await self._line.close()
             self._line = None
 
-    async def _ask(self, line: _Line, piece: Piece, generation: int) -> Speech:
-        request = next(self._requests)
-        voice = self._config.zh if piece.language == "zh" else self._config.en
-        answer = line.expect(request)
-        line.send(wire.Synthesise(request, generation, piece.text, piece.language, voice, self._config.speed))
+    async def _ask(self, line: _Line, piece: Piece, generation: int) -> AsyncGenerator[Speech, None]:
+        request = self._request(piece, generation)
+        answers = line.expect(request.request)
+        line.send(request)
+        answered = False
         try:
-            async with asyncio.timeout(self._config.request_timeout_s):
-                reply = await answer
+            while not answered:
+                async with asyncio.timeout(self._config.request_timeout_s):
+                    reply = await answers.get()
+                if reply is None:
+                    answered = True
+                    raise _Lost
+                answered = isinstance(reply, wire.SynthesisFailed) or not reply.more
+                if isinstance(reply, wire.SynthesisFailed):
+                    raise VoiceError(reply.error, retryable=reply.retryable)
+                self.name = reply.engine
+                if reply.pcm:
+                    yield wire.unpack_speech(reply.pcm, reply.phones)
         except TimeoutError:
+            answered = True
             raise await self._hung(line) from None
-        except asyncio.CancelledError:
-            line.send(wire.Cancel(generation + 1))
-            raise
         finally:
-            line.forget(request)
-        if isinstance(reply, wire.SynthesisFailed):
-            raise VoiceError(reply.error, retryable=reply.retryable)
-        self.name = reply.engine
-        return wire.unpack_speech(reply.pcm, reply.phones)
+            line.forget(request.request)
+            if not answered:
+                line.send(wire.Cancel(generation + 1))
+
+    def _request(self, piece: Piece, generation: int) -> wire.Synthesise:
+        manner = piece.manner
+        return wire.Synthesise(
+            next(self._requests), generation, piece.text, piece.language,
+            voice=self._config.zh if piece.language == "zh" else self._config.en,
+            speed=min(max(self._config.speed * manner.speed, SLOWEST), FASTEST),
+            pitch=min(max(self._config.pitch + manner.pitch, -HIGHEST), HIGHEST),
+            wish=manner.voice,
+        )  # fmt: skip
 
     async def _hung(self, line: _Line) -> VoiceError:
         reason = f"the voice gave no answer for {self._config.request_timeout_s:g} s"
