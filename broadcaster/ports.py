@@ -64,6 +64,9 @@ class VoiceEngine(Protocol):
     `piece.text` comes as it is to be read (see `speech/normalise.py`). Closing the iterator cancels the request and
     frees its connection. Honours its own connect time-out; the time-outs of the first sound and of a gap are kept by
     whoever iterates. Runs once and raises VoiceError, with `retryable` set where the error is translated.
+
+    An engine whose service changes speed (or pitch) itself says so with a class attribute `own_speed = True`
+    (`own_pitch = True`) and applies the link's times (plus) the manner's; for the others `FinishedVoice` does both.
     """
 
     name: str
