@@ -73,6 +73,7 @@ class Director:
         clock = asyncio.get_running_loop().time
         self.rundown = Rundown(self.link, self.journal, self._pulse, self._hub.publish, self._finished, clock)
         self._memory: deque[str] = deque(maxlen=MEMORY_SENTENCES)
+        self._heard_keys: deque[tuple[str, int, int]] = deque(maxlen=MEMORY_SENTENCES)
         self._performer = Performer(
             gate, brains, speaker, self.journal, self.rundown, self._pulse, lambda: tuple(self._memory)
         )
@@ -336,7 +337,7 @@ class Director:
     def _message(self, message: AnyMessage) -> None:
         match message:
             case Aired():
-                if message.event == "heard":
+                if message.event == "heard" and not self._told_before(message):
                     self._memory.append(message.text)
                 if not self.rundown.aired(message):
                     self.journal.aired(message, "")  # an earlier director's, or cut before it was known to be on air
@@ -348,6 +349,14 @@ class Director:
                 self._commands.answered(message)
             case _:
                 log.warning("an unexpected message from playout", extra={"message_type": type(message).__name__})
+
+    def _told_before(self, event: Aired) -> bool:
+        """Playout tells its last reports again to every director that connects."""
+        key = (event.utterance, event.generation, event.sentence)
+        if key in self._heard_keys:
+            return True
+        self._heard_keys.append(key)
+        return False
 
     def _on_status(self, status: PlayoutStatus) -> None:
         self.playout = status

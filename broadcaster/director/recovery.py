@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from broadcaster.director.pulse import Pulse
@@ -66,16 +67,18 @@ class Recovery:
             send(End(generation, prompt))
 
     def aired(self, event: Aired) -> None:
-        """A report about an utterance of an earlier director."""
+        """A report about an utterance of an earlier director, which that one may have had as well."""
         entry = self._open.get(event.utterance)
         if entry is None:
+            return
+        if event.event in ("on_air", "heard") and (event.generation, event.sentence) in entry.known:
             return
         self._started.add(event.utterance)
         if event.event == "on_air":
             self._publish(event)
         elif event.event == "heard":
-            heard = (*entry.heard, event.text)
-            self._open[event.utterance] = Unfinished(entry.prompt, True, entry.script, entry.complete, heard)
+            heard, known = (*entry.heard, event.text), entry.known | {(event.generation, event.sentence)}
+            self._open[event.utterance] = replace(entry, started=True, heard=heard, known=known)
         elif event.event == "cut":
             self._settled.add(event.utterance)
             del self._open[event.utterance]

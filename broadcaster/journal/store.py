@@ -34,7 +34,7 @@ class Unfinished:
     """A prompt that an earlier director accepted and did not finish.
 
     `started`: playout may have heard of it. `heard`: its sentences that were heard in full, in order.
-    `complete`: `script` is all there will be.
+    `complete`: `script` is all there will be. `known`: (generation, sentence) of those heard.
     """
 
     prompt: Inbound
@@ -42,6 +42,7 @@ class Unfinished:
     script: tuple[Line, ...]
     complete: bool
     heard: tuple[str, ...]
+    known: frozenset[tuple[int, int]] = frozenset()
 
 
 class Journal:
@@ -114,7 +115,7 @@ class Journal:
         self._writer.deferred(lambda db: db.execute(sql, (prompt,)) and None)
 
     def aired(self, event: Aired, verdict: str) -> None:
-        """Puts an `Aired` event into the as-run log ("done" has no row of its own)."""
+        """Puts an `Aired` event into the as-run log ("done" has no row of its own). One told twice counts once."""
         if event.event == "on_air":
             self._writer.deferred(lambda db: _begin(db, event, verdict, "on_air"))
         elif event.event in ("heard", "cut"):
@@ -158,6 +159,9 @@ class Journal:
 
 
 def _begin(db: sqlite3.Connection, event: Aired, verdict: str, outcome: str) -> None:
+    key = (event.utterance, event.generation, event.sentence)
+    if db.execute("SELECT 1 FROM asrun WHERE prompt = ? AND generation = ? AND sentence = ?", key).fetchone():
+        return
     who = db.execute("SELECT kind, source, author, role FROM prompts WHERE id = ?", (event.utterance,)).fetchone()
     kind, source, author, role = who or ("", "", "", "")
     ended = outcome != "on_air"
@@ -206,7 +210,9 @@ def _restored(db: sqlite3.Connection, row: tuple[Any, ...]) -> Unfinished:
     prompt = Inbound(identity, PromptKind(kind), text, origin, received_ns, manner)
     lines = db.execute("SELECT text, verdict FROM script WHERE prompt = ? ORDER BY number", (identity,)).fetchall()
     heard = db.execute(
-        "SELECT text FROM asrun WHERE prompt = ? AND outcome = 'heard' ORDER BY row", (identity,)
+        "SELECT text, generation, sentence FROM asrun WHERE prompt = ? AND outcome = 'heard' ORDER BY row",
+        (identity,),
     ).fetchall()
     script = tuple(Line(*line) for line in lines)
-    return Unfinished(prompt, state == "started", script, bool(scripted), tuple(line[0] for line in heard))
+    texts, known = tuple(row[0] for row in heard), frozenset((row[1], row[2]) for row in heard)
+    return Unfinished(prompt, state == "started", script, bool(scripted), texts, known)

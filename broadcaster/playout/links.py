@@ -27,6 +27,10 @@ OUTBOX = 512
 MISSED_EVENTS = 1000
 """`Aired` events kept while no director is connected: over half an hour of speech in short sentences."""
 
+TOLD_EVENTS = 16
+"""`Aired` events told again to the next director: one that died may not have written the last ones down. A few
+sentences' worth; whoever is told one twice knows it by its generation and sentence."""
+
 INBOX = 4096
 """Messages waiting for the tick thread: a second of patches for several heads; readers wait when it is full."""
 
@@ -111,6 +115,7 @@ class Links:
         self._on_sink_command = on_sink_command
         self._peers: dict[str, Peer] = {}
         self._missed: deque[Aired] = deque(maxlen=MISSED_EVENTS)
+        self._told: deque[Aired] = deque(maxlen=TOLD_EVENTS)
         self._listener = _listen(path)
 
     def start(self) -> None:
@@ -129,6 +134,8 @@ class Links:
         self._peers[peer.role] = peer
         peer.post(welcome)
         if peer.role == "director":
+            for event in self._told:
+                peer.post(event)
             self._catch_up(peer)
 
     def forget(self, peer: Peer) -> bool:
@@ -163,7 +170,7 @@ class Links:
     def _catch_up(self, director: Peer) -> None:
         """Half the outbox at most, so that a long absence does not look like a peer that does not keep up."""
         while self._missed and director.waiting < OUTBOX // 2 and director.post(self._missed[0]):
-            self._missed.popleft()
+            self._told.append(self._missed.popleft())
 
     def _accept(self) -> None:
         while True:

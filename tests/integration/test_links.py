@@ -11,7 +11,7 @@ from queue import Empty, Queue
 
 import pytest
 
-from broadcaster.playout.links import MISSED_EVENTS, OUTBOX, Arrived, Event, Left, Links, Said
+from broadcaster.playout.links import MISSED_EVENTS, OUTBOX, TOLD_EVENTS, Arrived, Event, Left, Links, Said
 from broadcaster.wire import (
     MAX_MESSAGE,
     Aired,
@@ -111,6 +111,22 @@ def test_a_restarted_director_replaces_its_old_self(rig: Rig) -> None:
     assert rig.links.peer("director") is not None
     second.close()
     first.close()
+
+
+def test_the_next_director_is_told_the_last_reports_again(rig: Rig) -> None:
+    first = rig.join("director")
+    for number in range(TOLD_EVENTS + 3):
+        rig.links.to_director(_aired(number))
+        assert first.receive() == _aired(number)
+    first.close()
+    while not isinstance(left := rig.next(), Left):
+        pass
+    rig.links.forget(left.peer)
+    rig.links.to_director(_aired(100))
+    second = rig.join("director")
+    told = [second.receive() for _ in range(TOLD_EVENTS + 1)]
+    assert told == [_aired(number) for number in (*range(3, TOLD_EVENTS + 3), 100)]
+    second.close()
 
 
 def test_a_head_that_does_not_read_is_dropped_and_never_waited_for(rig: Rig) -> None:

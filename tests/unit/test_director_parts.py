@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from broadcaster.director.admission import Admission
 from broadcaster.director.events import SUBSCRIBER_EVENTS, EventHub
 from broadcaster.director.pulse import Pulse
-from broadcaster.director.recovery import resumed_utterance
+from broadcaster.director.recovery import Recovery, resumed_utterance
 from broadcaster.director.sentences import SENTENCE_LIMIT, Sentences, sentences_of
 from broadcaster.errors import Refused
+from broadcaster.inbox import Inbox
 from broadcaster.journal import Line, Unfinished
 from broadcaster.types import Inbound, Origin, PromptKind
+from broadcaster.wire import Aired
 
 pytestmark = pytest.mark.unit
 
@@ -137,3 +139,31 @@ def test_an_unfinished_prompt_goes_on_after_the_last_sentence_heard() -> None:
         assert utterance.script.text == "一。二。三。"
         assert utterance.heard == 2
         assert utterance.script.closed
+
+
+def test_a_sentence_that_the_journal_has_already_is_not_counted_twice() -> None:
+    prompt = Inbound("p", PromptKind.SAY, "一。二。三。", ORIGIN)
+    lines = tuple(Line(text, "pass") for text in ("一。", "二。", "三。"))
+    found = Unfinished(prompt, True, lines, True, ("一。",), frozenset({(4, 0)}))
+    published: list[Aired] = []
+    inbox = Inbox(10)
+    recovery = Recovery([found], Silent(), inbox, Pulse(), published.append, lambda *ended: None)  # type: ignore[arg-type]
+    for sentence, text in ((0, "一。"), (1, "二。"), (1, "二。")):
+        recovery.aired(Aired("on_air", 4, "p", sentence, text, "tone", 10, 0, 0))
+        recovery.aired(Aired("heard", 4, "p", sentence, text, "tone", 20, 5, 0))
+    recovery.aired(Aired("done", 4, "p", 1, "", "tone", 20, 0, 0))
+    asyncio.run(recovery.settle(lambda: None))
+    assert {event.sentence for event in published} == {1}
+    utterance = recovery.resumed["p"]
+    assert utterance.heard == 2
+    assert utterance.script.text[utterance.cursor :] == "三。"
+
+
+class Silent:
+    """A journal that nobody reads."""
+
+    def break_off_all(self) -> None:
+        pass
+
+    def requeue(self, prompt: str) -> None:
+        pass

@@ -149,6 +149,18 @@ async def test_a_sentence_that_playout_took_with_it_is_lost_until_it_reports_aft
     journal.close()
 
 
+async def test_reports_that_are_told_twice_count_once(path: Path) -> None:
+    journal = await opened(path)
+    await journal.accept(prompt("p1"))
+    for event in (aired("on_air", 0), aired("heard", 0, samples=9), aired("on_air", 1)) * 2:
+        journal.aired(event, "pass")
+    (entry,) = await journal.unfinished()
+    assert entry.heard == ("句0",)
+    assert entry.known == {(1, 0)}
+    assert [row["outcome"] for row in asrun_rows(path)] == ["on_air", "heard"]
+    journal.close()
+
+
 async def test_an_end_whose_beginning_was_never_reported_is_logged_if_it_was_heard(path: Path) -> None:
     journal = await opened(path)
     journal.aired(aired("cut", 0, samples=0), "")
