@@ -12,7 +12,7 @@ BroadcasterError
 └── AdapterError           an adapter's run ended; `retryable` says whether another run may help
     ├── SourceError
     ├── SinkError          + `kind`: why the sink ended (SinkFailure)
-    ├── VoiceError
+    ├── VoiceError         + `denied`: the engine takes nothing at all as it is set up
     ├── HeadError
     ├── BrainError
     └── EncoderError
@@ -96,7 +96,15 @@ class SinkError(AdapterError):
 
 
 class VoiceError(AdapterError):
-    pass
+    """`retryable=False` alone: this text was refused, and would be again; another text may well be spoken.
+
+    `denied`: the engine refuses whatever it is asked, until somebody changes its settings or its account (a wrong
+    key, no credit, no such voice). It is not asked again for a while.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = True, denied: bool = False) -> None:
+        super().__init__(message, retryable=retryable and not denied)
+        self.denied = denied
 
 
 class HeadError(AdapterError):

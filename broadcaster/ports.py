@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from threading import Event
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,15 +76,40 @@ class VoiceEngine(Protocol):
     async def close(self) -> None: ...
 
 
+class Breaker(Protocol):
+    """Whether a voice is asked at all (see `supervisor/breaker.py`). Each `allows` that said yes is answered by one
+    of `succeeded`, `failed` and `released`."""
+
+    @property
+    def state(self) -> str:
+        """closed: asked; open: not asked for a while; half_open: one try decides."""
+
+    def allows(self) -> bool:
+        """Whether it may be asked now. The yes of a breaker that is half open is the one try it has."""
+
+    def succeeded(self) -> None: ...
+
+    def failed(self, *, for_good: bool = False) -> None:
+        """`for_good`: it opens at once, without waiting for more failures."""
+
+    def released(self) -> None:
+        """It was not asked after all, or broken off without a result."""
+
+
 class Speaker(Protocol):
     """The whole of `speech/` as the director sees it: growing text in, paced pieces of sound out.
 
     Pieces come out no sooner than they should be put on air: playout may start the first at once.
     Closing the iterator cancels what is being synthesised. Raises VoiceError when every voice failed.
+    `unheard` tells how many seconds of sound wait in playout's hands, of earlier utterances too.
     """
 
     def speak(
-        self, text: AsyncIterator[str], generation: int, manner: Manner = PLAIN
+        self,
+        text: AsyncIterator[str],
+        generation: int,
+        manner: Manner = PLAIN,
+        unheard: Callable[[], float] | None = None,
     ) -> AsyncIterator[SpokenPiece]: ...
 
 
@@ -97,8 +122,26 @@ class Synthesiser(Protocol):
     def load(self) -> None:
         """Reads and verifies weights and warms up. Raises AssetError or VoiceError."""
 
-    def synthesise(self, text: str, language: str, voice: str, speed: float, cancelled: Callable[[], bool]) -> Speech:
+    def synthesise(
+        self, text: str, language: str, voice: str, speed: float, cancelled: Callable[[], bool], pitch: float = 0.0
+    ) -> Speech:
         """Trimmed 48 kHz speech of `text`. Raises VoiceError, also when `cancelled` became true."""
+
+
+@runtime_checkable
+class StreamingSynthesiser(Protocol):
+    """A Synthesiser that hands its sound out as it is made: finished Speech, or RawSound for others to finish."""
+
+    name: str
+    voices: tuple[str, ...]
+
+    def load(self) -> None: ...
+
+    def stream(
+        self, text: str, language: str, voice: str, speed: float, cancelled: Callable[[], bool], pitch: float = 0.0
+    ) -> Iterator[Speech | RawSound]:
+        """Mono chunks, at least one, that follow each other without a gap. Raises VoiceError, also when `cancelled`
+        became true; closing the iterator ends the work."""
 
 
 class AvatarPack(Protocol):

@@ -202,7 +202,8 @@ class Performer:
         """One run of the speaker, from the first sentence that is not in hand in full."""
         start, base = utterance.rewind()
         text = utterance.script.read(start)
-        async with _closing(self._speaker.speak(text, next(self._runs), utterance.prompt.manner)) as pieces:
+        spoken = self._speaker.speak(text, next(self._runs), utterance.prompt.manner, self._rundown.seconds_unheard)
+        async with _closing(spoken) as pieces:
             while (piece := await self._next(pieces, utterance)) is not None:
                 if not noted.done():
                     await asyncio.wait({noted}, timeout=NOTE_PATIENCE_S)

@@ -81,8 +81,12 @@ class Rundown:
 
     def seconds_over(self) -> float:
         """How much more than AHEAD_SECONDS of sound waits; not positive when there is room."""
+        return self.seconds_unheard() - AHEAD_SECONDS
+
+    def seconds_unheard(self) -> float:
+        """Of sound in hand, of every utterance, that was not heard yet."""
         now = self._clock()
-        return sum(utterance.ahead_seconds(now) for utterance in self.active) - AHEAD_SECONDS
+        return sum(utterance.ahead_seconds(now) for utterance in self.active)
 
     def add(self, utterance: Utterance) -> None:
         utterance.generation = self.generation

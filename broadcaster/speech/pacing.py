@@ -7,6 +7,7 @@ that is in hand, because an engine's fixed cost makes large pieces cheap and sma
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,7 +30,20 @@ MAX_HOLD_IN_HOLE_S: Final = 0.25
 """When a hole has opened already, holding a piece back makes this one longer."""
 
 AHEAD_S: Final = 10.0
-"""Sound made before it is needed; what an interruption throws away."""
+"""Sound made before it is needed, unless it is configured; what an interruption throws away."""
+
+LET_GO_S: Final = 1.5
+"""A sentence that is not whole yet is kept back until so little sound is left: as long as nothing of it was let go,
+another voice can say all of it. Enough for the head to render its first patches."""
+
+PREBUFFER_S: Final = 0.3
+"""Sound in hand before a piece is let go while it still comes in: the jitter of a network and of its chunks."""
+
+HEDGE_MARGIN_S: Final = 0.3
+"""The embedded voice is started so much earlier than its predicted time asks for."""
+
+SOUND_PER_UNIT_S: Final = 0.2
+"""Seconds that a unit sounds, roughly, where the sound is not there yet."""
 
 _PRIOR: Final = (0.4, 0.08)
 """Seconds per piece and per unit of the embedded voice on two slow cores; right within a factor of two anywhere."""
@@ -99,10 +113,14 @@ class Size:
 
 
 class Pacer:
-    """The pacing of one utterance. All times are seconds of one monotonic clock, passed in."""
+    """The pacing of one utterance. All times are seconds of one monotonic clock, passed in.
 
-    def __init__(self, speed: SpeedModel) -> None:
-        self._speed = speed
+    `speed` is that of the voice which is asked next. `unheard` tells how much sound waits in playout's hands.
+    """
+
+    def __init__(self, speed: SpeedModel, unheard: Callable[[], float] = lambda: 0.0) -> None:
+        self.speed = speed
+        self._unheard = unheard
         self._play_end: float | None = None
         self._begun = 0
         """Pieces given to the voice that were long enough to count."""
@@ -112,15 +130,18 @@ class Pacer:
         return self._play_end is not None
 
     def buffered(self, now: float) -> float:
-        """Seconds of sound on air or let go that are still to be heard."""
-        return 0.0 if self._play_end is None else max(0.0, self._play_end - now)
+        """Seconds of sound on air or let go that are still to be heard.
+
+        What was let go is heard later than it could be when other utterances are before it.
+        """
+        return max(0.0 if self._play_end is None else self._play_end - now, self._unheard(), 0.0)
 
     def size(self, now: float, ready_s: float) -> Size:
         """Of the next piece to synthesise; `ready_s` is the sound that waits to be let go."""
         if self._begun == 0:
             return Size(*FIRST)
         in_hand = self.buffered(now) + ready_s
-        fitting = self._speed.units_within(in_hand if self.started else in_hand + WORTH_HOLDING_S)
+        fitting = self.speed.units_within(in_hand if self.started else in_hand + WORTH_HOLDING_S)
         least = SECOND if self._begun == 1 else LATER
         minimum = min(max(fitting, FIRST[1]), least)
         return Size(minimum, min(max(fitting, minimum + 2.0), LARGEST))

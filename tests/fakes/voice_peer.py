@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import numpy as np
 
@@ -33,7 +33,11 @@ class ScriptedSpeaker:
         self.texts: list[str] = []
 
     async def speak(
-        self, text: AsyncIterator[str], generation: int, manner: Manner = PLAIN
+        self,
+        text: AsyncIterator[str],
+        generation: int,
+        manner: Manner = PLAIN,
+        unheard: Callable[[], float] | None = None,
     ) -> AsyncIterator[SpokenPiece]:
         self.runs.append(generation)
         self.manners.append(manner)

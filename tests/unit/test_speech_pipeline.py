@@ -213,11 +213,11 @@ def test_what_was_learned_is_kept_for_the_next_utterance() -> None:
 
     async def main() -> tuple[float, float]:
         speaker = PacedSpeaker(voice)
-        before = speaker.speed.predicted(20)
+        before = speaker.chain.last.speed.predicted(20)
         for _ in range(5):
             async for _ in speaker.speak(typed(TEXT), 1):
                 pass
-        return before, speaker.speed.predicted(20)
+        return before, speaker.chain.last.speed.predicted(20)
 
     before, after = run_virtually(main())
     assert after < 0.5 * before
