@@ -30,6 +30,12 @@ SYNTHESISERS: Final[Table] = {
 }
 """Engines inside the voice process."""
 
+LOCAL_VOICES: Final[Table] = {
+    "cosyvoice": "broadcaster.speech.cosyvoice:CosyVoiceSynthesiser",
+}
+"""Links of the voice chain whose model runs in a process of ours. A class there takes (its link, VoiceReference or
+None, threads) and is a StreamingSynthesiser."""
+
 VOICES: Final[Table] = {
     "dashscope": "broadcaster.speech.remote.dashscope:DashScopeEngine",
     "qwen_tts": "broadcaster.speech.remote.qwen:QwenEngine",
@@ -53,6 +59,8 @@ BRAINS: Final[Table] = {
 
 EXTRAS: Final[dict[str, tuple[str, str]]] = {
     "broadcaster.brain.openai_chat:OpenAIBrain": ("openai", "openai"),
+    "broadcaster.speech.remote.dashscope:DashScopeEngine": ("dashscope", "dashscope"),
+    "broadcaster.speech.remote.qwen:QwenEngine": ("dashscope", "dashscope"),
 }
 """Target -> (package it imports, extra that installs it), for everything the base installation lacks."""
 

@@ -5,11 +5,12 @@ The embedded voice (`voice.engine`) is always the last link and is not listed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from broadcaster.config.base import NAME_PATTERN, ConfigPath, HttpUrl, Section, check_url
+from broadcaster.config.base import NAME_PATTERN, ConfigPath, FromDigits, HttpUrl, Section, check_url
 
 Language = Literal["zh", "en"]
 
@@ -55,7 +56,7 @@ class DashScopeVoice(LinkBase):
     ssml: bool = False
     """Send the readings of your lexicon as SSML. Only for voices that take it."""
     url: SecretStr | None = None
-    """wss:// address of another region or gateway. Empty: the mainland's."""
+    """wss:// address of another region, workspace or gateway. Empty: the mainland's."""
 
     @field_validator("url")
     @classmethod
@@ -76,8 +77,10 @@ class QwenVoice(LinkBase):
     """Name of the realtime model."""
     voice: Annotated[str, Field(min_length=1)] = "Cherry"
     """Name of the voice."""
+    mode: Literal["commit", "server_commit"] = "commit"
+    """commit: a piece is spoken as it is sent; server_commit: the server cuts it once more."""
     url: SecretStr | None = None
-    """wss:// address of another region or gateway. Empty: the mainland's."""
+    """wss:// address of another region, workspace or gateway. Empty: the mainland's."""
 
     @field_validator("url")
     @classmethod
@@ -100,8 +103,10 @@ class CosyVoiceServer(LinkBase):
     """Speaker of the modes sft and instruct."""
     instruct: str = ""
     """How to speak, for the modes instruct and instruct2."""
-    sample_rate: Annotated[int, Field(ge=8000, le=48_000)] = 24_000
-    """Samples per second that the model makes; the server does not tell. CosyVoice 1: 22050; 2 and 3: 24000."""
+    version: Annotated[Literal[1, 2, 3], FromDigits] = 2
+    """Which CosyVoice runs there; the server does not tell, and version 3 wants its prompts in another form."""
+    sample_rate: Annotated[int, Field(ge=8000, le=48_000)] | None = None
+    """Samples per second that the model makes; the server does not tell. Empty: 22050 for version 1, else 24000."""
 
     @model_validator(mode="after")
     def _complete(self) -> CosyVoiceServer:
@@ -109,7 +114,16 @@ class CosyVoiceServer(LinkBase):
             raise ValueError(f"mode {self.mode} has no speaker -> set voice to one of the model's speakers")
         if self.mode in ("instruct", "instruct2") and not self.instruct:
             raise ValueError(f"mode {self.mode} has no instruction -> set instruct, such as 用四川话说这句话")
+        if self.mode == "instruct" and self.version != 1:
+            raise ValueError("mode instruct is CosyVoice 1's alone -> use instruct2")
+        if self.mode == "instruct2" and self.version == 1:
+            raise ValueError("CosyVoice 1 has no mode instruct2 -> use instruct")
         return self
+
+    @property
+    def rate(self) -> int:
+        """Samples per second of what the server sends."""
+        return self.sample_rate or (22_050 if self.version == 1 else 24_000)
 
 
 class CosyVoiceLocal(LinkBase):
@@ -139,7 +153,7 @@ class GptSoVitsVoice(LinkBase):
     url: HttpUrl
     """Address of the server, such as http://127.0.0.1:9880."""
     reference_on_server: str = ""
-    """Path of the reference recording as the server sees it. Empty: the path it has here (the same machine)."""
+    """Path of a reference recording (3 to 10 s) as the server sees it. Empty: the avatar's, where it lies here."""
     reference_text: str = ""
     """What is said in that recording. Empty: the text of the avatar's reference."""
     reference_language: Language = "zh"
@@ -164,7 +178,7 @@ class OpenAISpeechVoice(LinkBase):
     voice: Annotated[str, Field(min_length=1)] = "alloy"
     """Name of the voice."""
     response_format: Literal["pcm", "wav", "mp3", "opus", "flac"] = "pcm"
-    """What is asked for; pcm starts soonest and is 24 kHz mono by definition, wav tells its rate."""
+    """What is asked for; pcm starts soonest and is 24 kHz mono by definition, wav tells its rate, flac comes whole."""
 
 
 class EdgeVoice(LinkBase):
@@ -184,7 +198,7 @@ class ChatTTSVoice(LinkBase):
     url: HttpUrl
     """Address that takes the text, such as http://127.0.0.1:8000/generate_voice."""
     seed: Annotated[int, Field(ge=0)] = 2
-    """Which speaker: ChatTTS draws one from this number."""
+    """Which speaker: ChatTTS draws one from this number (0: another one each time)."""
 
 
 VoiceLink = Annotated[
@@ -198,3 +212,8 @@ VoiceLink = Annotated[
     | ChatTTSVoice,
     Field(discriminator="engine"),
 ]
+
+
+def local_voice(chain: Sequence[LinkBase]) -> CosyVoiceLocal | None:
+    """The link whose model runs inside the daemon, or None; it is what the process `voice-local` is started for."""
+    return next((link for link in chain if isinstance(link, CosyVoiceLocal) and link.enabled), None)
