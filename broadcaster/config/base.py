@@ -46,6 +46,12 @@ class Section(BaseModel):
         return {key: value for key, value in data.items() if not (value == "" and key in optional)}
 
 
+def left_open(schema: dict[str, Any]) -> None:
+    """For keys whose default may come from elsewhere: their JSON schema also takes null."""
+    bounds = ("type", "minimum", "maximum")
+    schema["anyOf"] = [{key: schema.pop(key) for key in bounds if key in schema}, {"type": "null"}]
+
+
 def config_path(path: Path, base: Path | None) -> Path:
     """`path` as the configuration means it: `~` is home, and a relative path starts at the file's folder."""
     path = path.expanduser()

@@ -47,6 +47,7 @@ def machine_findings(data: dict[str, Any], base: Path | None) -> Iterator[Findin
     Works on data that the schema may have refused elsewhere, so that every fault comes out in one run.
     """
     yield from _engines(data)
+    yield from _chain(data)
     avatar = data.get("avatar", Config.model_fields["avatar"].default)
     if isinstance(avatar, str):
         try:
@@ -54,7 +55,7 @@ def machine_findings(data: dict[str, Any], base: Path | None) -> Iterator[Findin
         except ConfigError as err:
             yield ("avatar",), str(err)
     yield from _state(data, base)
-    for section, key in (("brain", "knowledge"), ("brain", "programme"), ("voice", "model")):
+    for section, key in (("brain", "knowledge"), ("brain", "programme"), ("voice", "model"), ("voice", "lexicon")):
         name = _text(data, section, key)
         path = config_path(Path(name), base) if name else None
         if path and not (path.is_file() or (key == "knowledge" and path.is_dir())):
@@ -80,6 +81,25 @@ def _engines(data: dict[str, Any]) -> Iterator[Finding]:
         # An unknown brain is refused by the schema already.
         if problem and (name in table or section != "brain"):
             yield (section, "engine"), problem
+
+
+def _chain(data: dict[str, Any]) -> Iterator[Finding]:
+    """What the links of the voice chain lack that are to be used; the schema judges their keys."""
+    voice = data.get("voice")
+    chain = voice.get("chain") if isinstance(voice, dict) else None
+    for index, link in enumerate(chain if isinstance(chain, list) else []):
+        if not isinstance(link, dict) or _is_off(link.get("enabled", True)):
+            continue
+        at: KeyPath = ("voice", "chain", index)
+        engine = link.get("engine")
+        if not isinstance(engine, str):
+            continue  # the schema says so
+        table = registry.LOCAL_VOICES if engine in registry.LOCAL_VOICES else registry.VOICES
+        problem = registry.problem_with(table, engine, "voice") if engine in table else None
+        if problem:
+            yield (*at, "engine"), problem
+        if link.get("api_key") == "" and engine in ("dashscope", "qwen_tts"):
+            yield (*at, "api_key"), "there is no key -> set the variable it refers to, or the link's enabled: false"
 
 
 def _state(data: dict[str, Any], base: Path | None) -> Iterator[Finding]:
@@ -112,6 +132,11 @@ def _not_writable(folder: Path) -> str | None:
             f"{folder} cannot be written (no permission for {existing}) -> change its owner, or choose another path"
         )
     return None
+
+
+def _is_off(enabled: object) -> bool:
+    """As pydantic reads it; a reference always gives text."""
+    return str(enabled).lower() in ("false", "f", "0", "off", "no", "n")
 
 
 def _text(data: dict[str, Any], section: str, key: str) -> str | None:

@@ -11,9 +11,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from broadcaster.config.models import Alarm, Config
 from broadcaster.config.sinks import FileSink, NullSink, PreviewSink, RtmpSink
+from broadcaster.config.voices import (
+    ChatTTSVoice,
+    CosyVoiceLocal,
+    CosyVoiceServer,
+    DashScopeVoice,
+    EdgeVoice,
+    GptSoVitsVoice,
+    LinkBase,
+    OpenAISpeechVoice,
+    QwenVoice,
+)
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 BEGIN: Final = "<!-- keys: begin (written by `make docs`) -->"
@@ -22,8 +34,24 @@ END: Final = "<!-- keys: end -->"
 LISTS: Final[dict[str, tuple[type[BaseModel], ...]]] = {
     "sinks": (RtmpSink, FileSink, PreviewSink, NullSink),
     "alarms": (Alarm,),
+    "voice.chain": (
+        DashScopeVoice,
+        QwenVoice,
+        CosyVoiceServer,
+        CosyVoiceLocal,
+        GptSoVitsVoice,
+        OpenAISpeechVoice,
+        EdgeVoice,
+        ChatTTSVoice,
+    ),
 }
-"""Keys that hold a list, and what its items may be."""
+"""Keys (with dots) that hold a list, and what its items may be."""
+
+COMMON: Final[dict[str, type[BaseModel]]] = {"voice.chain": LinkBase}
+"""What all items of a list have; documented once."""
+
+TAGS: Final = ("type", "engine")
+"""The key that tells the items of a list apart."""
 
 
 def rendered_schema() -> str:
@@ -42,15 +70,44 @@ def rendered_keys() -> str:
     parts = ["### Top level\n\n" + _table(list(_rows(Config)))]
     for name, model in _sections().items():
         about = Config.model_fields[name].description or ""
-        rows = list(_rows(model))
+        rows = [row for row in _rows(model) if f"{name}.{row[0]}" not in LISTS]
         parts.append(f"### `{name}`\n\n{about}\n\n{_table(rows)}")
-    for name, models in LISTS.items():
-        parts.append(f"### `{name}`\n\n{Config.model_fields[name].description}")
-        for model in models:
-            kind = model.model_fields["type"].default if "type" in model.model_fields else None
-            heading = f"#### `type: {kind}`\n\n{(model.__doc__ or '').strip()}\n\n" if kind else ""
-            parts.append(heading + _table(list(_rows(model))))
+        parts += [part for key in LISTS if key.startswith(f"{name}.") for part in _list(key)]
+    for name in LISTS:
+        if "." not in name:
+            parts += _list(name)
     return "\n\n".join(parts) + "\n"
+
+
+def _list(name: str) -> Iterator[str]:
+    """Heading, meaning and tables of a key that holds a list."""
+    yield f"### `{name}`\n\n{field_at(name).description}"
+    common = COMMON.get(name)
+    if common is not None:
+        yield f"Every item has these keys:\n\n{_table(list(_rows(common)))}"
+    for model in LISTS[name]:
+        tag = tag_of(model)
+        heading = f"#### `{tag}: {kind_of(model)}`\n\n{(model.__doc__ or '').strip()}\n\n" if tag else ""
+        yield heading + _table([row for row in _rows(model) if common is None or row[0] not in common.model_fields])
+
+
+def field_at(name: str) -> FieldInfo:
+    """The field of a key with dots. Raises KeyError."""
+    model: Any = Config
+    for part in name.split("."):
+        field: FieldInfo = model.model_fields[part]
+        model = field.annotation
+    return field
+
+
+def tag_of(model: type[BaseModel]) -> str:
+    """The key that tells the items of its list apart; empty for a list of one kind."""
+    return next((tag for tag in TAGS if tag in model.model_fields), "")
+
+
+def kind_of(model: type[BaseModel]) -> str:
+    tag = tag_of(model)
+    return str(model.model_fields[tag].default) if tag else ""
 
 
 def with_keys(page: str) -> str:

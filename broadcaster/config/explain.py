@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from broadcaster.config.models import Config
 from broadcaster.config.yamlfile import KeyPath
+from broadcaster.registry import LOCAL_VOICES, VOICES
 
 LONGEST_ECHO = 40
 """A longer value would hide what the message says."""
@@ -20,7 +21,7 @@ def key_path(location: tuple[int | str, ...], data: Any) -> KeyPath:
     path: list[int | str] = []
     node = data
     for step in location:
-        if isinstance(node, dict) and step not in node and step == node.get("type"):
+        if isinstance(node, dict) and step not in node and step in (node.get("type"), node.get("engine")):
             continue
         path.append(step)
         try:
@@ -50,7 +51,7 @@ def model_at(path: KeyPath, data: Any, root: type[BaseModel] = Config) -> type[B
 
 
 class _Choice:
-    """One of several models told apart by `type`."""
+    """One of several models told apart by `type` (sinks) or `engine` (links of the voice chain)."""
 
     def __init__(self, models: list[type[BaseModel]]) -> None:
         self._models = models
@@ -63,9 +64,13 @@ class _Choice:
             except (KeyError, IndexError, TypeError):
                 return None
             if isinstance(node, dict) and isinstance(step, int):
-                wanted = node.get("type")
-                return next((m for m in self._models if m.model_fields["type"].default == wanted), None)
+                return next((model for model in self._models if _is_kind(model, node)), None)
         return None
+
+
+def _is_kind(model: type[BaseModel], node: dict[str, Any]) -> bool:
+    tag = "type" if "type" in model.model_fields else "engine"
+    return bool(model.model_fields[tag].default == node.get(tag))
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
@@ -105,6 +110,9 @@ def explain(
     if kind == "missing":
         return "is missing -> add it; the shipped config.yaml has an example"
     if kind in ("union_tag_not_found", "union_tag_invalid"):
+        if path[:1] == ("voice",):
+            known = ", ".join(dict.fromkeys((*VOICES, *LOCAL_VOICES)))
+            return f"a voice of the chain needs an engine -> add engine: one of {known}"
         return "a sink needs a type -> add type: rtmp, file, preview or null"
     if kind == "literal_error":
         return f"must be {context.get('expected')}{shown} -> choose one of them"

@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from broadcaster.config import references
-from broadcaster.config.checks import machine_findings
+from broadcaster.config.checks import find_avatar, machine_findings
 from broadcaster.config.explain import explain, is_secret, key_path
 from broadcaster.config.models import Config
+from broadcaster.config.persona import avatar_voice, with_avatar_voice
 from broadcaster.config.sinks import FileSink, NullSink, PreviewSink, RtmpSink, SinkConfig
 from broadcaster.config.yamlfile import MAX_BYTES, Document, KeyPath, Problem, read_yaml
 from broadcaster.errors import ConfigError
@@ -89,9 +90,20 @@ def load_config(path: Path | None, text: str | None = None, env: Mapping[str, st
             problems += [p for p in _explained(err, resolved, document.data) if p.path not in broken]
         problems += [Problem(said, key) for key, said in machine_findings(resolved, base) if key not in broken]
         warnings = list(_warnings(document.data, config))
+        if config is not None and not problems:
+            try:
+                config = _with_persona(config, base)
+            except ValueError as err:
+                problems.append(Problem(str(err), ("avatar",)))
     if problems or config is None:
         raise ConfigError(*_lines(source, document, problems))
     return LoadedConfig(config, path, tuple(_lines(source, document, warnings)), text)
+
+
+def _with_persona(config: Config, base: Path | None) -> Config:
+    """What `voice` leaves open, taken from the avatar. Raises ValueError for an avatar whose voice is wrong."""
+    own = avatar_voice(find_avatar(config.avatar, base))
+    return config.model_copy(update={"voice": with_avatar_voice(config.voice, own)})
 
 
 def resolve_settings(settings: Mapping[str, object], env: Mapping[str, str] = os.environ) -> dict[str, object]:
@@ -216,11 +228,13 @@ def _strings(node: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _holds_secret(path: KeyPath, value: str) -> bool:
-    """An RTMP address is secret only if the key follows its application; everything else is secret whole."""
+    """An RTMP address is secret only if the key follows its application; the address of a voice only if it has a
+    password or a query; everything else is secret whole."""
     if path[-1] not in ("url", "backup_url"):
         return True
     try:
         parts = urlsplit(value)
     except ValueError:
         return True
-    return len(parts.path.strip("/").split("/")) > 1 or bool(parts.query or parts.password)
+    keyed = path[0] == "sinks" and len(parts.path.strip("/").split("/")) > 1
+    return keyed or bool(parts.query or parts.password)

@@ -7,11 +7,19 @@ string below it becomes its entry in the JSON schema and in `docs/configuration.
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from broadcaster.config.base import NAME_PATTERN, ConfigPath, FromDigits, HttpUrl, SecretHttpUrl, Section
+from broadcaster.config.base import (
+    NAME_PATTERN,
+    ConfigPath,
+    FromDigits,
+    HttpUrl,
+    SecretHttpUrl,
+    Section,
+    left_open,
+)
 from broadcaster.config.sinks import PreviewSink, SinkConfig
 from broadcaster.config.voices import VoiceLink
 
@@ -73,12 +81,12 @@ class Aigc(Section):
 class VoiceConfig(Section):
     engine: str = "kokoro"
     """Speech engine. kokoro is embedded and speaks Mandarin and English."""
-    zh: str = "zf_xiaoxiao"
-    """Voice for Chinese text."""
-    en: str = "af_heart"
-    """Voice for English text."""
-    speed: Annotated[float, Field(ge=0.5, le=2.0)] = 1.0
-    """Speed of speech; 1.0 is the voice's own."""
+    zh: Annotated[str, Field(json_schema_extra=left_open)] = "zf_xiaoxiao"
+    """Voice for Chinese text. Empty: the avatar's own, or the default."""
+    en: Annotated[str, Field(json_schema_extra=left_open)] = "af_heart"
+    """Voice for English text. Empty: the avatar's own, or the default."""
+    speed: Annotated[float, Field(ge=0.5, le=2.0, json_schema_extra=left_open)] = 1.0
+    """Speed of speech; 1.0 is the voice's own. Empty: the avatar's own, or the default."""
     threads: Annotated[int, Field(ge=1, le=16)] = 2
     """Threads of the speech engine."""
     model: ConfigPath | None = None
@@ -87,8 +95,8 @@ class VoiceConfig(Section):
     """Loudness of speech in LUFS."""
     request_timeout_s: Annotated[float, Field(gt=0, le=120)] = 20.0
     """Seconds after which a piece of speech that did not come is given up and the voice process restarted."""
-    pitch: Annotated[float, Field(ge=-6.0, le=6.0)] = 0.0
-    """Semitones up or down for every voice."""
+    pitch: Annotated[float, Field(ge=-6.0, le=6.0, json_schema_extra=left_open)] = 0.0
+    """Semitones up or down for every voice. Empty: the avatar's own, or the default."""
     lexicon: ConfigPath | None = None
     """YAML file that says how names and words with several readings are spoken."""
     cache_mb: Annotated[int, Field(ge=0, le=10_000)] = 256
@@ -97,6 +105,15 @@ class VoiceConfig(Section):
     """Seconds of speech that may be made before they are heard; what an interruption throws away."""
     chain: list[VoiceLink] = []
     """Voices to ask first, in this order; the embedded engine above is always the last."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _left_to_the_avatar(cls, data: Any) -> Any:
+        """An empty value is as good as none, so that `config.persona` sees what is left open."""
+        if not isinstance(data, dict):
+            return data
+        open_keys = ("zh", "en", "speed", "pitch")
+        return {key: value for key, value in data.items() if not (key in open_keys and value in (None, ""))}
 
     @field_validator("chain")
     @classmethod

@@ -13,7 +13,10 @@ SHORTEST_PART: Final = 6
 
 
 def secrets_of(config: BaseModel) -> list[str]:
-    """Every secret of `config` (or of one section), longest first: whole values, and keys inside addresses."""
+    """Every secret of `config` (or of one section), longest first: whole values, and keys inside addresses.
+
+    An address that is no secret itself (a server of one's own) may still hold a password or a key in its query.
+    """
     found: set[str] = set()
     for value in _values(config):
         found.add(value)
@@ -26,6 +29,9 @@ def _values(node: Any) -> Iterator[str]:
     if isinstance(node, SecretStr):
         if node.get_secret_value():
             yield node.get_secret_value()
+    elif isinstance(node, str):
+        if "://" in node:
+            yield from _keys_in(node)
     elif isinstance(node, BaseModel):
         for name in type(node).model_fields:
             yield from _values(getattr(node, name))
@@ -35,6 +41,19 @@ def _values(node: Any) -> Iterator[str]:
     elif isinstance(node, dict):
         for item in node.values():
             yield from _values(item)
+
+
+def _keys_in(address: str) -> Iterator[str]:
+    """Password and query of an address, and the query's values."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return
+    found = [parts.password, parts.query, *(pair.partition("=")[2] for pair in parts.query.split("&"))]
+    for part in found:
+        if part and len(part) >= SHORTEST_PART:
+            yield part
+            yield unquote(part)
 
 
 def _parts(address: str) -> Iterator[str]:

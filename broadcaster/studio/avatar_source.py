@@ -15,6 +15,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from broadcaster.config.persona import AvatarVoice
 from broadcaster.errors import AssetError
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Manifest(_Part):
     inner_mouth: InnerMouth
     focus: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (0.5, 0.5)
     idle: Idle = Idle()
+    voice: AvatarVoice = AvatarVoice()
 
 
 @dataclass(frozen=True, slots=True)

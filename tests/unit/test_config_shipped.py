@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from broadcaster.config import Config, RtmpSink, load_config
-from broadcaster.config.document import DOCS, LISTS, rendered_schema, with_keys
+from broadcaster.config.document import COMMON, DOCS, LISTS, TAGS, kind_of, rendered_schema, with_keys
 from broadcaster.config.yamlfile import read_yaml
 
 pytestmark = pytest.mark.unit
@@ -39,11 +39,25 @@ def test_every_key_stands_in_the_shipped_file_and_every_key_there_exists() -> No
     data = read_yaml(SHIPPED.read_text()).data
     assert sorted(keys_in(data)) == sorted(keys_of(Config))
     for name, models in LISTS.items():
-        by_type = {item.get("type"): item for item in data[name]}
-        assert len(by_type) == len(data[name]) == len(models)
+        items = {kind_of_item(item): item for item in at(data, name)}
+        assert len(items) == len(at(data, name))
+        assert set(items) == {kind_of(model) for model in models}
+        first = set(next(iter(items.values())))
         for model in models:
-            kind = model.model_fields["type"].default if "type" in model.model_fields else None
-            assert sorted(by_type[kind]) == sorted(model.model_fields), (name, kind)
+            # What all items share is shown by the first; `enabled` says of each that it is off.
+            shared = set(COMMON[name].model_fields) - {"enabled"} if name in COMMON else set()
+            assert shared <= first
+            assert set(items[kind_of(model)]) | shared == set(model.model_fields), (name, kind_of(model))
+
+
+def at(data: Any, name: str) -> Any:
+    for part in name.split("."):
+        data = data[part]
+    return data
+
+
+def kind_of_item(item: dict[str, Any]) -> str:
+    return str(next((item[tag] for tag in TAGS if tag in item), ""))
 
 
 def test_every_key_of_the_shipped_file_has_a_comment_above_it() -> None:
@@ -57,8 +71,12 @@ def test_the_shipped_file_is_valid_without_any_environment_and_holds_the_default
     loaded = load_config(SHIPPED, env={})
     assert loaded.warnings == ()
     config = loaded.config.model_copy(
-        update={"brain": loaded.config.brain.model_copy(update={"knowledge": None, "programme": None})}
+        update={
+            "brain": loaded.config.brain.model_copy(update={"knowledge": None, "programme": None}),
+            "voice": loaded.config.voice.model_copy(update={"chain": []}),
+        }
     )
+    assert [link.label for link in loaded.config.voice.chain if link.enabled] == []
     same = {name: getattr(config, name) for name in Config.model_fields if name not in LISTS}
     assert same == {name: getattr(Config(), name) for name in same}
 
@@ -69,6 +87,14 @@ def test_the_shipped_file_goes_on_air_with_an_address_from_the_environment() -> 
     assert sink.enabled
     assert sink.configured
     assert loaded.warnings == ()
+
+
+def test_the_example_links_hold_the_defaults_too() -> None:
+    """What is switched on in the shipped file behaves as documented: nothing but what is required has a value."""
+    for link in load_config(SHIPPED, env={}).config.voice.chain:
+        fields = type(link).model_fields
+        changed = {name for name in fields if getattr(link, name) != fields[name].default} - {"enabled"}
+        assert changed == {name for name in fields if fields[name].is_required()}, link.label
 
 
 def test_every_key_has_a_meaning() -> None:
