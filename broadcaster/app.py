@@ -61,6 +61,19 @@ def voice(child: ChildContext) -> None:
     run_voice(child.config.voice, child.paths, child.beat, child.stop)
 
 
+def voice_local(child: ChildContext) -> None:
+    """Speech of the chain's link whose model runs inside the daemon."""
+    from broadcaster.config.checks import find_avatar
+    from broadcaster.config.voices import local_voice
+    from broadcaster.speech import reference
+    from broadcaster.speech.process import run_local_voice
+
+    link = local_voice(child.config.voice.chain)
+    needs = link is not None and reference.needs_reference(link)
+    speaker = reference.load(find_avatar(child.config.avatar, child.loaded.base)) if needs else None
+    run_local_voice(child.config.voice, child.paths, speaker, child.beat, child.stop)
+
+
 def director(child: ChildContext) -> None:
     """Sources, queue, brain, gate, speech pipeline, console: everything that decides or talks to a network."""
     asyncio.run(_direct(child))
@@ -167,6 +180,7 @@ ROLES: Final[dict[str, Callable[[ChildContext], None]]] = {
     "playout": playout,
     "head": head,
     "voice": voice,
+    "voice-local": voice_local,
     "director": director,
 }
 

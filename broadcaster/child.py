@@ -34,10 +34,10 @@ log = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG: Final = 1
 
-NICE: Final = {"voice": 10}
+NICE: Final = {"voice": 10, "voice-local": 10}
 """Synthesis takes every core it gets; the picture must win."""
 
-EXPENDABLE: Final = {"voice": 500, "head": 400, "director": 200}
+EXPENDABLE: Final = {"voice-local": 600, "voice": 500, "head": 400, "director": 200}
 """Added to the kernel's badness score: when memory runs out, playout is the last to be chosen."""
 
 

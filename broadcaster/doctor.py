@@ -53,6 +53,7 @@ def examine(loaded: LoadedConfig, *, connect: bool = False) -> Iterator[Row]:
         lambda: _font(config),
         lambda: _encoders(config),
         lambda: _voice(config),
+        lambda: _local_voice(config),
         lambda: _avatar(loaded, paths),
         lambda: _disk(config, paths),
         _clocks,
@@ -170,6 +171,24 @@ def _voice(config: Config) -> Iterator[Row]:
     else:
         checked = "sha256 verified" if config.voice.model is None else str(config.voice.model)
         yield Row("voice model", "ok", f"Kokoro-82M int8, {size / 1e6:.0f} MB, {checked}")
+
+
+def _local_voice(config: Config) -> Iterator[Row]:
+    from broadcaster.config.voices import local_voice
+    from broadcaster.speech.cosyvoice_package import generation
+    from broadcaster.speech.engines import local_problems
+
+    link = local_voice(config.voice.chain)
+    if link is None:
+        return
+    subject = f"voice {link.label}"
+    for problem in local_problems(config.voice):
+        what, _, remedy = problem.removeprefix("voice.chain: ").partition(" -> ")
+        yield Row(subject, "missing", what, remedy)
+    if importlib.util.find_spec("torch") is None:
+        yield Row(subject, "missing", "needs torch", "install the requirements.txt of CosyVoice, or use its server")
+    elif not local_problems(config.voice):
+        yield Row(subject, "ok", f"CosyVoice {generation(link.model_dir)} in {link.model_dir}; not loaded here")
 
 
 def _avatar(loaded: LoadedConfig, paths: Paths) -> Iterator[Row]:

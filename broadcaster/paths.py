@@ -39,6 +39,10 @@ class Paths:
         return self.run / "voice.sock"
 
     @property
+    def local_voice_socket(self) -> Path:
+        return self.run / "voice-local.sock"
+
+    @property
     def control_socket(self) -> Path:
         return self.run / "control.sock"
 

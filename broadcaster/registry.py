@@ -60,6 +60,8 @@ BRAINS: Final[Table] = {
 EXTRAS: Final[dict[str, tuple[str, str]]] = {
     "broadcaster.brain.openai_chat:OpenAIBrain": ("openai", "openai"),
     "broadcaster.speech.remote.dashscope:DashScopeEngine": ("dashscope", "dashscope"),
+    "broadcaster.speech.remote.edge:EdgeEngine": ("edge_tts", "edge"),
+    "broadcaster.speech.remote.openai_speech:OpenAISpeechEngine": ("openai", "openai"),
     "broadcaster.speech.remote.qwen:QwenEngine": ("dashscope", "dashscope"),
 }
 """Target -> (package it imports, extra that installs it), for everything the base installation lacks."""

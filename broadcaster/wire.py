@@ -254,8 +254,8 @@ class Synthesise(Message, frozen=True):
 class Synthesised(Message, frozen=True):
     """`pcm` is s16le mono, phones as in Speak, counted in its samples. `seconds`: time since the request was begun.
 
-    At 48 kHz it is finished speech, trimmed of silence; at any other `rate` it is raw sound as the engine made it.
-    `more`: another answer to this request follows; the last one may be empty.
+    From the voice it is finished speech at 48 kHz, trimmed of silence; from the local voice it is raw sound as the
+    engine made it, at `rate`. `more`: another answer to this request follows; the last one may be empty.
     """
 
     request: int

@@ -10,6 +10,8 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
+from broadcaster.config import Config
+from broadcaster.config.voices import local_voice
 from broadcaster.supervisor.backoff import RestartBudget
 
 
@@ -19,24 +21,32 @@ class Limits:
 
     start_s: float
     silence_s: float
+    hopeless_s: float = 30.0
+    """Between starts of a child that refuses its configuration: only a reload helps, and that restarts it at once."""
 
 
-ORDER: Final = ("playout", "head", "voice", "director")
+ORDER: Final = ("playout", "head", "voice", "voice-local", "director")
 """The order of starting. Playout is first because the picture must not wait for anything else."""
+
+OPTIONAL: Final = "voice-local"
+"""Runs only for a link of the voice chain that has its model inside the daemon. Nothing waits for it."""
 
 LIMITS: Final = {
     "playout": Limits(start_s=90.0, silence_s=3.0),
     "head": Limits(start_s=90.0, silence_s=10.0),
     "voice": Limits(start_s=90.0, silence_s=10.0),
+    "voice-local": Limits(start_s=180.0, silence_s=30.0, hopeless_s=600.0),
     "director": Limits(start_s=60.0, silence_s=10.0),
 }
-"""A voice hashes and loads 100 MB of weights on a busy small machine; the first start expands the avatar."""
+"""A voice hashes and loads 100 MB of weights on a busy small machine; the first start expands the avatar. The local
+voice imports torch and reads gigabytes, and holds the interpreter's lock for seconds at a time meanwhile; what that
+costs the picture's cores is also why it is not tried again every half minute."""
 
 PLAYOUT_CAP_S: Final = 1.0
 """Playout is restarted for ever, and never later than this: it must be on air again within 5 s."""
 
-HOPELESS_S: Final = 30.0
-"""Between starts of a child that refuses its configuration: only a reload helps, and that restarts it at once."""
+_LOCAL_HEALTHY_S: Final = 1200.0
+"""Loading a model may take minutes by itself: only a longer run than that proves anything."""
 
 GAVE_UP_AFTER: Final = 8
 """Ends in a row without a healthy run: restarts do not help, and the director should say so. They go on anyway."""
@@ -111,7 +121,7 @@ class Keeper:
         delay = 0.0
         if not wanted:
             granted = self._budget.exited(now, now - self._started_at)
-            delay = HOPELESS_S if granted is None or hopeless else granted
+            delay = self.limits.hopeless_s if granted is None or hopeless else granted
             self.gave_up = hopeless or self._budget.failures >= GAVE_UP_AFTER
         self.restart_at = now + delay
         return delay
@@ -120,10 +130,16 @@ class Keeper:
         return self.restart_at is not None and now >= self.restart_at
 
 
+def roles_of(config: Config) -> frozenset[str]:
+    """The roles that this configuration asks for."""
+    return frozenset(role for role in ORDER if role != OPTIONAL or local_voice(config.voice.chain) is not None)
+
+
 def keepers(rng: random.Random) -> list[Keeper]:
     """One for each child, in the order of starting."""
 
-    def budget(role: str) -> RestartBudget:
-        return RestartBudget(rng, cap_s=PLAYOUT_CAP_S) if role == "playout" else RestartBudget(rng)
-
-    return [Keeper(role, LIMITS[role], budget(role)) for role in ORDER]
+    budgets = {
+        "playout": RestartBudget(rng, cap_s=PLAYOUT_CAP_S),
+        "voice-local": RestartBudget(rng, quick=2, window_s=3600.0, cap_s=300.0, healthy_s=_LOCAL_HEALTHY_S),
+    }
+    return [Keeper(role, LIMITS[role], budgets.get(role) or RestartBudget(rng)) for role in ORDER]

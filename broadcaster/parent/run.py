@@ -23,7 +23,7 @@ from broadcaster.config import LoadedConfig, load_config
 from broadcaster.errors import ConfigError, WireError
 from broadcaster.handover import pack_config
 from broadcaster.parent.ending import Ending
-from broadcaster.parent.keeper import Keeper
+from broadcaster.parent.keeper import Keeper, roles_of
 from broadcaster.parent.process import ChildProcess, exit_text, reap_strangers
 from broadcaster.parent.reload import plan
 from broadcaster.telemetry.notify import Notifier
@@ -76,6 +76,7 @@ class Parent:
     ) -> None:
         self._loaded = loaded
         self._keepers = {keeper.role: keeper for keeper in keepers}
+        self._roles = roles_of(loaded.config)
         self._notifier = notifier
         self._command = command
         self._clock = clock
@@ -136,7 +137,7 @@ class Parent:
     def _timeout(self) -> float:
         deadlines: list[float | None] = [due for _, due in self._dying.values()]
         for role, keeper in self._keepers.items():
-            if role not in self._dying:
+            if role not in self._dying and (keeper.running or role in self._roles):
                 deadlines.append(keeper.deadline() if keeper.running else keeper.restart_at)
         if self._ending is not None:
             deadlines = [self._ending.deadline()]
@@ -251,7 +252,7 @@ class Parent:
 
     def _start_due(self, now: float) -> None:
         for role, keeper in self._keepers.items():
-            if role not in self._children and keeper.due(now):
+            if role in self._roles and role not in self._children and keeper.due(now):
                 self._start(role, keeper)
 
     def _start(self, role: str, keeper: Keeper) -> None:
@@ -341,6 +342,7 @@ class Parent:
         change = plan(self._loaded, new)
         self._loaded = change.loaded
         self._on_reload(change.loaded)
+        self._roles = roles_of(change.loaded.config)
         log.info("reloaded", extra={"changed": ",".join(change.changed) or "nothing"})
         if change.frozen:
             log.warning("restart the daemon to apply these", extra={"keys": ",".join(change.frozen)})
@@ -366,7 +368,9 @@ class Parent:
             self._notifier.extend_timeout(30)
         playout = self._keepers["playout"]
         words = [playout.note or ("on air" if playout.ready else "starting")]
-        words += [f"{role} {_state(keeper)}" for role, keeper in self._keepers.items() if role != "playout"]
+        words += [
+            f"{role} {_state(keeper)}" for role, keeper in self._keepers.items() if role in self._roles - {"playout"}
+        ]
         self._notifier.status(", ".join(words))
 
 

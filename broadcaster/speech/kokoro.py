@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,8 +26,8 @@ from broadcaster.speech import normalise
 from broadcaster.speech.g2p import Phonemiser
 from broadcaster.speech.loudness import faded, levelled
 from broadcaster.speech.phonemes import SAMPLES_PER_UNIT, cropped, earlier, phone_track, shifted
-from broadcaster.speech.resample import doubled
-from broadcaster.types import Phone, Speech, Viseme
+from broadcaster.speech.resample import Polyphase, doubled
+from broadcaster.types import PcmArray, Phone, Speech, Viseme
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,9 @@ _AUDIBLE: Final = 0.01
 """A 5 ms frame counts as sound when its level is within 40 dB of the piece's loudest."""
 
 _CANCEL_POLL_S: Final = 0.02
+
+_PITCH_STEPS: Final = 1000
+"""Another pitch is a rate in thousandths of the own one: finer than 2 cents, and a small bank of filters."""
 
 Floats = NDArray[np.float32]
 
@@ -95,7 +99,10 @@ LONGEST: Final = "今天天气晴朗适合出门走走我们聊一聊人工智�
 
 
 class KokoroSynthesiser:
-    """Port `Synthesiser`. Two calls never run at once; `cancelled` is polled every 20 ms during a run."""
+    """Ports `Synthesiser` and `StreamingSynthesiser`: a text of both languages comes stretch by stretch.
+
+    Two calls never run at once; `cancelled` is polled every 20 ms during a run.
+    """
 
     name = "kokoro"
     voices = VOICES
@@ -137,17 +144,24 @@ class KokoroSynthesiser:
         # The arena grows to the longest piece it has met and stays: better now than over the first hours on air.
         self.synthesise(LONGEST, "zh", self._config.zh, 1.0, lambda: False)
 
-    def synthesise(self, text: str, language: str, voice: str, speed: float, cancelled: Callable[[], bool]) -> Speech:
-        """English stretches of a Mandarin text are spoken by the configured English voice, and vice versa."""
+    def synthesise(
+        self, text: str, language: str, voice: str, speed: float, cancelled: Callable[[], bool], pitch: float = 0.0
+    ) -> Speech:
+        return joined(list(self.stream(text, language, voice, speed, cancelled, pitch)))
+
+    def stream(
+        self, text: str, language: str, voice: str, speed: float, cancelled: Callable[[], bool], pitch: float = 0.0
+    ) -> Iterator[Speech]:
+        """`voice` speaks its own language; stretches in the other one are left to the voice configured for that."""
+        self._style(voice)
         runs = self._phonemiser.runs(normalise.reading(text, language), language)
         if not runs:
             raise VoiceError("nothing in this text can be spoken in Mandarin or English", retryable=False)
-        parts: list[Speech] = []
         for run in runs:
-            other = self._config.zh if run.language == "zh" else self._config.en
-            style = self._style(voice if run.language == language else other)
-            parts += [self._spoken(chunk, style, speed, cancelled) for chunk in _chunks(run.symbols)]
-        return joined(parts)
+            configured = self._config.zh if run.language == "zh" else self._config.en
+            style = self._style(voice if _language(voice) == run.language else configured)
+            for chunk in _chunks(run.symbols):
+                yield self._spoken(chunk, style, speed, pitch, cancelled)
 
     def _style(self, voice: str) -> Floats:
         try:
@@ -156,12 +170,16 @@ class KokoroSynthesiser:
             known = ", ".join(VOICES)
             raise VoiceError(f"kokoro has no voice {voice!r}; it has {known}", retryable=False) from None
 
-    def _spoken(self, symbols: str, style: Floats, speed: float, cancelled: Callable[[], bool]) -> Speech:
+    def _spoken(
+        self, symbols: str, style: Floats, speed: float, pitch: float, cancelled: Callable[[], bool]
+    ) -> Speech:
+        """Another pitch is slower or faster speech, played at the rate that makes up for it."""
+        higher = 2.0 ** (pitch / 12.0)
         tokens = [self._vocabulary[c] for c in symbols]
         feed = {
             "tokens": np.array([[0, *tokens, 0]], dtype=np.int64),
             "style": style[min(len(tokens), len(style)) - 1][np.newaxis],
-            "speed": np.array([speed], dtype=np.float32),
+            "speed": np.array([speed / higher], dtype=np.float32),
         }
         audio, durations = self._run(feed, cancelled)
         units = [int(d) for d in np.rint(durations.reshape(-1))]
@@ -176,7 +194,11 @@ class KokoroSynthesiser:
         peak = float(np.abs(samples).max(initial=0.0))
         scaled = np.rint(samples * (32767.0 / max(1.0, peak * 1.02))).astype(np.int16)
         phones = earlier(phone_track(symbols, units), _HEARD_EARLIER)
-        speech = trimmed(Speech(doubled(scaled), phones), units[0] * SAMPLES_PER_UNIT - _HEARD_EARLIER)
+        begins = units[0] * SAMPLES_PER_UNIT - _HEARD_EARLIER
+        if pitch == 0.0:
+            speech = trimmed(Speech(doubled(scaled), phones), begins)
+        else:
+            speech = trimmed(played(scaled, phones, higher), round(begins / higher))
         return Speech(faded(levelled(speech.pcm, self._config.loudness_lufs), _FADE), speech.phones)
 
     def _run(self, feed: dict[str, NDArray[Any]], cancelled: Callable[[], bool]) -> list[Floats]:
@@ -213,6 +235,25 @@ def _watching(cancelled: Callable[[], bool], options: Any) -> Iterator[None]:
     finally:
         finished.set()
         watcher.join()
+
+
+def _language(voice: str) -> str:
+    """Names begin with z for Mandarin and with a for American English."""
+    return "zh" if voice.startswith("z") else "en"
+
+
+def played(samples: PcmArray, phones: Sequence[Phone], higher: float) -> Speech:
+    """24 kHz `samples` at `higher` times their rate, as 48 kHz; `phones` count 48 kHz samples at their own rate."""
+    down = round(_PITCH_STEPS * higher)
+    resampler = Polyphase(2 * _PITCH_STEPS, down)
+    made = np.concatenate([resampler.push(samples.astype(np.float64)), resampler.finish()])
+    pcm = np.clip(np.rint(made), -32768, 32767).astype(np.int16)
+    ends = {2 * len(samples): len(pcm)}  # the last sample is rounded up
+
+    def at(sample: int) -> int:
+        return ends.get(sample, sample * _PITCH_STEPS // down)
+
+    return Speech(pcm, tuple(replace(p, start=at(p.start), end=at(p.end)) for p in phones))
 
 
 def _chunks(symbols: str) -> list[str]:

@@ -1,7 +1,8 @@
-"""The voice process: one engine thread, one reader thread per connection, beats from the main thread.
+"""The voice processes: one engine thread, one reader thread per connection, beats from the main thread.
 
-The engine works on one request at a time and answers in order. Readers never wait for it, so that a Cancel takes
-effect in the middle of a run. Everything a director has asked for dies with its connection.
+`voice` holds the embedded engine and `voice-local` a model that the chain asks as one of its links (CosyVoice). The
+engine works on one request at a time and answers in order. Readers never wait for it, so that a Cancel takes effect
+in the middle of a run. Everything a director has asked for dies with its connection.
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from broadcaster import wire
 from broadcaster.config import VoiceConfig
 from broadcaster.errors import BroadcasterError, VoiceError, WireError
 from broadcaster.paths import Paths
-from broadcaster.ports import Synthesiser
+from broadcaster.ports import StreamingSynthesiser, Synthesiser
 from broadcaster.speech import engines
+from broadcaster.types import SAMPLE_RATE, RawSound, Speech, VoiceReference
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +39,26 @@ MAX_PENDING: Final = 64
 SEND_TIMEOUT_S: Final = 5
 """A director that does not read its answers for so long is gone or stuck; its connection is dropped."""
 
+LOAD_S: Final = 90.0
+LOCAL_LOAD_S: Final = 900.0
+"""Loading may take so long before it counts as hung: 100 MB here, gigabytes from a slow disk and a warm-up there."""
+
 BEAT_S: Final = 1.0
 Beat = Callable[[int, bool, str], None]
+Engine = Synthesiser | StreamingSynthesiser
+
+
+@dataclass(frozen=True, slots=True)
+class _Post:
+    """What one voice process is: its role, where it listens, what it may take its time for (seconds)."""
+
+    role: str
+    socket: Path
+    load_s: float
+    answer_s: float
+    """From one chunk to the next, the first included."""
+    keeps_waiting: bool
+    """Whoever connects while the engine loads waits for the Hello; otherwise it is told at once: not ready."""
 
 
 @dataclass(slots=True, eq=False)
@@ -62,13 +83,14 @@ class _Request:
 class _Desk:
     """The queue between readers and engine, and what the beats tell about it."""
 
+    engine: str
     queue: deque[_Request] = field(default_factory=deque)
     changed: threading.Condition = field(default_factory=threading.Condition)
     ready: threading.Event = field(default_factory=threading.Event)
     closed: bool = False
-    busy_since: float | None = None
+    due: float | None = None
+    """When the work in hand counts as hung; None while there is none."""
     served: int = 0
-    engine: str = ""
     fault: BaseException | None = None
 
     def put(self, request: _Request) -> bool:
@@ -88,26 +110,24 @@ class _Desk:
                 return None
             request = self.queue.popleft()
             request.peer.pending -= 1
-            self.busy_since = time.monotonic()
             return request
 
-    def done(self) -> None:
-        with self.changed:
-            self.busy_since = None
-            self.served += 1
+    def expect(self, seconds: float | None) -> None:
+        """The engine's next sign of life is due in so many seconds; None: it has nothing to do."""
+        self.due = None if seconds is None else time.monotonic() + seconds
 
     def close(self) -> None:
         with self.changed:
             self.closed = True
             self.changed.notify_all()
 
-    def stuck(self, limit_s: float) -> bool:
-        with self.changed:
-            return self.busy_since is not None and time.monotonic() - self.busy_since > limit_s
+    def stuck(self) -> bool:
+        due = self.due
+        return due is not None and time.monotonic() > due
 
 
 def run_voice(
-    config: VoiceConfig, paths: Paths, beat: Beat, stop: threading.Event, engine: Synthesiser | None = None
+    config: VoiceConfig, paths: Paths, beat: Beat, stop: threading.Event, engine: Engine | None = None
 ) -> None:
     """Serves `paths.voice_socket` until `stop` is set, with the configured engine unless one is given.
 
@@ -116,19 +136,38 @@ def run_voice(
     `beat(progress, ready, note)` is called about once a second; `progress` stands still while one request takes
     longer than `config.request_timeout_s`, which is how the parent sees an engine that hangs.
     """
-    _step_back()
     engine = engine or engines.create(config, paths.cache)
-    desk = _Desk(engine=engine.name)
-    listener = _listen(paths)
+    _serve(engine, _Post("voice", paths.voice_socket, LOAD_S, config.request_timeout_s, True), beat, stop)
+
+
+def run_local_voice(
+    config: VoiceConfig,
+    paths: Paths,
+    reference: VoiceReference | None,
+    beat: Beat,
+    stop: threading.Event,
+    engine: Engine | None = None,
+) -> None:
+    """Serves `paths.local_voice_socket` with the link that runs inside the daemon; otherwise as `run_voice`."""
+    engine = engine or engines.create_local(config, reference)
+    post = _Post("voice-local", paths.local_voice_socket, LOCAL_LOAD_S, config.request_timeout_s, False)
+    _serve(engine, post, beat, stop)
+
+
+def _serve(engine: Engine, post: _Post, beat: Beat, stop: threading.Event) -> None:
+    _step_back()
+    desk = _Desk(engine.name)
+    listener = _listen(post.socket)
     peers: set[_Peer] = set()
-    worker = threading.Thread(target=_work, args=(engine, desk), name="voice-engine", daemon=True)
-    door = threading.Thread(target=_accept, args=(listener, desk, peers), name="voice-accept", daemon=True)
+    desk.expect(post.load_s)
+    worker = threading.Thread(target=_work, args=(engine, post, desk), name="voice-engine", daemon=True)
+    door = threading.Thread(target=_accept, args=(listener, post, desk, peers), name="voice-accept", daemon=True)
     worker.start()
     door.start()
     progress = 0
     try:
         while not stop.is_set() and desk.fault is None:
-            if not desk.stuck(config.request_timeout_s):
+            if not desk.stuck():
                 progress += 1
             beat(progress, desk.ready.is_set(), f"{desk.engine}: {desk.served} requests served")
             _wait(stop, desk)
@@ -140,7 +179,7 @@ def run_voice(
         for peer in list(peers):
             peer.gone = True
             peer.connection.close()
-        paths.voice_socket.unlink(missing_ok=True)
+        post.socket.unlink(missing_ok=True)
     if desk.fault is not None:
         raise desk.fault
 
@@ -158,11 +197,11 @@ def _wait(stop: threading.Event, desk: _Desk) -> None:
             return
 
 
-def _listen(paths: Paths) -> socket.socket:
-    paths.voice_socket.unlink(missing_ok=True)
+def _listen(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(paths.voice_socket))
-    paths.voice_socket.chmod(0o600)
+    listener.bind(str(path))
+    path.chmod(0o600)
     listener.listen()
     return listener
 
@@ -170,35 +209,63 @@ def _listen(paths: Paths) -> socket.socket:
 # -- engine thread ----------------------------------------------------------------------------------------------
 
 
-def _work(engine: Synthesiser, desk: _Desk) -> None:
+def _work(engine: Engine, post: _Post, desk: _Desk) -> None:
     try:
         started = time.monotonic()
         engine.load()
+        desk.expect(None)
         desk.ready.set()
         log.info("voice ready", extra={"engine": engine.name, "seconds": round(time.monotonic() - started, 2)})
         while (request := desk.take()) is not None:
-            answer = _served(engine, request)
-            desk.done()
-            _send(request.peer, answer)
+            desk.expect(post.answer_s)
+            for answer in _answers(engine, request):
+                desk.expect(None)
+                _send(request.peer, answer)
+                desk.expect(post.answer_s)
+            desk.expect(None)
+            desk.served += 1
     except BaseException as err:
         # The thread's end must be the process's end: the parent restarts it, with its budget.
         desk.fault = err
 
 
-def _served(engine: Synthesiser, request: _Request) -> wire.Synthesised | wire.SynthesisFailed:
+def _answers(engine: Engine, request: _Request) -> Iterator[wire.Synthesised | wire.SynthesisFailed]:
     message = request.message
     if request.unwanted():
-        return wire.SynthesisFailed(message.request, "cancelled", retryable=False, cancelled=True)
+        yield wire.SynthesisFailed(message.request, "cancelled", retryable=False, cancelled=True)
+        return
     started = time.monotonic()
+
+    def answer(chunk: Speech | RawSound | None, more: bool) -> wire.Synthesised:
+        pcm, phones, rate = _packed(chunk)
+        return wire.Synthesised(message.request, pcm, phones, engine.name, time.monotonic() - started, rate, more)
+
     try:
-        speech = engine.synthesise(message.text, message.language, message.voice, message.speed, request.unwanted)
+        if not isinstance(engine, StreamingSynthesiser):
+            yield answer(engine.synthesise(*_asked(engine, request)), more=False)
+            return
+        for chunk in engine.stream(*_asked(engine, request)):
+            yield answer(chunk, more=True)
+        yield answer(None, more=False)
     except VoiceError as err:
-        return wire.SynthesisFailed(message.request, str(err), err.retryable, cancelled=request.unwanted())
+        yield wire.SynthesisFailed(message.request, str(err), err.retryable, cancelled=request.unwanted())
     except Exception as err:
         log.exception("the voice engine failed", extra={"engine": engine.name})
-        return wire.SynthesisFailed(message.request, f"{type(err).__name__}: {err}", retryable=False)
-    pcm, phones = wire.pack_speech(speech)
-    return wire.Synthesised(message.request, pcm, phones, engine.name, time.monotonic() - started)
+        yield wire.SynthesisFailed(message.request, f"{type(err).__name__}: {err}", retryable=False)
+
+
+def _asked(engine: Engine, request: _Request) -> tuple[str, str, str, float, Callable[[], bool], float]:
+    message = request.message
+    known = message.wish and (not engine.voices or message.wish in engine.voices)
+    voice = message.wish if known else message.voice
+    return message.text, message.language, voice, message.speed, request.unwanted, message.pitch
+
+
+def _packed(chunk: Speech | RawSound | None) -> tuple[bytes, list[tuple[str, str, int, int]], int]:
+    """Bytes, phones and rate."""
+    if isinstance(chunk, Speech):
+        return *wire.pack_speech(chunk), SAMPLE_RATE
+    return (chunk.data, [], chunk.rate) if chunk is not None else (b"", [], SAMPLE_RATE)
 
 
 def _send(peer: _Peer, answer: wire.AnyMessage) -> None:
@@ -214,7 +281,7 @@ def _send(peer: _Peer, answer: wire.AnyMessage) -> None:
 # -- readers ----------------------------------------------------------------------------------------------------
 
 
-def _accept(listener: socket.socket, desk: _Desk, peers: set[_Peer]) -> None:
+def _accept(listener: socket.socket, post: _Post, desk: _Desk, peers: set[_Peer]) -> None:
     while True:
         try:
             sock, _ = listener.accept()
@@ -223,14 +290,18 @@ def _accept(listener: socket.socket, desk: _Desk, peers: set[_Peer]) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_TIMEOUT_S, 0))
         peer = _Peer(wire.Connection(sock))
         peers.add(peer)
-        reader = threading.Thread(target=_read, args=(peer, desk, peers), name="voice-reader", daemon=True)
+        reader = threading.Thread(target=_read, args=(peer, post, desk, peers), name="voice-reader", daemon=True)
         reader.start()
 
 
-def _read(peer: _Peer, desk: _Desk, peers: set[_Peer]) -> None:
+def _read(peer: _Peer, post: _Post, desk: _Desk, peers: set[_Peer]) -> None:
     try:
-        desk.ready.wait()
-        _send(peer, wire.Hello("voice", desk.engine))
+        if post.keeps_waiting:
+            desk.ready.wait()
+        ready = desk.ready.is_set()
+        _send(peer, wire.Hello(post.role, desk.engine, ready))
+        if not ready:
+            return
         while (message := peer.connection.receive()) is not None:
             if isinstance(message, wire.Synthesise):
                 if not desk.put(_Request(peer, message)):

@@ -34,7 +34,7 @@ _VOWELS: Final = (
 
 
 class ToneSynthesiser:
-    """Port `Synthesiser`; takes any voice name. `speed` shortens the syllables."""
+    """Port `Synthesiser`; takes any voice name. `speed` shortens the syllables, `pitch` raises the tone."""
 
     name = "tone"
     voices: tuple[str, ...] = ()
@@ -45,7 +45,9 @@ class ToneSynthesiser:
     def load(self) -> None:
         log.warning("voice engine 'tone' is a test signal, not speech; set voice.engine to 'kokoro' for a voice")
 
-    def synthesise(self, text: str, language: str, voice: str, speed: float, cancelled: Callable[[], bool]) -> Speech:
+    def synthesise(
+        self, text: str, language: str, voice: str, speed: float, cancelled: Callable[[], bool], pitch: float = 0.0
+    ) -> Speech:
         """200 ms of tone for each unit of text (see `units`), at least one."""
         if cancelled():
             raise VoiceError("cancelled", retryable=False)
@@ -63,15 +65,17 @@ class ToneSynthesiser:
                 phones.append(Phone("p", Viseme.PP, start, start + closure))
                 start += closure
             phones.append(Phone(symbol, viseme, start, end))
-            pcm[start:end] = _vowel(end - start, formants)
+            pcm[start:end] = _vowel(end - start, formants, _PITCH_HZ * 2.0 ** (pitch / 12.0))
         return Speech(faded(levelled(pcm, self._config.loudness_lufs), 240), tuple(phones))
 
 
-def _vowel(samples: int, formants: tuple[float, float]) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+def _vowel(
+    samples: int, formants: tuple[float, float], pitch_hz: float
+) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
     time = np.arange(samples) / SAMPLE_RATE
     sound = np.zeros(samples)
     for harmonic in range(1, 24):
-        frequency = harmonic * _PITCH_HZ
+        frequency = harmonic * pitch_hz
         strength = sum(1.0 / (1.0 + ((frequency - formant) / 120.0) ** 2) for formant in formants)
         sound += strength * np.sin(2 * np.pi * frequency * time)
     return faded(np.rint(sound * (8000.0 / np.abs(sound).max(initial=1.0))).astype(np.int16), 480)

@@ -69,7 +69,9 @@ class ScriptedSynthesiser:
     def load(self) -> None:
         pass
 
-    def synthesise(self, text: str, language: str, voice: str, speed: float, cancelled: Callable[[], bool]) -> Speech:
+    def synthesise(
+        self, text: str, language: str, voice: str, speed: float, cancelled: Callable[[], bool], pitch: float = 0.0
+    ) -> Speech:
         self.asked.append((text, language, voice))
         self.working.set()
         if "坏" in text:

@@ -131,9 +131,10 @@ def test_a_reload_restarts_only_what_changed(short_dir: Path) -> None:
         daemon.write_config(voice={"zh": "zm_yunxi"}, video={"bitrate_kbps": 900})
         daemon.process.send_signal(signal.SIGHUP)
         daemon.restarted("voice")
+        daemon.restarted("director")  # it is who says which voice speaks
         assert [event[3] for event in daemon.events("voice", "started")] == ["zf_xiaoxiao", "zm_yunxi"]
         assert "restart the daemon to apply these keys=video" in daemon.log()
-        assert [len(daemon.pids(role)) for role in ROLES] == [1, 1, 2, 1]
+        assert [len(daemon.pids(role)) for role in ROLES] == [1, 1, 2, 2]
         daemon.until(lambda: len(daemon.notices("reload")) == 1, "the director to be told")
         assert "zm_yunxi" in daemon.notices("reload")[0][1]
 
@@ -152,9 +153,37 @@ def test_a_reload_restarts_only_what_changed(short_dir: Path) -> None:
 
         daemon.write_config(voice={"zh": "zm_yunxi"}, inbox={"capacity": 5})
         daemon.process.send_signal(signal.SIGHUP)
-        daemon.restarted("director")
+        daemon.restarted("director", 2)
         daemon.until(lambda: len(daemon.notices("reload")) == 2, "the new director to be told")
-        assert daemon.events("director", "term") == [["term"]]
+        assert daemon.events("director", "term") == [["term"]] * 2
+
+
+def test_the_local_voice_runs_while_the_chain_has_one(short_dir: Path) -> None:
+    link = {"engine": "cosyvoice", "model_dir": str(short_dir)}
+    scripts = {"voice-local": Script(after=1, then="hang", runs=1)}
+    with manager(short_dir) as systemd, Daemon(short_dir, scripts, notify=systemd.path) as daemon:
+        daemon.until(lambda: any("director ok" in line for line in systemd.listen()), "the state of the children")
+        assert not any("voice-local" in line for line in systemd.heard)
+        assert daemon.pids("voice-local") == []
+
+        daemon.write_config(voice={"chain": [link]})
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.until(lambda: len(daemon.pids("voice-local")) == 1, "the local voice to start")
+        daemon.restarted("director")
+        daemon.until(lambda: any("voice-local starting" in line for line in systemd.listen()), "its state")
+        assert systemd.heard.count("READY=1") == 2, "nobody waits for it"
+        os.kill(daemon.pid("voice-local"), signal.SIGKILL)
+        daemon.restarted("voice-local")
+        assert ("voice-local", "killed by SIGKILL") in daemon.notices("exited")
+
+        daemon.write_config()
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.restarted("director", 2)
+        daemon.until(lambda: not alive(daemon.pid("voice-local")), "the local voice to end")
+        mark = len(systemd.listen())
+        daemon.until(lambda: len(systemd.since(mark)) > 2, "the parent to go on")
+        assert len(daemon.pids("voice-local")) == 2
+        assert len(daemon.pids("voice")) == 1
 
 
 def test_a_playout_that_refuses_its_configuration_ends_the_daemon(short_dir: Path) -> None:

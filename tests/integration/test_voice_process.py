@@ -35,11 +35,11 @@ from broadcaster.speech.process import run_voice
 from tests.fakes.voice import ScriptedSynthesiser
 
 class Deadly(ScriptedSynthesiser):
-    def synthesise(self, text, language, voice, speed, cancelled):
+    def synthesise(self, text, *rest):
         if "毒" in text:
             import os
             os._exit(9)
-        return super().synthesise(text, language, voice, speed, cancelled)
+        return super().synthesise(text, *rest)
 
 paths = Paths(*map(Path, sys.argv[1:]))
 run_voice(VoiceConfig(engine="tone"), paths, lambda *beat: None, threading.Event(), Deadly())

@@ -112,7 +112,7 @@ def test_a_role_that_does_not_exist() -> None:
         [sys.executable, "-m", "broadcaster.app", "anchor"], capture_output=True, check=False, text=True
     )
     assert done.returncode == os.EX_USAGE
-    assert "playout|head|voice|director" in done.stderr
+    assert "playout|head|voice|voice-local|director" in done.stderr
 
 
 def test_a_child_started_by_hand_reads_yaml_and_reports_its_faults() -> None:

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from broadcaster.parent.keeper import HOPELESS_S, LIMITS, ORDER, PLAYOUT_CAP_S, Keeper, Limits, keepers
+from broadcaster.config import Config
+from broadcaster.parent.keeper import LIMITS, ORDER, PLAYOUT_CAP_S, Keeper, Limits, keepers, roles_of
 from broadcaster.supervisor.backoff import RestartBudget
 
 pytestmark = pytest.mark.unit
@@ -21,7 +22,28 @@ def by_role(role: str) -> Keeper:
 
 
 def test_the_order_of_starting() -> None:
-    assert [k.role for k in keepers(random.Random(1))] == ["playout", "head", "voice", "director"] == list(ORDER)
+    order = ["playout", "head", "voice", "voice-local", "director"]
+    assert [k.role for k in keepers(random.Random(1))] == order == list(ORDER)
+
+
+def test_the_local_voice_is_asked_for_by_an_enabled_link() -> None:
+    link = {"engine": "cosyvoice", "model_dir": "/models/cosyvoice"}
+    chains = ([], [{"engine": "edge"}, link], [{**link, "enabled": False}])
+    asked = [roles_of(Config.model_validate({"voice": {"chain": chain}})) for chain in chains]
+    assert [set(ORDER) - roles for roles in asked] == [{"voice-local"}, set(), {"voice-local"}]
+
+
+def test_the_local_voice_is_not_loaded_again_every_half_minute() -> None:
+    k = by_role("voice-local")
+    k.started(0.0)
+    assert k.exited(20.0, hopeless=True) == 600.0
+    delays = []
+    now = 1000.0
+    for _ in range(20):
+        k.started(now)
+        delays.append(k.exited(now + 20.0))
+        now += 20.0 + delays[-1]
+    assert 100.0 < delays[-1] <= 300.0
 
 
 def test_all_are_due_at_once_at_the_start() -> None:
@@ -169,7 +191,7 @@ def test_a_wanted_exit_costs_nothing() -> None:
 def test_a_refused_configuration_waits() -> None:
     k = keeper()
     k.started(0.0)
-    assert k.exited(0.5, hopeless=True) == HOPELESS_S
+    assert k.exited(0.5, hopeless=True) == 30.0
     assert k.gave_up
     assert not k.due(30.0)
     assert k.due(30.5)

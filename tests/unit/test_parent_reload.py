@@ -25,6 +25,7 @@ FULL = {
     ],
     "alarms": [{"on": ["sink_down"], "webhook": "https://hooks.example/${TOKEN}"}],
 }
+LOCAL = {"engine": "cosyvoice", "model_dir": "/models/cosyvoice"}
 ENV = {"KEY": "sk-0123456789", "TOKEN": "t0ken-t0ken-t0ken"}
 
 
@@ -46,7 +47,11 @@ def test_nothing_changed() -> None:
 @pytest.mark.parametrize(
     ("changes", "restart"),
     [
-        ({"voice": {"speed": 0.9}}, ("voice",)),
+        ({"voice": {"speed": 0.9}}, ("director",)),
+        ({"voice": {"speed": 1.25, "loudness_lufs": -14}}, ("voice", "director")),
+        ({"voice": {"speed": 1.25, "chain": [{"engine": "edge"}]}}, ("director",)),
+        ({"voice": {"speed": 1.25, "threads": 1}}, ("voice", "director")),
+        ({"voice": {"speed": 1.25, "chain": [LOCAL]}}, ("voice-local", "director")),
         ({"head": {"engine": "still"}}, ("head",)),
         ({"inbox": {"capacity": 5}}, ("director",)),
         ({"inbox": {"capacity": 5}, "alarms": []}, ("director",)),
@@ -58,6 +63,22 @@ def test_only_what_changed_is_restarted(changes: dict[str, object], restart: tup
     assert change.restart == restart
     assert change.frozen == ()
     assert change.changed == tuple(key for key in Config.model_fields if key in changes)
+
+
+@pytest.mark.parametrize(
+    ("voice", "restart"),
+    [
+        ({"chain": [{"engine": "edge"}, LOCAL]}, ("director",)),
+        ({"chain": [LOCAL], "loudness_lufs": -14}, ("voice", "director")),
+        ({"chain": [{**LOCAL, "speed": 1.1}]}, ("voice-local", "director")),
+        ({"chain": [LOCAL], "threads": 1}, ("voice", "voice-local", "director")),
+        ({"chain": [{**LOCAL, "enabled": False}]}, ("voice-local", "director")),
+    ],
+)
+def test_a_model_is_loaded_again_only_for_its_own_settings(
+    voice: dict[str, object], restart: tuple[str, ...]
+) -> None:
+    assert plan(loaded({"voice": {"chain": [LOCAL]}}), loaded({"voice": voice})).restart == restart
 
 
 def test_the_picture_keeps_its_size_until_the_daemon_restarts() -> None:
