@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broadcaster.speech.resample import Doubler, doubled
+from broadcaster.speech.resample import Polyphase, Resampler, doubled, mono, resampled
 
 pytestmark = pytest.mark.unit
 
@@ -18,16 +18,59 @@ def noise(samples: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(-32768, 32768, samples).astype(np.int16)
 
 
-@given(cuts=st.lists(st.integers(0, 700), max_size=12), length=st.integers(0, 700))
-@settings(max_examples=60, deadline=None)
-def test_any_chunking_gives_the_same_bits(cuts: list[int], length: int) -> None:
-    samples = noise(length)
-    doubler = Doubler()
+RATES = [8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 23_999]
+
+
+@given(
+    rate=st.sampled_from(RATES),
+    cuts=st.lists(st.integers(0, 700), max_size=12),
+    length=st.integers(0, 700),
+    channels=st.sampled_from([1, 2]),
+)
+@settings(max_examples=80, deadline=None)
+def test_any_chunking_gives_the_same_bits(rate: int, cuts: list[int], length: int, channels: int) -> None:
+    samples = mono(noise(length * channels), channels)
+    whole = Resampler(rate)
+    expected = np.concatenate([whole.push(samples), whole.finish()])
+    stream = Resampler(rate)
     edges = [0, *sorted(min(c, length) for c in cuts), length]
-    parts = [doubler.push(samples[a:b]) for a, b in pairwise(edges)]
-    joined = np.concatenate([*parts, doubler.finish()])
-    assert len(joined) == 2 * length
-    assert np.array_equal(joined, doubled(samples))
+    parts = [stream.push(samples[a:b]) for a, b in pairwise(edges)]
+    joined = np.concatenate([*parts, stream.finish()])
+    assert len(joined) == -(-length * 48_000 // rate)
+    assert np.array_equal(joined, expected)
+
+
+@pytest.mark.parametrize("rate", [7_999, 48_001, 0, -1, 96_000])
+def test_other_rates_are_refused(rate: int) -> None:
+    with pytest.raises(ValueError, match="samples per second"):
+        Resampler(rate)
+
+
+def test_two_channels_become_their_mean() -> None:
+    assert mono(np.array([100, 201, -32768, -32768, 32767, -32767], dtype=np.int16), 2).tolist() == [150.5, -32768, 0]
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_a_tone_of_any_rate_keeps_frequency_level_and_place(rate: int) -> None:
+    place = np.arange(rate) / rate
+    output = resampled(np.rint(20_000 * np.sin(2 * np.pi * 440 * place)).astype(np.int16), rate)
+    expected = 20_000 * np.sin(2 * np.pi * 440 * np.arange(len(output)) / 48_000)
+    assert len(output) == 48_000
+    assert np.abs(output - expected)[500:-500].max() < 12
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_a_constant_stays_what_it_is(rate: int) -> None:
+    output = resampled(np.full(rate // 10, 12_345, dtype=np.int16), rate)
+    assert (output[400:-400] == 12_345).all()
+
+
+@given(up=st.integers(1, 200), down=st.integers(1, 200), length=st.integers(0, 300))
+@settings(max_examples=50, deadline=None)
+def test_any_ratio_gives_its_share_of_samples(up: int, down: int, length: int) -> None:
+    stream = Polyphase(up, down)
+    made = len(stream.push(noise(length).astype(np.float64))) + len(stream.finish())
+    assert made == -(-length * up // down)
 
 
 def test_the_input_is_in_the_output_without_delay() -> None:
