@@ -186,7 +186,7 @@ class EdgeVoice(LinkBase):
 
     engine: Literal["edge"] = "edge"
     """Microsoft Edge's read-aloud voices (unofficial)."""
-    voice: Annotated[str, Field(min_length=1)] = "zh-CN-XiaoxiaoNeural"
+    voice: Annotated[str, Field(pattern=r"^[a-z]{2,}-[A-Z]{2,}-.+Neural$")] = "zh-CN-XiaoxiaoNeural"
     """Name of the voice."""
 
 

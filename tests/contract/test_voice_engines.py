@@ -65,6 +65,9 @@ NEVER_S = 10.0
 GIVES_UP_S = 0.25
 """How long the listener of an endless answer waits."""
 
+LOSSY_PADDING_S = 0.2
+"""What a codec puts around a sound (MP3: up to 70 ms, and again for each file of a ZIP)."""
+
 
 @dataclass
 class Take:
@@ -102,7 +105,7 @@ async def listen(
 
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(NEVER_S):
-        while not true():
+        while not true():  # noqa: ASYNC110  # sockets and tasks end when they end
             await asyncio.sleep(0.005)
 
 
@@ -163,9 +166,10 @@ def check_all(case: VoiceCase, take: Take, sent: bytes, rate: int, channels: int
     if case.exact:
         assert take.data == wanted.tobytes()
         return
-    heard = np.frombuffer(take.data, "<i2").astype(float)
-    assert len(heard) == pytest.approx(len(wanted), rel=0.15), "a codec pads, but not more than a frame or two"
-    assert np.sqrt((heard**2).mean()) == pytest.approx(np.sqrt((wanted.astype(float) ** 2).mean()), rel=0.2)
+    heard, meant = (np.frombuffer(data, "<i2").astype(float) for data in (take.data, wanted.tobytes()))
+    padding = (len(heard) - len(meant)) / channels / rate
+    assert 0 <= padding <= LOSSY_PADDING_S
+    assert (heard**2).sum() == pytest.approx((meant**2).sum(), rel=0.2)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -234,14 +238,14 @@ async def test_giving_up_closes_the_connection(case: VoiceCase, fault: Fault, be
         on.server.fault = fault
         take = await listen(on.engine, wait=GIVES_UP_S)
         assert take.gave_up
-        assert bool(take.data) is (fault is Fault.STALL)
+        assert bool(take.data) is (fault is Fault.STALL and case.streams)
         await until(lambda: on.server.left == 1)
         on.server.fault = None
         well = await listen(on.engine, AGAIN)
         check_all(case, well, on.server.sound, case.rate)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", [case for case in CASES if case.streams], ids=str)
 async def test_closing_the_stream_after_its_first_sound_closes_the_connection(
     case: VoiceCase, bench: Callable
 ) -> None:

@@ -143,7 +143,7 @@ class HttpVoice:
         answer = asyncio.create_task(self._answer(request, writer))
         try:
             await asyncio.wait({gone, answer}, return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done():
+            if not answer.done() or isinstance(answer.exception(), ConnectionError):
                 self.left += 1
                 return None
             if not answer.result():

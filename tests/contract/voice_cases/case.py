@@ -120,7 +120,9 @@ class VoiceCase:
     """What tells the cases of one engine apart."""
     rate: int = 24_000
     exact: bool = True
-    """The wire is lossless: the bytes that come out are compared; else their length (10 %) and their loudness."""
+    """The wire is lossless: the bytes that come out are compared; else their length and their energy."""
+    streams: bool = True
+    """Sound comes out before the answer has ended. False needs a reason: a form that can only be taken whole."""
     words: bool = False
     """Words with their times come with the sound."""
     needs_reference: bool = False

@@ -1,0 +1,75 @@
+"""Any server with OpenAI's /audio/speech, through the openai SDK. Director's event loop.
+
+The SDK asks again by itself (twice) and waits ten minutes for an answer; both are switched off here: a voice that
+does not answer is left to the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from broadcaster.config.voices import OpenAISpeechVoice
+from broadcaster.errors import VoiceError
+from broadcaster.speech.remote.http import place_of, status_error
+from broadcaster.speech.remote.readers import sounds
+from broadcaster.types import Piece, RawSound, VoiceReference
+
+VOICES: Final = frozenset("alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse".split())
+"""OpenAI's own; a message may ask for one of them. Other servers know others, which only their settings can name."""
+
+
+class OpenAISpeechEngine:
+    """Port `VoiceEngine`. Speed is that of the request; there is no pitch. The SDK is imported when this is made."""
+
+    own_speed = True
+    own_pitch = False
+
+    def __init__(self, link: OpenAISpeechVoice, reference: VoiceReference | None) -> None:
+        import httpx2
+        import openai
+
+        self.name = link.label
+        self._link = link
+        self._openai = openai
+        self._broken = (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError)
+        self._connection = httpx2.ConnectError, httpx2.ConnectTimeout
+        self._place = place_of(link.base_url or "https://api.openai.com")
+        self._client = openai.AsyncOpenAI(
+            base_url=link.base_url or "https://api.openai.com/v1",
+            api_key=link.api_key.get_secret_value() if link.api_key else "none",
+            timeout=httpx2.Timeout(None, connect=link.connect_timeout_s),
+            max_retries=0,
+        )
+
+    async def stream(self, piece: Piece) -> AsyncIterator[RawSound]:
+        link = self._link
+        request: dict[str, Any] = {
+            "model": link.model,
+            "voice": piece.manner.voice if self._knows(piece.manner.voice) else link.voice,
+            "input": piece.text,
+            "response_format": link.response_format,
+            "speed": round(link.speed * piece.manner.speed, 3),
+        }
+        begun = False
+        try:
+            async with self._client.audio.speech.with_streaming_response.create(**request) as response:
+                begun = True
+                kind = response.headers.get("content-type", "")
+                async for sound in sounds(response.iter_bytes(), link.response_format, kind):
+                    yield sound
+        except self._openai.APIStatusError as err:
+            raise status_error(self._place, err.status_code) from err
+        except self._openai.APIConnectionError as err:
+            if isinstance(err.__cause__, self._connection):
+                raise VoiceError(f"no connection to {self._place} in {link.connect_timeout_s:g} s") from err
+            raise VoiceError(f"{self._place} broke off before it answered") from err
+        except self._broken as err:
+            where = "in the middle of its answer" if begun else "before it answered"
+            raise VoiceError(f"{self._place} broke off {where} ({type(err).__name__})") from err
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    def _knows(self, voice: str) -> bool:
+        return self._link.base_url is None and voice in VOICES
