@@ -11,6 +11,7 @@ import base64
 import itertools
 import json
 import socket
+import ssl
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -59,6 +60,8 @@ class DashScopeServer:
     """Of task-failed and of the error event of `Fault.ERROR`."""
     fails_at_start: bool = False
     """tts_v2: `Fault.ERROR` comes in place of task-started."""
+    never_starts: bool = False
+    """tts_v2: run-task is not answered."""
     drops_at: str = ""
     """Action after whose receipt (and answer) the connection is cut, such as "run-task" or "finish-task"."""
     pace_s: float = 0.0
@@ -68,6 +71,8 @@ class DashScopeServer:
     """tts_v2: longest time without a text; the real one is 23 s."""
     relative_times: bool = False
     """Words of each sentence are timed from its own beginning."""
+    broken_words: bool = False
+    """Words without numbers."""
     audio_event: str = "response.audio.delta"
     requests: list[Asked] = field(default_factory=list)
     actions: list[str] = field(default_factory=list)
@@ -77,6 +82,7 @@ class DashScopeServer:
     billed: int = 0
     """Characters of the sentences whose synthesis has begun; a Chinese one counts twice, as in the price list."""
     port: int = 0
+    tls: ssl.SSLContext | None = None
     _server: Server | None = None
 
     async def __aenter__(self) -> DashScopeServer:
@@ -85,6 +91,7 @@ class DashScopeServer:
             "127.0.0.1",
             self.port,
             process_request=self._handshake,
+            ssl=self.tls,
             ping_interval=None,
             close_timeout=0.2,
             compression=None,
@@ -244,7 +251,7 @@ class _Task(_Talk):
             self.parameters = {"model": payload["model"], **payload["parameters"]}
             if self.server.fault is Fault.ERROR and self.server.fails_at_start:
                 await self.fail()
-            else:
+            elif not self.server.never_starts:
                 await self.event("task-started")
         elif action == "continue-task":
             self.text += payload["input"]["text"]
@@ -304,6 +311,8 @@ class _Task(_Talk):
     def words(self, sentence: str, done: int, length: int) -> list[dict[str, Any]]:
         if not self.parameters.get("word_timestamp_enabled"):
             return []
+        if self.server.broken_words:
+            return [{"text": sentence, "begin_time": None}, {"begin_time": 3}]
         spoken = [c for c in sentence if c.isalnum()]
         step = length / 2 / RATE * 1000 / max(1, len(spoken))
         start = 0.0 if self.server.relative_times else done / 2 / RATE * 1000

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import functools
 import ipaddress
+import os
+import select
 import socket
 import ssl
 import threading
 import time
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -103,7 +106,7 @@ class Dial:
         for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             sock = self._hold(socket.socket(family, kind, protocol))
             try:
-                sock.connect(address)
+                self._reach(sock, address)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 return sock
@@ -111,6 +114,23 @@ class Dial:
                 failed = err
                 sock.close()
         raise failed
+
+    def _reach(self, sock: socket.socket, address: Any) -> None:
+        """Begins to connect under the lock: only a connection that has begun can be shut by `give_up`."""
+        sock.setblocking(False)
+        with self._lock:
+            if self._given_up:
+                raise ConnectionAbortedError
+            code = sock.connect_ex(address)
+        if code == errno.EINPROGRESS:
+            waiting = select.poll()
+            waiting.register(sock, select.POLLOUT)
+            if not waiting.poll(self._left() * 1000):
+                raise TimeoutError
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+        sock.settimeout(self._left())
 
     def _tunnel(self, sock: socket.socket, host: str, port: int, credentials: str) -> None:
         lines = [f"CONNECT {host}:{port} HTTP/1.1", f"Host: {host}:{port}"]

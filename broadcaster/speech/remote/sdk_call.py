@@ -27,7 +27,7 @@ from broadcaster.types import RawSound
 IO_S: Final = 10.0
 """Longest wait of one read or write in mid-message; between messages nobody waits here, `FinishedVoice` watches."""
 
-LEAVE_S: Final = 1.0
+LEAVE_S: Final = 0.25
 """How long the end of `stream` waits for the threads: they need milliseconds, unless a name is being looked up."""
 
 _KEY_LOCK: Final = threading.Lock()
@@ -57,7 +57,7 @@ class SdkCall:
         raise NotImplementedError
 
     def opened(self, app: Any) -> None:
-        """The connection is there; `app` is the SDK's from now on. Websocket thread: must not block."""
+        """The connection is there, and `app` is for the SDK to send by. Websocket thread: must not block."""
         raise NotImplementedError
 
     def received(self, app: Any, message: str | bytes) -> None:
@@ -142,10 +142,11 @@ class SdkCall:
             self.bridge.end(cloud_errors.broke(err))
         finally:
             self.bridge.end(cloud_errors.broke())
+            self._dial.give_up()
             self.release()
-            self._dial.release()
             for helper in self._helpers:
                 helper.join()
+            self._dial.release()
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._gone.set)
 
@@ -167,7 +168,7 @@ class SdkCall:
         sock.settimeout(IO_S)
         self._open = True
         self.bridge.connected()
-        self.opened(app)
+        self.opened(_Lent(app))
 
     def _on_error(self, _app: Any, err: BaseException) -> None:
         """Also called with what a callback raised; the SDK's own handler would say nothing to anybody."""
@@ -177,6 +178,24 @@ class SdkCall:
             self.bridge.end(cloud_errors.refused(err.status_code))
         else:
             self.bridge.end(cloud_errors.broke(err))
+
+
+class _Lent:
+    """What an SDK sees of the connection. It closes what it takes for its own, on any of its threads, and the
+    descriptor could be another connection's by the time the reading thread looks at it again."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    @property
+    def sock(self) -> Any:
+        return self._app.sock
+
+    def send(self, message: str) -> None:
+        self._app.send(message)
+
+    def close(self) -> None:
+        """Done by `SdkCall` alone."""
 
 
 def made_with_key(key: str, make: Callable[[], Any]) -> Any:
