@@ -24,9 +24,6 @@ _TABLES: Final = (
     "tts_speech_token_dict", "llm_end_dict", "hift_cache_dict", "mel_overlap_dict", "flow_cache_dict",
 )  # fmt: skip
 
-ABANDON_S: Final = 10.0
-"""How long an abandoned job may take to notice: one token, 10 to 500 ms. Then it is left alone with the rest."""
-
 
 class Jobs:
     """One piece at a time. `fault` is what ended the model's own thread, if anything did.
@@ -54,10 +51,14 @@ class Jobs:
             self._inner.token_hop_len = self._step
 
     def abandon(self) -> None:
-        """Ends what is still going on; from any thread, more than once, and after a piece that ended well."""
+        """Ends what is still going on; from any thread, more than once, and after a piece that ended well.
+
+        Returns when it has ended, which takes it one token. One that hangs is waited for without end: the beats
+        stop, and with the process goes what nothing else can stop.
+        """
         for piece, thread in list(self._pieces.items()):
             self._forget(piece)
-            thread.join(ABANDON_S)
+            thread.join()
             self._forget(piece)  # its last act may have been to say that it is done
 
     def _run(self, *arguments: Any, **named: Any) -> None:

@@ -1,0 +1,1 @@
+"""Stand-in for the submodule that the official CosyVoice source imports."""
