@@ -17,6 +17,8 @@ from pydantic.json_schema import models_json_schema
 TEXT_LIMIT: Final = 20_000
 """Characters of a prompt that any configuration may allow; `inbox.max_text` is usually lower."""
 
+REF_LIMIT: Final = 64
+
 SCHEMA_PATH: Final = Path(__file__).resolve().parents[1] / "docs" / "schema" / "messages.json"
 
 
@@ -53,7 +55,7 @@ class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-Ref = Annotated[str | None, Field(max_length=64, description="Yours; sent back with the answer")]
+Ref = Annotated[str | None, Field(max_length=REF_LIMIT, description="Yours; sent back with the answer")]
 Text = Annotated[str, Field(min_length=1, max_length=TEXT_LIMIT)]
 
 VOICE_PATTERN: Final = r"^[^\x00-\x20<>&\x22'/\\]{1,64}$"

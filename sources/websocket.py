@@ -6,13 +6,14 @@ director's asyncio loop.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Protocol
 
 from broadcaster.errors import Refused
 from broadcaster.types import PLAIN, Inbound, Manner, Origin, PromptKind, Role
-from sources.schema import Accepted, Ask, Error, ErrorCode, Interrupt, Ok, Panic, Resume, Say, parse
+from sources.schema import REF_LIMIT, Accepted, Ask, Error, ErrorCode, Interrupt, Ok, Panic, Resume, Say, parse
 
 NEEDED: Final = {
     "say": Role.MODERATOR,
@@ -68,10 +69,8 @@ class PromptSession:
         try:
             message = parse(raw)
         except ValueError as err:
-            if self._spend():
-                yield _error(ErrorCode.BAD_MESSAGE, str(err))
-            else:
-                yield _limited(None)
+            ref = _ref_of(raw)
+            yield _error(ErrorCode.BAD_MESSAGE, str(err), ref) if self._spend() else _limited(ref)
             return
         if not isinstance(message, Panic | Interrupt) and not self._spend():
             yield _limited(message.ref)
@@ -113,6 +112,24 @@ class PromptSession:
 def _manner(message: Say | Ask) -> Manner:
     speed = 1.0 if message.speed is None else message.speed
     return Manner(speed, message.pitch or 0.0, message.voice or "")
+
+
+def _ref_of(raw: str | bytes) -> str | None:
+    """The reference of a message that is wrong elsewhere, so that whoever sent it knows which one."""
+    try:
+        ref = json.loads(raw).get("ref")
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return ref if isinstance(ref, str) and len(ref) <= REF_LIMIT and _is_text(ref) else None
+
+
+def _is_text(text: str) -> bool:
+    """No lone surrogates, which no message can carry back."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _code(code: str) -> ErrorCode:

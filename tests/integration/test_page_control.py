@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, expect
 
 from broadcaster.config import Console
 from broadcaster.paths import Paths
-from broadcaster.types import Origin, PromptKind, Role
+from broadcaster.types import PLAIN, Manner, Origin, PromptKind, Role
 from tests.fakes.station import FakeStation, sink_status
 from tests.support.browser import becomes, chromium, page_of
 from tests.support.console import MODERATOR, OPERATOR, TOKENS, VIEWER, RunningConsole, running_console, until
@@ -72,6 +72,39 @@ async def test_a_typed_prompt_is_queued_aired_and_logged(browser: Browser, paths
         await console.station.finish()
         await expect(page.locator("#now")).to_contain_text("待机画面")
         await expect(page.locator("#asrun li").first).to_contain_text("欢迎。")
+
+
+async def test_a_prompt_may_be_given_a_manner_which_stays_and_is_shown(browser: Browser, paths: Paths) -> None:
+    async with running_console(paths) as console, page_of(browser, console.address) as page:
+        await becomes(page, LINK_OPEN)
+        await send(page, "照旧。")
+        now = page.locator("#manner-now")
+        await expect(now).to_be_empty()
+        await page.get_by_text("说话方式").click()
+        await page.get_by_label("语速（倍）").fill("1.25")
+        await page.get_by_label("音高（半音）").fill("-20")
+        await page.get_by_label("声音", exact=True).fill(" zm_yunxia ")
+        await page.get_by_text("说话方式").click()
+        await expect(now).to_have_text("1.25 倍语速 · -6 半音 · zm_yunxia")
+        await send(page, "慢一点。")
+        await send(page, "再来一次。")
+        await page.get_by_text("说话方式").click()
+        await page.get_by_label("语速（倍）").fill("")
+        await page.get_by_label("声音", exact=True).fill("no <such> voice")
+        await send(page, "不对。", refused=True)
+        await page.get_by_role("button", name="恢复默认").click()
+        await expect(now).to_be_empty()
+        await send(page, "不对。")
+        slow = Manner(1.25, -6.0, "zm_yunxia")
+        assert [prompt.manner for prompt in console.station.queue] == [PLAIN, slow, slow, PLAIN]
+
+
+async def send(page: Page, text: str, *, refused: bool = False) -> None:
+    """Types a prompt and waits for its verdict."""
+    await page.locator("#prompt").fill(text)
+    await page.locator("#prompt").press("Enter")
+    await expect(page.locator("#prompt")).to_have_value(text if refused else "")
+    await expect(page.locator("#verdict")).to_contain_text("没有发出" if refused else "已排队")
 
 
 async def test_asking_sends_a_question(browser: Browser, paths: Paths) -> None:
@@ -252,6 +285,8 @@ async def test_a_phone_never_scrolls_sideways(browser: Browser, paths: Paths, lo
             await becomes(page, LINK_OPEN)
             await fill_everything(console)
             await page.locator("#prompt").fill("x" * 500)
+            await page.locator("#manner summary").click()
+            await page.locator("#manner-voice").fill("v" * 64)
             await page.locator("#panic").click()
             await expect(page.locator("#panic-banner")).to_be_visible()
             assert await page.evaluate("[document.documentElement.scrollWidth, innerWidth]") == [360, 360]
@@ -262,7 +297,7 @@ async def test_a_phone_never_scrolls_sideways(browser: Browser, paths: Paths, lo
             )
             assert wide == []
             small = await page.evaluate(
-                "['send', 'interrupt', 'resume', 'sound-on'].map((id) => document.getElementById(id))"
+                "['send', 'interrupt', 'resume', 'sound-on', 'manner-speed'].map((id) => document.getElementById(id))"
                 ".filter((each) => !each.hidden && each.getBoundingClientRect().height < 44).map((each) => each.id)"
             )
             assert small == [], "what a thumb must hit is at least 44 px high"

@@ -163,6 +163,14 @@ async def test_bad_messages_are_explained(raw: str | bytes, says: str) -> None:
     assert says in answer["message"]
 
 
+async def test_a_bad_message_is_answered_with_its_reference_if_that_is_good() -> None:
+    for ref, expected in (("r7", "r7"), ("r" * 64, "r" * 64), ("r" * 65, None), (7, None), (None, None)):
+        answer = await ask(session(), {"type": "say", "text": "好", "speed": 9, "ref": ref})
+        assert (answer["code"], answer["ref"]) == ("bad_message", expected)
+    answer = await ask(session(), '{"type":"say","text":"\\ud800","ref":"\\ud800"}')
+    assert answer["ref"] is None
+
+
 async def test_a_refusal_carries_code_and_reference() -> None:
     for code in (*ErrorCode, "something_new"):
         answer = await ask(session(desk=Desk(Refused("no", str(code)))), {"type": "panic", "ref": "r"})

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { $, setState, setText } from "./dom.js";
 import { length } from "./format.js";
 import { refusal, skipReason, t } from "./i18n.js";
+import { Manner } from "./manner.js";
 
 const ARMING_MS = 1500; // Resume stands where Panic stood: a second click in haste must not undo the first
 
@@ -21,6 +22,7 @@ export class Composer {
     this.panicked = false;
     this.limit = 0;
     this.mine = new Map();
+    this.manner = new Manner();
     $("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
@@ -79,7 +81,7 @@ export class Composer {
     if (!text || this.sending || $("send").disabled) return;
     this.sending = true;
     this.#say("", t("sending"));
-    const answer = await this.link.request({ type: this.#kind, text });
+    const answer = await this.link.request({ type: this.#kind, text, ...this.manner.fields });
     this.sending = false;
     if (answer.type !== "accepted") return this.#refused(answer);
     this.#remember(answer.id, text);
