@@ -63,7 +63,7 @@ class DashScopeServer:
     never_starts: bool = False
     """tts_v2: run-task is not answered."""
     drops_at: str = ""
-    """Action after whose receipt (and answer) the connection is cut, such as "run-task" or "finish-task"."""
+    """Message after which the connection is cut: "run-task" (once it is answered), "session.finish" and so on."""
     pace_s: float = 0.0
     """Pause between two frames of sound: time to be cancelled in."""
     frame_bytes: int = 2400
@@ -339,9 +339,9 @@ class _Realtime(_Talk):
             message = json.loads(raw)
             assert message["event_id"].startswith("event_")
             self.server.actions.append(message["type"])
-            await self.take(message)
             if message["type"] == self.server.drops_at:
                 return self.cut()
+            await self.take(message)
 
     def session(self, mode: str) -> dict[str, Any]:
         rate = OTHER_RATE if self.server.fault is Fault.OTHER_RATE else RATE

@@ -13,6 +13,7 @@ from contextlib import aclosing, contextmanager
 
 import dashscope
 import pytest
+import websocket
 from dashscope.audio.tts_v2 import AudioFormat, ResultCallback, SpeechSynthesizer
 from pydantic import SecretStr
 
@@ -93,6 +94,7 @@ async def test_a_socket_that_dies_after_finish_is_an_error_at_once(
     server: DashScopeServer, make: Make, last: str
 ) -> None:
     server.drops_at = last
+    server.pace_s = 0.1
     error = await fails(make(server))
     assert error.retryable
     assert "lost before the sound was complete" in str(error)
@@ -179,14 +181,28 @@ async def test_a_server_that_never_answers_the_handshake(make: Make) -> None:
 async def test_a_task_that_never_starts_is_left_without_sending_the_text(server: DashScopeServer) -> None:
     """The SDK's thread waits for task-started: let go, it must not go on as if that had come."""
     server.never_starts = True
+    before = threads()
     stream = cosyvoice(server).stream(Piece(ONE, "zh", 0))
     with ticking() as ticks, pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
             await anext(stream)
     assert len(ticks) > 3
     await stream.aclose()  # type: ignore[attr-defined]
+    assert threads() == before
     await until(lambda: server.open == 0)
     assert server.actions == ["run-task"]
+
+
+async def test_the_sdk_does_not_close_the_socket_under_the_thread_that_reads_it(
+    server: DashScopeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would, on the thread that asked, when the task is refused; the descriptor may be another's by then."""
+    closed: list[str] = []
+    monkeypatch.setattr(websocket.WebSocketApp, "close", lambda *_: closed.append(threading.current_thread().name))
+    server.fault, server.fails_at_start = Fault.ERROR, True
+    for _ in range(3):
+        await fails(cosyvoice(server))
+    assert closed == []
 
 
 @both

@@ -102,7 +102,6 @@ class _Task(SdkCall):
 
     def release(self) -> None:
         self._sdk.start_event.set()
-        self._sdk.complete_event.set()
 
     def _ask(self) -> None:
         """On a thread of its own: waits until the server has started the task."""
