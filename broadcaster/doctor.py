@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 
 from broadcaster.config import Config, FileSink, LoadedConfig, RtmpSink
 from broadcaster.config.checks import find_avatar
-from broadcaster.errors import BroadcasterError
+from broadcaster.errors import BroadcasterError, ConfigError
 from broadcaster.lock import holder_of
 from broadcaster.paths import Paths, channel_paths
 from broadcaster.registry import EXTRAS
@@ -44,7 +45,8 @@ class Row:
 
 
 def examine(loaded: LoadedConfig, *, connect: bool = False) -> Iterator[Row]:
-    """Findings for one configuration. `connect` also opens (and closes) a TCP connection to every RTMP server."""
+    """Findings for one configuration. `connect` also opens (and closes) a TCP connection to every RTMP server and
+    every voice behind a network."""
     config = loaded.config
     paths = channel_paths(config.channel, config.state_dir)
     examinations: list[Callable[[], Iterator[Row]]] = [
@@ -53,6 +55,7 @@ def examine(loaded: LoadedConfig, *, connect: bool = False) -> Iterator[Row]:
         lambda: _font(config),
         lambda: _encoders(config),
         lambda: _voice(config),
+        lambda: _links(loaded, connect),
         lambda: _local_voice(config),
         lambda: _avatar(loaded, paths),
         lambda: _disk(config, paths),
@@ -189,6 +192,62 @@ def _local_voice(config: Config) -> Iterator[Row]:
         yield Row(subject, "missing", "needs torch", "install the requirements.txt of CosyVoice, or use its server")
     elif not local_problems(config.voice):
         yield Row(subject, "ok", f"CosyVoice {generation(link.model_dir)} in {link.model_dir}; not loaded here")
+
+
+def _links(loaded: LoadedConfig, connect: bool) -> Iterator[Row]:
+    """The voices of the chain that are on, and what is wrong with the lexicon."""
+    from broadcaster.speech.lexicon import Lexicon
+    from broadcaster.speech.readiness import address, problems
+
+    settings = loaded.config.voice
+    if settings.lexicon is not None:
+        try:
+            words = len(Lexicon.load(settings.lexicon).entries)
+            yield Row("lexicon", "ok", f"{settings.lexicon}: {words} words")
+        except ConfigError as err:
+            yield Row("lexicon", "missing", err.problems[0], "correct the file; docs/voices.md shows one")
+    try:
+        avatar = find_avatar(loaded.config.avatar, loaded.base)
+    except ConfigError:
+        return  # `_avatar` tells
+    for link in settings.chain:
+        if not link.enabled:
+            continue
+        subject = f"voice {link.label}"
+        for problem in (found := problems(link, avatar)):
+            said, _, remedy = problem.rpartition(" -> ")
+            yield Row(subject, "missing", said or problem, remedy if said else "correct the configuration")
+        where = address(link)
+        if found:
+            continue
+        if where is None or not connect:
+            yield Row(subject, "ok", "has what it needs" + ("; --connect also tries its server" if where else ""))
+            continue
+        fault = _unreachable(*where)
+        if fault:
+            # The chain goes on with its other voices: the channel has a voice all the same.
+            yield Row(
+                subject, "optional", f"{where[0]}:{where[1]} {fault}", "start the server, or check the firewall"
+            )
+        else:
+            yield Row(subject, "ok", f"{where[0]}:{where[1]} accepts connections; nothing is synthesised")
+
+
+def _unreachable(host: str, port: int) -> str | None:
+    """Why no connection can be made within CONNECT_S, name lookup included; None when one was made."""
+    found: list[str | None] = []
+
+    def attempt() -> None:
+        try:
+            socket.create_connection((host, port), timeout=CONNECT_S).close()
+            found.append(None)
+        except OSError as err:
+            found.append(f"does not accept ({err.strerror or 'no answer'})")
+
+    trying = threading.Thread(target=attempt, daemon=True)
+    trying.start()
+    trying.join(CONNECT_S)
+    return found[0] if found else "does not answer"
 
 
 def _avatar(loaded: LoadedConfig, paths: Paths) -> Iterator[Row]:

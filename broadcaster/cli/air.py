@@ -54,9 +54,10 @@ def check(
     settings = loaded.config
     sinks = [sink.name for sink in settings.sinks if sink.enabled]
     video = settings.video
+    voices = [*(link.label for link in settings.voice.chain if link.enabled), settings.voice.engine]
     typer.echo(
         f"{loaded.path} is good: channel {settings.channel}, {video.width}x{video.height} at {video.fps} fps, "
-        f"voice {settings.voice.engine}, head {settings.head.engine}, brain {settings.brain.engine}, "
+        f"voice {', '.join(voices)}, head {settings.head.engine}, brain {settings.brain.engine}, "
         f"sinks {', '.join(sinks) or 'none'}"
     )
 
@@ -121,16 +122,19 @@ def _refuse(loaded: LoadedConfig) -> None:
     """Raises ConfigError with what only the stages can say about their sections."""
     from broadcaster.app import brains_of
     from broadcaster.speech.engines import problems as voice_problems
+    from broadcaster.speech.readiness import chain_problems
     from broadcaster.studio.avatar_source import load_source
     from broadcaster.studio.label import draw_label
 
     config = loaded.config
     cache = channel_paths(config.channel, config.state_dir).cache
-    found = [f"{loaded.path}: {problem}" for problem in voice_problems(config.voice)]
+    avatar = find_avatar(config.avatar, loaded.base)
+    of_voices = [*voice_problems(config.voice), *chain_problems(config.voice, avatar)]
+    found = [line if line.startswith("/") else f"{loaded.path}: {line}" for line in of_voices]
     label, video = config.label, config.video
     asked: list[Callable[[], object]] = [
         lambda: draw_label(label.text, label.corner, label.height_percent, video.width, video.height),
-        lambda: load_source(find_avatar(config.avatar, loaded.base)),
+        lambda: load_source(avatar),
         lambda: brains_of(config.brain, cache),
     ]
     for ask in asked:

@@ -15,7 +15,7 @@ from broadcaster.cli.common import ConfigOption, JsonOption, load
 
 def doctor(
     connect: Annotated[
-        bool, typer.Option("--connect", help="Also connect to the RTMP servers, without a key.")
+        bool, typer.Option("--connect", help="Also connect to RTMP servers and voices, without a key.")
     ] = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
