@@ -209,7 +209,7 @@ def _file_for(out: Path | None, name: str, *, several: bool) -> Path:
 
 def _write(path: Path, trial: Trial) -> None:
     try:
-        with wave.open(str(path), "wb") as file:
+        with path.open("wb") as target, wave.open(target, "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(SAMPLE_RATE)

@@ -187,7 +187,7 @@ def _wav(path: Path) -> Recording:
 
 
 def _write_wav(path: Path, sound: Recording) -> None:
-    with wave.open(str(path), "wb") as file:
+    with path.open("wb") as target, wave.open(target, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(sound.rate)

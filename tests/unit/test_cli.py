@@ -72,7 +72,7 @@ def test_the_commands() -> None:
     assert {" ".join(path) for path in commands()} == {
         "run", "check", "render", "say", "ask", "interrupt", "panic", "resume", "status", "log", "doctor", "version",
         "sink list", "sink add", "sink change", "sink pause", "sink resume", "sink stop", "sink remove", "sink reset",
-        "avatar expand",
+        "avatar expand", "voice list", "voice try", "voice add", "voice remove",
     }  # fmt: skip
 
 

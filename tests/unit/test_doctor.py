@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,56 @@ def test_a_label_character_without_a_glyph_is_named(short_dir: Path) -> None:
     assert row.state == "missing"
     assert "😀" in row.detail
     assert "生" not in row.detail
+
+
+def test_what_the_links_of_the_chain_lack_is_found_and_only_of_those_that_are_on(
+    short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://somebody:{CANARY}@127.0.0.1:{server.getsockname()[1]}"
+        (short_dir / "words.yaml").write_text("words: {小播: 小波}\n")
+        loaded = load(
+            short_dir,
+            "voice:\n"
+            "  lexicon: words.yaml\n"
+            "  chain:\n"
+            f"    - {{engine: chattts, url: '{url}/generate_voice'}}\n"
+            f"    - {{engine: cosyvoice_server, name: clone, url: '{url}'}}\n"
+            "    - {engine: gpt_sovits, url: 'http://no-such-host.invalid', enabled: false}\n",
+        )
+        found = {row.subject: row for row in examine(loaded)}
+        assert found["lexicon"].state == "ok"
+        assert "1 words" in found["lexicon"].detail
+        assert found["voice chattts"].state == "ok"
+        assert found["voice clone"].state == "missing"
+        assert "broadcaster voice add" in found["voice clone"].remedy
+        assert "voice gpt_sovits" not in found
+        server.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+        (asked,) = rows(loaded, "voice chattts", connect=True)
+        assert asked.state == "ok"
+        server.accept()[0].close()
+        (short_dir / "words.yaml").write_text("words: [1]\n")
+        (row,) = rows(loaded, "lexicon")
+        assert row.state == "missing"
+        assert "words.yaml" in row.detail
+    (asked,) = rows(loaded, "voice chattts", connect=True)
+    assert asked.state == "optional", "the chain goes on with its other voices"
+    assert CANARY not in repr([found, asked, row])
+
+
+def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(doctor, "CONNECT_S", 0.05)
+
+    def never(*args: object, **options: object) -> None:
+        released.wait(10)
+        raise TimeoutError
+
+    monkeypatch.setattr(doctor.socket, "create_connection", never)
+    assert doctor._unreachable("192.0.2.1", 1) == "does not answer"
+    released.set()
 
 
 def test_a_damaged_voice_model_is_found(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

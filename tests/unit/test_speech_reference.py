@@ -219,7 +219,9 @@ def test_measures() -> None:
 def test_which_links_speak_with_the_recording() -> None:
     server = {"url": "http://127.0.0.1:1", "instruct": "x", "voice": "v"}
     needing = {
-        mode: reference.needs_reference(CosyVoiceServer.model_validate({**server, "mode": mode}))
+        mode: reference.needs_reference(
+            CosyVoiceServer.model_validate({**server, "mode": mode, "version": 1 if mode == "instruct" else 2})
+        )
         for mode in ("sft", "zero_shot", "cross_lingual", "instruct", "instruct2")
     }
     assert needing == {"sft": False, "zero_shot": True, "cross_lingual": True, "instruct": False, "instruct2": True}
