@@ -25,7 +25,10 @@ CLOSE_SECONDS: Final = 1.0
 """How long the end of a process waits for the lines still queued."""
 
 NOISY: Final = frozenset(
-    {"uvicorn", "httpx", "httpcore", "openai", "websockets", "asyncio", "multipart", "PIL", "bm25s", "jieba", "libav"}
+    {
+        *("uvicorn", "httpx", "httpx2", "httpcore", "httpcore2", "aiohttp", "openai", "websockets", "websocket"),
+        *("dashscope", "asyncio", "multipart", "PIL", "bm25s", "jieba", "libav"),
+    }
 )
 """Libraries (top of the logger's name) that print requests with their addresses, or their progress: only their
 warnings are wanted. Checked where lines are written, because some set the level of their own loggers."""

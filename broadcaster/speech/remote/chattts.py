@@ -16,6 +16,7 @@ import asyncio
 import io
 import zipfile
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any, Final
 
 import httpx
@@ -79,8 +80,9 @@ class ChatTTSEngine:
                 for sound in await asyncio.to_thread(_unpacked, await _whole(response)):
                     yield sound
                 return
-            async for sound in sounds(response.aiter_bytes(), "wav", kind, RATE):
-                yield sound
+            async with aclosing(sounds(response.aiter_bytes(), "wav", kind, RATE)) as heard:
+                async for sound in heard:
+                    yield sound
 
     async def close(self) -> None:
         await self._client.close()

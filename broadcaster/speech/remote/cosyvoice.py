@@ -9,6 +9,7 @@ server lets wrap (it scales to 2**15 without a limit) cannot be told from sound 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Final
 
 from broadcaster.config.voices import CosyVoiceServer
@@ -50,8 +51,9 @@ class CosyVoiceEngine:
         path = f"/inference_{self._link.mode}"
         async with self._client.answer(path, data=fields, files=files) as response:
             kind = response.headers.get("content-type", "")
-            async for sound in sounds(response.aiter_bytes(), "pcm", kind, self._link.rate):
-                yield sound
+            async with aclosing(sounds(response.aiter_bytes(), "pcm", kind, self._link.rate)) as heard:
+                async for sound in heard:
+                    yield sound
 
     async def close(self) -> None:
         await self._client.close()

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final
 
@@ -66,9 +67,10 @@ class EdgeEngine:
         try:
             communicate = self._communicate(piece, connector)
             task = asyncio.create_task(self._fill(communicate, waiting), name="edge voice")
-            async for sound in sounds(_audio(waiting, words), "mp3"):
-                said, words[:] = tuple(words), []
-                yield replace(sound, words=said)
+            async with aclosing(sounds(_audio(waiting, words), "mp3")) as heard:
+                async for sound in heard:
+                    said, words[:] = tuple(words), []
+                    yield replace(sound, words=said)
             if words:
                 yield RawSound(b"", RATE, 1, tuple(words))
         finally:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any, Final
 
 from broadcaster.config.voices import GptSoVitsVoice
@@ -56,8 +57,9 @@ class GptSoVitsEngine:
         request = self._request(piece)
         async with self._client.answer("/tts", _refused, json=request) as response:
             kind = response.headers.get("content-type", "")
-            async for sound in sounds(response.aiter_bytes(), "wav", kind, RATE):
-                yield sound
+            async with aclosing(sounds(response.aiter_bytes(), "wav", kind, RATE)) as heard:
+                async for sound in heard:
+                    yield sound
 
     async def close(self) -> None:
         await self._client.close()

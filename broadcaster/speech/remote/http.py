@@ -7,6 +7,7 @@ is the only way to tell these servers to stop.
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -21,8 +22,11 @@ KEPT_ALIVE_S: Final = 4.0
 ERROR_BODY_LIMIT: Final = 4096
 """Of an error's body: enough for its kind; it is never shown, as it may hold the text or a key."""
 
-_FINAL_STATUS: Final = frozenset({400, 401, 402, 403, 404, 405, 410, 413, 415, 422})
-"""The same request would get the same answer: a wrong key, a wrong address, a wrong setting."""
+_DENIED: Final = frozenset({401, 402, 403, 404, 405, 410})
+"""Whatever is asked, the answer is the same until somebody changes the settings: a wrong key, a wrong address."""
+
+_REFUSED: Final = frozenset({400, 413, 415, 422})
+"""This request would get the same answer again; another text may be taken."""
 
 _HINTS: Final = {
     401: "check the key",
@@ -47,7 +51,16 @@ def place_of(url: str) -> str:
 def status_error(place: str, status: int) -> VoiceError:
     """The error behind an HTTP status."""
     hint = f" -> {_HINTS[status]}" if status in _HINTS else ""
-    return VoiceError(f"{place} answered {status}{hint}", retryable=status not in _FINAL_STATUS)
+    return VoiceError(f"{place} answered {status}{hint}", retryable=status not in _REFUSED, denied=status in _DENIED)
+
+
+def is_here(url: str) -> bool:
+    """Whether that server runs on this machine: a proxy for the way out must not catch what is meant for it."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class SoundClient:
@@ -92,12 +105,11 @@ class SoundClient:
             raise VoiceError(f"{self.place} broke off {where} ({type(err).__name__})") from err
 
     def _made(self) -> httpx.AsyncClient:
-        local = (urlsplit(self._url).hostname or "") in ("localhost", "127.0.0.1", "::1")
         return httpx.AsyncClient(
             timeout=httpx.Timeout(None, connect=self._connect_s),
             limits=httpx.Limits(keepalive_expiry=KEPT_ALIVE_S),
             headers={"Accept-Encoding": "identity"},
-            trust_env=not local,  # a proxy for the way out must not catch a server on this machine
+            trust_env=not is_here(self._url),
         )
 
 

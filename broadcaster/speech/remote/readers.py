@@ -7,7 +7,8 @@ Content-Type counts before the request, and a RIFF header before both.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
 from email.message import Message
 from typing import Final, Protocol
 
@@ -63,7 +64,7 @@ class PcmStream:
 
 async def sounds(
     chunks: AsyncIterator[bytes], asked: str, content_type: str = "", rate: int = PCM_RATE
-) -> AsyncIterator[RawSound]:
+) -> AsyncGenerator[RawSound]:
     """The sound in `chunks`. `asked` is the form of the request: pcm, wav, mp3, opus or flac; `rate` is that of pcm
     where the answer does not tell.
 
@@ -73,17 +74,18 @@ async def sounds(
     reader: Reader | None = None
     head = b""
     total = 0
-    async for chunk in chunks:
-        if reader is None:
-            head += chunk
-            if len(head) < 4 and b"RIFF".startswith(head):
-                continue
-            reader = _reader("wav" if head[:4] == b"RIFF" else form, rate, channels)
-            chunk = head
-        sound = await _run(reader, chunk)
-        if sound:
-            total += len(sound)
-            yield RawSound(sound, reader.rate, reader.channels)
+    async with _closed(chunks):
+        async for chunk in chunks:
+            if reader is None:
+                head += chunk
+                if len(head) < 4 and b"RIFF".startswith(head):
+                    continue
+                reader = _reader("wav" if head[:4] == b"RIFF" else form, rate, channels)
+                chunk = head
+            sound = await _run(reader, chunk)
+            if sound:
+                total += len(sound)
+                yield RawSound(sound, reader.rate, reader.channels)
     if reader is not None:
         sound = await _run(reader, None)
         if sound:
@@ -93,6 +95,17 @@ async def sounds(
         raise VoiceError("the server sent no sound")
     if total % (2 * reader.channels):
         raise VoiceError("the sound ended inside a sample: it was cut off")
+
+
+@contextlib.asynccontextmanager
+async def _closed(chunks: AsyncIterator[bytes]) -> AsyncIterator[None]:
+    """Closes a generator now; left to the garbage collector it would be closed by a task of its own, later."""
+    try:
+        yield
+    finally:
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()
 
 
 async def _run(reader: Reader, data: bytes | None) -> bytes:

@@ -109,6 +109,8 @@ class VoiceServer(Protocol):
     """Requests whose client went away before they were answered to the end."""
     open: int
     """Connections that are open now."""
+    port: int
+    """On 127.0.0.1; the cases make their address of it."""
 
 
 class VoiceCase:
