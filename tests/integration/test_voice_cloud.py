@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 
 import dashscope
@@ -17,8 +17,10 @@ import websocket
 from dashscope.audio.tts_v2 import AudioFormat, ResultCallback, SpeechSynthesizer
 from pydantic import SecretStr
 
+from broadcaster.config.voices import LinkBase
 from broadcaster.errors import VoiceError
-from broadcaster.types import Piece
+from broadcaster.speech.finished import FinishedVoice
+from broadcaster.types import SAMPLE_RATE, PcmArray, Phone, Piece, TimedWord, Viseme
 from tests.contract.voice_cases.case import Fault, sound
 from tests.fakes.dashscope_server import RATE, DashScopeServer
 from tests.support.cloud_voice import KEY, MAKERS, NEVER_S, ONE, THREE, Engine, cosyvoice, data_of, hear, qwen, until
@@ -115,6 +117,41 @@ async def test_a_peer_that_is_silent_after_finish_costs_neither_thread_nor_socke
     await stream.aclose()  # type: ignore[attr-defined]
     assert threads() == before
     await until(lambda: server.left == 1)
+
+
+class Shut:
+    """A mouth that stays shut."""
+
+    def feed(self, pcm: PcmArray, *, last: bool, words: Sequence[TimedWord] = ()) -> tuple[Phone, ...]:
+        return (Phone("", Viseme.SIL, 0, len(pcm)),)
+
+
+@both
+@pytest.mark.parametrize(
+    ("fault", "says"), [(Fault.SLOW_START, "no sound within 0.2 s"), (Fault.STALL, "no more sound for 0.2 s")]
+)
+async def test_the_time_outs_of_whoever_listens_are_enough(
+    server: DashScopeServer, make: Make, fault: Fault, says: str
+) -> None:
+    """The voice as the chain has it; the piece behind the one that was given up is spoken whole."""
+    server.sound = sound(RATE, 2.0)
+    server.fault = fault
+    link = LinkBase(name="cloud", first_sound_timeout_s=0.2, gap_timeout_s=0.2)
+    voice = FinishedVoice(make(server), link, loudness_lufs=-16.0, mouth=lambda _reading, _language: Shut())
+    before = threads()
+    with pytest.raises(VoiceError, match=f"cloud: {says}") as caught:
+        await spoken(voice)
+    assert caught.value.retryable
+    assert threads() == before
+    await until(lambda: server.left == 1)
+    server.fault = None
+    assert await spoken(voice) > 1.5
+
+
+async def spoken(voice: FinishedVoice) -> float:
+    """Seconds that came of `ONE`."""
+    async with asyncio.timeout(NEVER_S):
+        return sum([len(speech.pcm) async for speech in voice.speak(Piece(ONE, "zh", 0), 1)]) / SAMPLE_RATE
 
 
 # -- trap 2: the socket dies before ----------------------------------------------------------------------------------
