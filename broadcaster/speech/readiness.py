@@ -18,6 +18,7 @@ from broadcaster.errors import AssetError, ConfigError
 from broadcaster.speech import reference
 from broadcaster.speech.engines import local_problems
 from broadcaster.speech.lexicon import Lexicon
+from broadcaster.speech.recording import LONGEST_SOVITS_S, SHORTEST_S
 from broadcaster.types import VoiceReference
 
 NO_REFERENCE: Final = (
@@ -107,9 +108,20 @@ def _setting_problems(link: LinkBase) -> Iterator[str]:
 
 
 def _reference_problems(link: LinkBase, avatar: Path) -> Iterator[str]:
+    on_server = bool(getattr(link, "reference_on_server", ""))
+    if on_server and not getattr(link, "reference_text", ""):
+        yield "reference_text is empty -> write what is said in the recording on the server"
+        return
     try:
-        reference_for(link, avatar)
+        found = reference_for(link, avatar)
     except ConfigError:
         yield NO_REFERENCE
     except AssetError as err:
         yield str(err)
+    else:
+        seconds = reference.seconds_of(found) if found is not None and engine_of(link) == "gpt_sovits" else 0.0
+        if seconds > LONGEST_SOVITS_S:
+            yield (
+                f"GPT-SoVITS takes recordings of {SHORTEST_S:.0f} to {LONGEST_SOVITS_S:.0f} s, the avatar's lasts "
+                f"{seconds:.1f} s -> add a shorter one with `broadcaster voice add`"
+            )

@@ -102,6 +102,11 @@ def load(avatar: Path) -> VoiceReference | None:
     return VoiceReference(recording, text, consent.language)
 
 
+def seconds_of(reference: VoiceReference) -> float:
+    """How long its recording is. Raises AssetError."""
+    return _wav(reference.recording).seconds
+
+
 def consent_of(avatar: Path) -> Consent:
     """The consent note of the avatar's voice. Raises AssetError when there is none, or not a whole one."""
     path = folder_of(avatar) / CONSENT

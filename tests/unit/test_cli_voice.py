@@ -283,6 +283,23 @@ def test_a_recording_that_cannot_be_used_is_refused_before_anybody_is_asked(cli:
     assert cli("add", short, "--text", SENTENCE, "--language", "ja", *CONSENT)[0] == 2
 
 
+def test_a_recording_that_one_engine_does_not_take_is_that_links_problem(cli: Cli, home: Path) -> None:
+    configure(
+        home,
+        {"engine": "gpt_sovits", "url": CLOSED},
+        {"engine": "gpt_sovits", "name": "server", "url": CLOSED, "reference_on_server": "/srv/a.wav"},
+        {"engine": "cosyvoice_server", "url": CLOSED},
+    )
+    longer = str(write(home / "long.wav", babble(12.0)))
+    status, _, err = cli("add", longer, "--text", SENTENCE * 2, *CONSENT)
+    assert status == 0
+    assert "GPT-SoVITS takes only 3 to 10 s" in err
+    rows = {row["name"]: row["problems"] for row in json.loads(cli("list", "--json")[1])["chain"]}
+    assert "the avatar's lasts 12.0 s -> add a shorter one" in rows["gpt_sovits"][0]
+    assert rows["server"] == ["reference_text is empty -> write what is said in the recording on the server"]
+    assert rows["cosyvoice_server"] == []
+
+
 def test_remove_asks_and_leaves_nothing(cli: Cli, home: Path, recording: str) -> None:
     cli("add", recording, "--text", SENTENCE, *CONSENT)
     assert cli("remove", answers="n\n")[0] == 1

@@ -38,7 +38,7 @@ def commands(page: str) -> Iterator[list[str]]:
 def test_the_pages_are_there() -> None:
     assert {
         "README.md", "README.zh-CN.md", "CHANGELOG.md", "CONTRIBUTING.md",
-        "docs/configuration.md", "docs/operations.md", "docs/architecture.md", "docs/adapters.md",
+        "docs/configuration.md", "docs/operations.md", "docs/architecture.md", "docs/adapters.md", "docs/voices.md",
     } <= set(NAMES)  # fmt: skip
 
 
@@ -115,6 +115,8 @@ def test_what_plugs_in_is_what_the_registry_holds() -> None:
         (registry.HEADS, set()),
         (registry.BRAINS, set()),
         (registry.SYNTHESISERS, {"tone"}),
+        (registry.VOICES, set()),
+        (registry.LOCAL_VOICES, set()),
     ):
         for name in set(table) - hidden:
             assert f"`{name}`" in text, name
