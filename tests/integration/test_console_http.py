@@ -15,7 +15,7 @@ from broadcaster.config import Console
 from broadcaster.console import api
 from broadcaster.errors import BroadcasterError
 from broadcaster.paths import Paths
-from broadcaster.types import Role
+from broadcaster.types import Manner, Role
 from tests.fakes.station import FakeStation, sink_status
 from tests.support.console import MODERATOR, OPERATOR, TOKENS, VIEWER, RunningConsole, running_console
 
@@ -285,6 +285,18 @@ async def test_a_prompt_is_in_the_queue_when_it_is_accepted(open_console: Runnin
         assert response.json() == {"type": "accepted", "id": "p1", "ref": "r7"}
     [prompt] = open_console.station.queue
     assert (prompt.kind, prompt.text, prompt.origin.source) == ("ask", "海水为什么是蓝色的？", "http")
+
+
+async def test_a_prompt_carries_its_manner(guarded: RunningConsole) -> None:
+    async with guarded.http(MODERATOR) as client:
+        manner = {"speed": 1.25, "pitch": -2, "voice": "zm_yunxia"}
+        response = await client.post("/api/prompts", json={"type": "say", "text": "慢慢说。", **manner})
+        assert response.status_code == 202
+        for wrong in ({"speed": 2.5}, {"pitch": "high"}, {"voice": "a/b"}, {"volume": 11}):
+            response = await client.post("/api/prompts", json={"type": "say", "text": "不行。", **wrong})
+            check_error(response, 422, "bad_message")
+    [prompt] = guarded.station.queue
+    assert prompt.manner == Manner(1.25, -2.0, "zm_yunxia")
 
 
 @pytest.mark.parametrize(

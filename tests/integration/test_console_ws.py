@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from broadcaster.config import Console
 from broadcaster.console import websocket as console_websocket
 from broadcaster.paths import Paths
-from broadcaster.types import Role
+from broadcaster.types import Manner, Role
 from sources.schema import published_schema
 from tests.fakes.station import FakeStation
 from tests.support.console import (
@@ -172,6 +172,19 @@ async def answer_to(connection: Any, ref: str) -> dict[str, Any]:
         message = await receive(connection)
         if message.get("ref") == ref:
             return message
+
+
+async def test_the_manner_of_a_prompt_reaches_the_channel_and_a_wrong_one_is_answered(
+    console: RunningConsole,
+) -> None:
+    async with console.socket() as connection:
+        await receive(connection)
+        manner = {"speed": 0.8, "pitch": 1.5, "voice": "longanyang"}
+        assert (await ask(connection, {"type": "ask", "text": "谁？", **manner}))["type"] == "accepted"
+        wrong = await ask(connection, {"type": "say", "text": "好。", "pitch": 7, "ref": "w"})
+        assert (wrong["code"], wrong["ref"]) == ("bad_message", "w")
+    [prompt] = console.station.queue
+    assert prompt.manner == Manner(0.8, 1.5, "longanyang")
 
 
 async def test_the_life_of_a_prompt(console: RunningConsole) -> None:
