@@ -17,8 +17,8 @@ from broadcaster.config import LinkBase, VoiceConfig
 from broadcaster.config.voices import CosyVoiceLocal
 from broadcaster.errors import ConfigError, VoiceError
 from broadcaster.ports import StreamingSynthesiser, Synthesiser, Voice, VoiceEngine
-from broadcaster.speech import engines
-from broadcaster.speech.alignment import Aligner
+from broadcaster.speech import engines, normalise
+from broadcaster.speech.alignment import Aligner, warm
 from broadcaster.speech.finished import FinishedVoice
 from broadcaster.speech.readiness import engine_of, problems, reference_for
 from broadcaster.types import Manner, Piece, RawSound, Speech
@@ -44,6 +44,7 @@ async def opened(config: VoiceConfig, name: str, avatar: Path, cache: Path | Non
     if found := problems(link, avatar):
         raise ConfigError(*found)
     engine = await _engine(link, config, avatar)
+    await asyncio.to_thread(_warm, cache)
     try:
         persona = Manner(config.speed, config.pitch)
         yield FinishedVoice(engine, link, loudness_lufs=config.loudness_lufs, mouth=Aligner, persona=persona)
@@ -103,6 +104,12 @@ class InProcess:
 
     async def close(self) -> None:
         """The model goes with the process."""
+
+
+def _warm(cache: Path | None) -> None:
+    """What the channel has loaded before the first piece: the tables of reading and of the mouth."""
+    normalise.load()
+    warm(cache)
 
 
 def _never() -> bool:

@@ -24,7 +24,7 @@ from broadcaster.speech import reference
 from broadcaster.speech.loudness import integrated
 from tests.contract.voice_cases.case import sound
 from tests.fakes.http_wire import HttpVoice
-from tests.fakes.voice_server import CosyVoiceServer, OpenAISpeechServer
+from tests.fakes.voice_server import CosyVoiceServer
 from tests.support.recordings import SENTENCE, babble, write
 
 pytestmark = pytest.mark.unit
@@ -174,21 +174,22 @@ def test_speed_and_pitch_are_those_of_a_message(cli: Cli, home: Path) -> None:
 
 
 def test_a_link_is_asked_as_on_air_and_every_voice_is_tried_once(cli: Cli, home: Path) -> None:
-    with serving(OpenAISpeechServer()) as server:
+    with serving(CosyVoiceServer()) as server:
+        address = f"http://somebody:{CANARY}@127.0.0.1:{server.port}"
         configure(
             home,
-            {"engine": "openai_speech", "base_url": f"http://127.0.0.1:{server.port}/v1", "api_key": CANARY},
-            {"engine": "chattts", "url": f"{CLOSED}/generate_voice", "connect_timeout_s": 0.3},
+            {"engine": "cosyvoice_server", "url": address, "mode": "sft", "voice": "中文女"},
+            {"engine": "chattts", "url": f"{CLOSED}/generate_voice?key={CANARY}", "connect_timeout_s": 0.3},
             {"engine": "edge", "enabled": False},
         )
         assert cli("try", TEXT, "-o", "one.wav")[0] == 0
-        assert [request.fields["input"] for request in server.requests] == [TEXT]
+        assert [request.fields["tts_text"] for request in server.requests] == [TEXT]
         assert 1.8 <= len(read(home / "one.wav")) / 48_000 <= 2.1
         status, out, err = cli("try", TEXT, "--all", "-o", "all.wav", "--json")
     results = {result["voice"]: result for result in json.loads(out)}
     assert status == 1, "one of them failed"
-    assert list(results) == ["openai_speech", "chattts", "tone"]
-    assert results["openai_speech"]["file"] == "all-openai_speech.wav"
+    assert list(results) == ["cosyvoice_server", "chattts", "tone"]
+    assert results["cosyvoice_server"]["file"] == "all-cosyvoice_server.wav"
     assert results["tone"]["file"] == "all-tone.wav"
     assert "error" in results["chattts"]
     assert CANARY not in out + err
