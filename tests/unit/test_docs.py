@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.main import get_command
 
 from broadcaster.cli.main import app
@@ -120,3 +121,35 @@ def test_what_plugs_in_is_what_the_registry_holds() -> None:
     ):
         for name in set(table) - hidden:
             assert f"`{name}`" in text, name
+
+
+def test_the_examples_of_the_voices_page_are_accepted(tmp_path: Path) -> None:
+    from broadcaster.config import Config
+    from broadcaster.config.persona import AvatarVoice
+    from broadcaster.config.references import resolve
+    from broadcaster.speech.lexicon import Lexicon
+
+    chain, avatar, words = blocks("docs/voices.md", "yaml")
+    config = Config.model_validate(yaml.safe_load(resolve(chain, {"DASHSCOPE_API_KEY": "k"})))
+    assert [link.label for link in config.voice.chain] == ["dashscope", "backup"]
+    assert AvatarVoice.model_validate(yaml.safe_load(avatar)["voice"]).zh in zh_voices()
+    (tmp_path / "words.yaml").write_text(words)
+    assert len(Lexicon.load(tmp_path / "words.yaml").entries) == len(yaml.safe_load(words)["words"])
+
+
+def zh_voices() -> set[str]:
+    from broadcaster.speech.kokoro import VOICES
+
+    return {name for name in VOICES if name.startswith("z")}
+
+
+def test_every_engine_has_its_row_and_its_traps_on_the_voices_page() -> None:
+    from broadcaster import registry
+
+    text = (ROOT / "docs/voices.md").read_text()
+    for engine in {*registry.VOICES, *registry.LOCAL_VOICES}:
+        assert f"| `{engine}` |" in text
+        assert f"- **`{engine}`**" in text
+    for engine, (_, extra) in registry.EXTRAS.items():
+        if ".speech." in engine:
+            assert f"extra `{extra}`" in text
