@@ -7,6 +7,7 @@ became of it before, because behind it there is only silence. Director's event l
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -47,6 +48,8 @@ class Link:
     breaker: Breaker = field(default_factory=AlwaysClosed)
     languages: frozenset[str] = LANGUAGES
     speed: SpeedModel = field(default_factory=SpeedModel)
+    first_s: float = math.inf
+    """Seconds to its first sound, the latest counting most."""
     spoken: int = 0
     """Pieces made in full."""
     failures: int = 0
@@ -87,6 +90,10 @@ class ChainVoice:
         return None if link is self.last else self.links.index(link) + 1
 
     # -- how it went ------------------------------------------------------------------------------------------
+
+    def sounded(self, link: Link, seconds: float) -> None:
+        """The first sound of a piece came, `seconds` after it was asked for."""
+        link.first_s = seconds if math.isinf(link.first_s) else link.first_s + 0.3 * (seconds - link.first_s)
 
     def spoke(self, link: Link, units: float, seconds: float) -> None:
         """A piece came in full, `seconds` after it was asked for."""

@@ -1,4 +1,4 @@
-"""Sentences to sound: cuts them into pieces, asks the chain for them, and lets the next voice take over.
+"""Pieces of sentences to sound: asks the chain for them, and lets the next voice take over.
 
 One `Maker` per utterance; director's event loop. Nothing here waits: `advance` starts all that may be started, and
 every request is a task that calls it again when something has come of it.
@@ -12,22 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 from broadcaster.errors import VoiceError
 from broadcaster.speech.chain import ChainVoice, Link
-from broadcaster.speech.g2p import contains_han
-from broadcaster.speech.languages import stretches
-from broadcaster.speech.pacing import HEDGE_MARGIN_S, LARGEST, LATER, SOUND_PER_UNIT_S, Pacer, Size
-from broadcaster.speech.packing import cut
-from broadcaster.speech.punctuation import pause_ms
+from broadcaster.speech.pacing import HEDGE_MARGIN_S, Pacer
+from broadcaster.speech.planning import ENDED, Planner, Source
 from broadcaster.speech.slots import Cast, Sentence, Slot, State, Take
-from broadcaster.speech.units import spoken_units
-from broadcaster.types import SAMPLE_RATE, Manner, Piece, Speech
+from broadcaster.types import SAMPLE_RATE, Manner, Speech
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +35,11 @@ PIECE_ATTEMPTS: Final = 2
 FAILURES_IN_A_ROW: Final = 2
 """So many pieces left out one behind the other mean that every voice is down, not that the text is bad."""
 
-ENDED: Final = -1.0
-"""What a source says at the end of the text."""
+LATE_S: Final = 1.0
+"""When the air runs dry no engine is waited for longer than this without a sound, however slow it usually is."""
 
-Source = Callable[[], str | float]
-"""The next sentence; or the seconds after which to ask again; or ENDED."""
+STALLED_S: Final = 0.5
+"""A piece that has begun to come and then gives nothing for so long may not come at all."""
 
 
 class Maker:
@@ -71,17 +67,12 @@ class Maker:
         """Why the utterance cannot be spoken (to its end)."""
         self._chain = chain
         self._pacer = pacer
-        self._source = source
-        self._manner = manner
         self._paced = paced
-        self._look_ahead_s = look_ahead_s
+        self._planner = Planner(chain, pacer, source, manner, self.slots, paced=paced, look_ahead_s=look_ahead_s)
         self._next_ask = next_ask
         self._changed = changed
         self._clock = asyncio.get_running_loop().time
         self._tasks: set[asyncio.Task[None]] = set()
-        self._sentence: Sentence | None = None
-        self._rest = ""
-        self._count = 0
         self._made = 0
         self._left_out_in_a_row = 0
         self._last_error: VoiceError | None = None
@@ -101,10 +92,6 @@ class Maker:
         mine = (slot for slot in self.slots if slot.sentence is sentence)
         return sentence.planned and all(slot.state is State.MADE for slot in mine)
 
-    def ready_seconds(self) -> float:
-        """Sound that is made, or nearly, and was not let go."""
-        return sum(slot.samples - slot.given for slot in self.slots) / SAMPLE_RATE
-
     # -- what to do next ----------------------------------------------------------------------------------------
 
     def advance(self) -> float | None:
@@ -117,7 +104,7 @@ class Maker:
             if slot is not None:
                 self._start(slot)
                 continue
-            planned = self._plan()
+            planned = self._planner.plan()
             if planned is None:
                 continue
             if planned == ENDED:
@@ -147,62 +134,6 @@ class Maker:
             self.ended = True
             self._changed()
 
-    def _plan(self) -> float | None:
-        """Makes the next piece's slot, or says how long to wait (ENDED: there is no more text)."""
-        if self._sentence is None:
-            text = self._source()
-            if isinstance(text, float):
-                return text
-            language = "zh" if contains_han(text) or not any(c.isalpha() for c in text) else "en"
-            self._sentence, self._rest = Sentence(text.strip(), language), text
-        over = self._pacer.buffered(self._clock()) + self.ready_seconds() - self._look_ahead_s
-        if over > 0:
-            return over
-        sentence = self._sentence
-        cast = sentence.cast(sentence.language)
-        if cast.link is None:
-            cast.link = self._chain.choose(cast.language, cast.start)
-        size = self._size(cast.link)
-        end = cut(self._rest, size.minimum, size.maximum)
-        text, self._rest = self._rest[:end], self._rest[end:]
-        if spoken_units(text) > 0:
-            self._pacer.began(spoken_units(text))
-            self._add(sentence, cast, text)
-        if not self._rest:
-            sentence.planned = True
-            self._sentence = None
-            self._count += 1
-        return None
-
-    def _size(self, link: Link) -> Size:
-        if not self._paced:
-            return Size(LATER, LARGEST)
-        self._pacer.speed = link.speed
-        return self._pacer.size(self._clock(), self._coming_seconds())
-
-    def _coming_seconds(self) -> float:
-        """As `ready_seconds`, with the whole of each piece that has begun to come."""
-        return sum(
-            max((slot.samples - slot.given) / SAMPLE_RATE, slot.units * SOUND_PER_UNIT_S - slot.given / SAMPLE_RATE)
-            if slot.state is State.ASKED and slot.samples
-            else (slot.samples - slot.given) / SAMPLE_RATE
-            for slot in self.slots
-        )
-
-    def _add(self, sentence: Sentence, cast: Cast, text: str) -> None:
-        """One slot for the piece; several where its voice cannot speak all of its languages."""
-        assert cast.link is not None
-        parts = [(text, cast.language)]
-        if not cast.link.languages.issuperset({"zh", "en"}):
-            parts = [(part.text, part.language) for part in stretches(text, cast.language)]
-        for number, (part, language) in enumerate(parts):
-            if language in cast.link.languages:
-                language = cast.language
-            pause = pause_ms(part) if number < len(parts) - 1 else pause_ms(text)
-            if spoken_units(part) > 0:
-                piece = Piece(part.strip(), language, self._count, self._manner)
-                self.slots.append(Slot(sentence, sentence.cast(language), piece, pause))
-
     # -- asking -------------------------------------------------------------------------------------------------
 
     def _start(self, slot: Slot) -> None:
@@ -214,44 +145,47 @@ class Maker:
 
     def _begin(self, slot: Slot, link: Link) -> Take:
         now = self._clock()
-        take = Take(link, now, now + link.speed.predicted(slot.units))
-        take.task = asyncio.create_task(self._ask(slot, take), name=f"speech by {link.name}")
+        needs = link.speed.predicted(slot.units)
+        take = Take(slot, link, now, due=now + needs, late=now + min(needs, 2 * link.first_s, LATE_S), heard_at=now)
+        take.task = asyncio.create_task(self._ask(take), name=f"speech by {link.name}")
         self._tasks.add(take.task)
         take.task.add_done_callback(self._tasks.discard)
         return take
 
-    async def _ask(self, slot: Slot, take: Take) -> None:
+    async def _ask(self, take: Take) -> None:
         link = take.link
         try:
-            async with closing(link.voice.speak(slot.piece, self._next_ask())) as stream:
+            async with closing(link.voice.speak(take.slot.piece, self._next_ask())) as stream:
                 async for chunk in stream:
-                    if len(chunk.pcm) and take in slot.takes():
-                        self._heard(slot, take, chunk)
+                    if len(chunk.pcm) and take in take.slot.takes():
+                        self._heard(take, chunk)
             if take.tape.samples == 0:
                 raise VoiceError("the voice returned no sound", retryable=False)
         except VoiceError as err:
-            self._failed(slot, take, err)
+            self._failed(take, err)
         except asyncio.CancelledError:
             link.breaker.released()
             raise
         except Exception as err:
             log.exception("a voice broke", extra={"voice": link.name})
-            self._failed(slot, take, VoiceError(f"{type(err).__name__} inside of the voice"))
+            self._failed(take, VoiceError(f"{type(err).__name__} inside of the voice"))
         else:
-            self._finished(slot, take)
+            self._finished(take)
         self.advance()
         self._changed()
 
-    def _heard(self, slot: Slot, take: Take, chunk: Speech) -> None:
-        first = take.tape.samples == 0
+    def _heard(self, take: Take, chunk: Speech) -> None:
+        if take.tape.samples == 0:
+            self._chain.sounded(take.link, self._clock() - take.began)
         take.tape.append(chunk)
-        if first and slot.hedge is not None:
-            self._settle(slot, take)
-        if first:
-            self.advance()
+        take.heard_at = self._clock()
+        if take.slot.hedge is not None:
+            self._settle(take)
+        self.advance()
         self._changed()
 
-    def _finished(self, slot: Slot, take: Take) -> None:
+    def _finished(self, take: Take) -> None:
+        slot = take.slot
         self._chain.spoke(take.link, slot.units, self._clock() - take.began)
         for link, err in slot.refused_by:
             self._chain.failed(link, err)  # another voice could say it
@@ -263,50 +197,67 @@ class Maker:
     # -- when the air runs dry ----------------------------------------------------------------------------------
 
     def _hedge(self) -> float | None:
-        """Begins a second take of the first missing piece when only the embedded voice can still be in time.
+        """Begins a second take of the first missing piece when it is late and the air is about to run dry.
 
-        Only that one: it costs nothing but processor time, its speed is known best, and another link that is asked
+        Of the embedded voice only: it costs nothing but processor time, its speed is known best, and another link that is asked
         in parallel would be paid for twice. The seconds until then, or None.
         """
-        ahead = 0
-        for slot in self.slots:
-            if slot.state is State.MADE:
-                ahead += slot.samples - slot.given
-                continue
-            break
-        else:
-            return None
+        slot = next((slot for slot in self.slots if slot.state is not State.MADE), None)
         last = self._chain.last
-        waits = slot.state is State.ASKED and slot.samples == 0 and slot.hedge is None
-        if not (self._paced and self._pacer.started and waits) or slot.take is None or slot.take.link is last:
+        if slot is None or slot.state is not State.ASKED or slot.hedge is not None or slot.take is None:
             return None
-        if any(take.link is last for other in self.slots if other.state is State.ASKED for take in other.takes()):
-            return None  # it speaks one piece at a time
-        in_hand = self._pacer.buffered(self._clock()) + ahead / SAMPLE_RATE
+        if not self._paced or not self._pacer.started or self._busy(last):
+            return None
+        now = self._clock()
+        quiet_for = (slot.take.heard_at + STALLED_S if slot.samples else slot.take.late) - now
+        if quiet_for > 0:
+            return quiet_for
+        in_hand = self._pacer.buffered(now) + self._seconds_before(slot) + (slot.samples - slot.given) / SAMPLE_RATE
         left = in_hand - last.speed.predicted(slot.units) - HEDGE_MARGIN_S
         if left > 0:
             return left
         slot.hedge = self._begin(slot, last)
         return None
 
-    def _settle(self, slot: Slot, winner: Take) -> None:
-        """Of two takes the one that gave sound first goes on."""
-        loser = slot.take if winner is slot.hedge else slot.hedge
-        assert loser is not None
-        _cancel(loser)
-        slot.take, slot.hedge = winner, None
-        if winner.link is self._chain.last:
-            self._to_last(slot.cast)
-            self._chain.failed(loser.link, VoiceError("it had given nothing when the air ran dry"))
+    def _busy(self, link: Link) -> bool:
+        asked = (slot for slot in self.slots if slot.state is State.ASKED)
+        return any(take.link is link for slot in asked for take in slot.takes())
 
-    def _to_last(self, cast: Cast) -> None:
-        cast.link = self._chain.last
-        cast.start = len(self._chain.links) - 1
+    def _seconds_before(self, slot: Slot) -> float:
+        before = itertools.takewhile(lambda other: other is not slot, self.slots)
+        return sum(other.samples - other.given for other in before) / SAMPLE_RATE
+
+    def _settle(self, winner: Take) -> None:
+        """Of two takes the one that gave sound first goes on."""
+        slot = winner.slot
+        assert slot.take is not None
+        assert slot.hedge is not None
+        if winner is slot.take:
+            _cancel(slot.hedge)
+            slot.hedge = None
+            return
+        loser = slot.take
+        _cancel(loser)
+        self._to_last(slot)
+        self._chain.failed(loser.link, VoiceError("it gave nothing and the air ran dry"))
+        if slot.given:
+            slot = self._cut(slot)
+            slot.state = State.ASKED
+        slot.take, slot.hedge, winner.slot = winner, None, slot
+
+    def _to_last(self, slot: Slot) -> None:
+        """The embedded voice says the rest of the sentence. What is made already is kept: the air is dry."""
+        cast = slot.cast
+        cast.link, cast.start = self._chain.last, len(self._chain.links) - 1
+        for other in list(self.slots):
+            if other is not slot and other.cast is cast and other.state is State.ASKED and other.given == 0:
+                self._reset(other)
 
     # -- taking over --------------------------------------------------------------------------------------------
 
-    def _failed(self, slot: Slot, take: Take, err: VoiceError) -> None:
+    def _failed(self, take: Take, err: VoiceError) -> None:
         """`take` gives nothing (more). A text that it refuses counts against the link only if another speaks it."""
+        slot = take.slot
         self._last_error = err
         refusal = not err.retryable and not err.denied
         if refusal:
@@ -318,8 +269,12 @@ class Maker:
             slot.hedge = None
             return
         if slot.hedge is not None:
-            slot.take, slot.hedge = slot.hedge, None
-            self._to_last(slot.cast)
+            self._to_last(slot)
+            hedge = slot.hedge
+            if slot.given:
+                slot = self._cut(slot)
+                slot.state = State.ASKED
+            slot.take, slot.hedge, hedge.slot = hedge, None, slot
             return
         behind = self._chain.behind(take.link)
         if behind is not None:
@@ -349,17 +304,21 @@ class Maker:
         if slot.given == 0:
             self._reset(slot)
             return
+        self._cut(slot)
+
+    def _cut(self, slot: Slot) -> Slot:
+        """The slot behind `slot` in which all of its piece is said once more."""
         self._chain.repeated += 1
-        copy = replace(slot, state=State.WANTED, take=None, hedge=None, given=0)
-        slot.close_cut()
-        self.slots.insert(self.slots.index(slot) + 1, copy)
+        again = slot.cut_inside()
+        self.slots.insert(self.slots.index(slot) + 1, again)
+        return again
 
     def _leave_out(self, slot: Slot, err: VoiceError) -> None:
         self._chain.left_out += 1
         self._left_out_in_a_row += 1
         log.warning("a piece of speech was left out", extra={"reason": str(err), "sentence": slot.piece.sentence})
         if slot.given:
-            slot.close_cut()
+            slot.cut_inside()
         else:
             self.slots.remove(slot)
         if self._left_out_in_a_row >= FAILURES_IN_A_ROW and err.retryable:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Final
 
@@ -50,12 +50,17 @@ class Sentence:
 
 @dataclass(slots=True, eq=False)
 class Take:
-    """One piece asked of one link."""
+    """One piece asked of one link. `slot` is where its sound goes."""
 
+    slot: Slot
     link: Link
     began: float
     due: float
     """When it is predicted to be ready."""
+    late: float
+    """When it is late if it has given nothing: it usually begins in half the time."""
+    heard_at: float
+    """When sound came last; at first, when it was asked."""
     tape: Tape = field(default_factory=Tape)
     task: asyncio.Task[None] | None = None
 
@@ -97,13 +102,16 @@ class Slot:
     def takes(self) -> Iterator[Take]:
         return (take for take in (self.take, self.hedge) if take is not None)
 
-    def close_cut(self) -> None:
-        """Ends it where it was cut: its kept-back tail faded out, then a pause."""
+    def cut_inside(self) -> Slot:
+        """Ends it where it was cut: its kept-back tail faded out, then a pause. A new slot for all of the piece."""
         assert self.take is not None
+        again = replace(self, state=State.WANTED, take=None, hedge=None, given=0)
         tape = Tape()
         tape.append(self.take.tape.cut(0, self.given))
         tape.append(with_silence(faded_out(self.take.tape.cut(self.given, self.given + TAIL)), CUT_PAUSE))
         self.take.tape = tape
         self.state = State.MADE
+        self.hedge = None
         self.pause_ms = 0
         self.refused_by = []
+        return again
