@@ -41,6 +41,16 @@ _SOON_S: Final = 0.5
 _TAG: Final = re.compile(r"<[^<>]*>")
 
 
+def is_ssml(text: str) -> bool:
+    """Marked-up text says itself how it is read."""
+    return text.lstrip().startswith("<speak")
+
+
+def without_tags(text: str) -> str:
+    """SSML without its tags; any other text as it is."""
+    return _TAG.sub("", text) if is_ssml(text) else text
+
+
 class Plausibility:
     """Follows one piece. `speed`: how much faster than usual the engine was asked to speak.
 
@@ -48,7 +58,7 @@ class Plausibility:
     """
 
     def __init__(self, text: str, speed: float = 1.0) -> None:
-        self._units = spoken_units(_TAG.sub("", text) if text.lstrip().startswith("<speak") else text)
+        self._units = spoken_units(without_tags(text))
         self._slowest = SLOWEST * min(speed, 1.0)
         self._fastest = FASTEST * max(speed, 1.0)
         allowance = _ALLOWANCE_S if self._units >= _JUDGED_UNITS else _SHORT_ALLOWANCE_S

@@ -1,7 +1,7 @@
 """Faults of an engine's sound that can be mended: clicks, peaks that wrapped round, DC. Pure, streaming.
 
-A click is a jump of one to four samples that stands alone: three times as sharp as anything within 5 ms of it. A
-plosive is sharp for several milliseconds and is left alone.
+A click is a jump of one to four samples that stands alone: three times as sharp as anything within 12.5 ms of it (a
+period of a deep voice). A plosive is sharp for several milliseconds and is left alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from broadcaster.types import SAMPLE_RATE
 
 Samples = NDArray[np.float64]
 
-_NEIGHBOURS_S: Final = 0.005
+_NEIGHBOURS_S: Final = 0.0125
 """A click is judged by what is within so many seconds of it."""
 
 _OWN: Final = 6
@@ -47,7 +47,7 @@ class Repairer:
     """Takes clicks and wrapped peaks out of one stream at its own rate.
 
     `push` any number of times, then `finish` once; as many samples come out as went in, the same bits for any
-    chunking. What comes out lags 7 ms behind (at least 50 samples).
+    chunking. What comes out lags 15 ms behind.
     """
 
     def __init__(self, rate: int) -> None:
@@ -66,6 +66,8 @@ class Repairer:
 
     def push(self, samples: Samples) -> Samples:
         """Mono in int16 units -> what is certain, in the same unit (beyond it where a peak had wrapped)."""
+        if self._owed == 0 and self._left_out == self._keep and len(samples):
+            self._raw[:] = samples[0]  # in front lies silence, at whatever level this stream's silence is
         self._owed += len(samples)
         self._raw = np.concatenate([self._raw, samples])
         self._unwrap()
@@ -87,9 +89,9 @@ class Repairer:
         return out[drop:]
 
     def finish(self) -> Samples:
-        """The rest of the stream; silence is assumed behind it."""
+        """The rest of the stream; it is taken to end with silence at the level of its last sample."""
         owed = self._owed
-        return self.push(np.zeros(3 * self._keep + self._margin))[:owed]
+        return self.push(np.full(3 * self._keep + self._margin, self._raw[-1]))[:owed]
 
     def _unwrap(self) -> None:
         start = max(self._wrap_seen, 0)
