@@ -164,10 +164,10 @@ class _OggPackets:
 
     def _page(self) -> bool:
         """Whether the header of the next page is there; takes it."""
+        if not b"OggS".startswith(self._data[:4]):
+            raise VoiceError("the server sent no Ogg -> check the format it is asked for")
         if len(self._data) < 27 or len(self._data) < 27 + self._data[26]:
             return False
-        if self._data[:4] != b"OggS":
-            raise VoiceError("the server sent no Ogg -> check the format it is asked for")
         end = 27 + self._data[26]
         self._lacing.extend(self._data[27:end])
         del self._data[:end]

@@ -9,13 +9,15 @@ What its SDK makes of trouble, and what is done about it here:
   service ended its turn; a turn that was not ended is an error.
 - Its inner generator is closed by nobody, and closing a websocket waits 10 s for the other side. So it runs in a
   task with a connector of its own, and whoever leaves cancels the one and closes the other.
-- A 403 makes it set its clock by the server's and ask once more by itself.
+- A 403 makes it set its clock by the server's and ask once more by itself, with a connector that its first session
+  has closed: this one is not closed by sessions.
 - The words come as sentences unless asked for, their times in units of 100 ns, and one object speaks once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -58,9 +60,10 @@ class EdgeEngine:
         self._link = link
         self._aiohttp = aiohttp
         self._edge = edge_tts
+        self._connector = _connector_class()
 
     async def stream(self, piece: Piece) -> AsyncIterator[RawSound]:
-        connector = self._aiohttp.TCPConnector(force_close=True)
+        connector = self._connector()
         waiting: asyncio.Queue[Any] = asyncio.Queue()
         task: asyncio.Task[None] | None = None
         words: list[TimedWord] = []
@@ -76,7 +79,7 @@ class EdgeEngine:
         finally:
             if task is not None:
                 task.cancel()
-            await connector.close()
+            await connector.end()
             if task is not None:
                 await asyncio.gather(task, return_exceptions=True)
 
@@ -128,6 +131,22 @@ class EdgeEngine:
         if communicate.state["cumulative_audio_bytes"] != received:
             raise VoiceError(f"{_PLACE} broke off in the middle of its answer")
         waiting.put_nowait(None)
+
+
+@functools.cache
+def _connector_class() -> Any:
+    import aiohttp
+
+    class Connector(aiohttp.TCPConnector):
+        """Closed by `end`, not by the sessions that use it."""
+
+        async def close(self, *, abort_ssl: bool = False) -> None:
+            pass
+
+        async def end(self) -> None:
+            await super().close(abort_ssl=True)
+
+    return functools.partial(Connector, force_close=True)
 
 
 async def _audio(waiting: asyncio.Queue[Any], words: list[TimedWord]) -> AsyncIterator[bytes]:
