@@ -22,7 +22,8 @@ from broadcaster.errors import VoiceError
 from broadcaster.speech.finished import FinishedVoice
 from broadcaster.types import SAMPLE_RATE, PcmArray, Phone, Piece, TimedWord, Viseme
 from tests.contract.voice_cases.case import Fault, sound
-from tests.fakes.dashscope_server import RATE, DashScopeServer
+from tests.fakes.dashscope_server import DashScopeServer
+from tests.fakes.dashscope_talk import RATE
 from tests.support.cloud_voice import KEY, MAKERS, NEVER_S, ONE, THREE, Engine, cosyvoice, data_of, hear, qwen, until
 
 pytestmark = pytest.mark.integration

@@ -9,7 +9,8 @@ from pydantic import SecretStr
 
 from broadcaster.types import Manner
 from tests.contract.voice_cases.case import sound
-from tests.fakes.dashscope_server import RATE, DashScopeServer
+from tests.fakes.dashscope_server import DashScopeServer
+from tests.fakes.dashscope_talk import RATE
 from tests.support.cloud_voice import ONE, THREE, cosyvoice, data_of, hear, qwen
 
 pytestmark = pytest.mark.integration

@@ -26,7 +26,8 @@ from broadcaster.speech.remote import dial
 from broadcaster.speech.remote.dial import Dial
 from broadcaster.types import Piece
 from tests.contract.voice_cases.case import sound
-from tests.fakes.dashscope_server import RATE, TTS_PATH, DashScopeServer
+from tests.fakes.dashscope_server import TTS_PATH, DashScopeServer
+from tests.fakes.dashscope_talk import RATE
 from tests.support.cloud_voice import MAKERS, NEVER_S, ONE, Engine, cosyvoice, data_of, hear, until
 
 pytestmark = pytest.mark.integration

@@ -122,7 +122,7 @@ class _Task(SdkCall):
     def on_data(self, data: bytes) -> None:
         words, self._words = self._words, ()
         if self._times is not None:
-            self._times.samples += len(data) // 2
+            self._times.bytes += len(data)
         self.heard(RawSound(bytes(data), RATE, words=words))
 
     def on_event(self, message: str) -> None:
@@ -152,7 +152,7 @@ class _WordTimes:
     """
 
     def __init__(self) -> None:
-        self.samples = 0
+        self.bytes = 0
         self._begins = 0.0
         self._until = 0.0
 
@@ -162,7 +162,7 @@ class _WordTimes:
             output = json.loads(message)["payload"]["output"]
             kind = output.get("type")
             if kind == "sentence-begin":
-                self._begins = self.samples / RATE
+                self._begins = self.bytes / 2 / RATE
             if kind in ("sentence-begin", "sentence-synthesis"):
                 return ()
             found = [
