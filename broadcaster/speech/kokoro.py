@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +26,8 @@ from broadcaster.speech.g2p import Phonemiser
 from broadcaster.speech.lexicon import EVERY, Lexicon
 from broadcaster.speech.loudness import faded, levelled
 from broadcaster.speech.phonemes import SAMPLES_PER_UNIT, cropped, earlier, phone_track, shifted
-from broadcaster.speech.resample import Polyphase, doubled
+from broadcaster.speech.resample import doubled
+from broadcaster.speech.tempo import Tempo
 from broadcaster.types import PcmArray, Phone, Speech, Viseme
 
 if TYPE_CHECKING:
@@ -55,9 +55,6 @@ _AUDIBLE: Final = 0.01
 """A 5 ms frame counts as sound when its level is within 40 dB of the piece's loudest."""
 
 _CANCEL_POLL_S: Final = 0.02
-
-_PITCH_STEPS: Final = 1000
-"""Another pitch is a rate in thousandths of the own one: finer than 2 cents, and a small bank of filters."""
 
 Floats = NDArray[np.float32]
 
@@ -175,13 +172,11 @@ class KokoroSynthesiser:
     def _spoken(
         self, symbols: str, style: Floats, speed: float, pitch: float, cancelled: Callable[[], bool]
     ) -> Speech:
-        """Another pitch is slower or faster speech, played at the rate that makes up for it."""
-        higher = 2.0 ** (pitch / 12.0)
         tokens = [self._vocabulary[c] for c in symbols]
         feed = {
             "tokens": np.array([[0, *tokens, 0]], dtype=np.int64),
             "style": style[min(len(tokens), len(style)) - 1][np.newaxis],
-            "speed": np.array([speed / higher], dtype=np.float32),
+            "speed": np.array([speed], dtype=np.float32),
         }
         audio, durations = self._run(feed, cancelled)
         units = [int(d) for d in np.rint(durations.reshape(-1))]
@@ -196,12 +191,8 @@ class KokoroSynthesiser:
         peak = float(np.abs(samples).max(initial=0.0))
         scaled = np.rint(samples * (32767.0 / max(1.0, peak * 1.02))).astype(np.int16)
         phones = earlier(phone_track(symbols, units), _HEARD_EARLIER)
-        begins = units[0] * SAMPLES_PER_UNIT - _HEARD_EARLIER
-        if pitch == 0.0:
-            speech = trimmed(Speech(doubled(scaled), phones), begins)
-        else:
-            speech = trimmed(played(scaled, phones, higher), round(begins / higher))
-        return Speech(faded(levelled(speech.pcm, self._config.loudness_lufs), _FADE), speech.phones)
+        speech = trimmed(Speech(doubled(scaled), phones), units[0] * SAMPLES_PER_UNIT - _HEARD_EARLIER)
+        return Speech(faded(levelled(pitched(speech.pcm, pitch), self._config.loudness_lufs), _FADE), speech.phones)
 
     def _run(self, feed: dict[str, NDArray[Any]], cancelled: Callable[[], bool]) -> list[Floats]:
         import onnxruntime
@@ -244,18 +235,16 @@ def _language(voice: str) -> str:
     return "zh" if voice.startswith("z") else "en"
 
 
-def played(samples: PcmArray, phones: Sequence[Phone], higher: float) -> Speech:
-    """24 kHz `samples` at `higher` times their rate, as 48 kHz; `phones` count 48 kHz samples at their own rate."""
-    down = round(_PITCH_STEPS * higher)
-    resampler = Polyphase(2 * _PITCH_STEPS, down)
-    made = np.concatenate([resampler.push(samples.astype(np.float64)), resampler.finish()])
-    pcm = np.clip(np.rint(made), -32768, 32767).astype(np.int16)
-    ends = {2 * len(samples): len(pcm)}  # the last sample is rounded up
-
-    def at(sample: int) -> int:
-        return ends.get(sample, sample * _PITCH_STEPS // down)
-
-    return Speech(pcm, tuple(replace(p, start=at(p.start), end=at(p.end)) for p in phones))
+def pitched(pcm: PcmArray, semitones: float) -> PcmArray:
+    """48 kHz `pcm` at another pitch, sample for sample as long as before. The model itself knows only speed, and
+    speaks lower when it speaks slowly."""
+    if semitones == 0.0:
+        return pcm
+    tempo = Tempo(1.0, semitones)
+    made = np.concatenate([tempo.push(pcm.astype(np.float64)), tempo.finish()])[: len(pcm)]
+    other = np.zeros(len(pcm), dtype=np.int16)
+    other[: len(made)] = np.clip(np.rint(made), -32768, 32767)
+    return other
 
 
 def _chunks(symbols: str) -> list[str]:

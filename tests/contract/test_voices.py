@@ -12,7 +12,7 @@ import pytest
 from broadcaster import registry
 from broadcaster.config import VoiceConfig
 from broadcaster.errors import ConfigError, VoiceError
-from broadcaster.ports import Synthesiser
+from broadcaster.ports import StreamingSynthesiser, Synthesiser
 from broadcaster.speech.engines import create, problems
 from broadcaster.types import SAMPLE_RATE, Speech, Viseme
 
@@ -99,6 +99,52 @@ def test_speed_changes_the_length(name: str) -> None:
     text, language = TEXTS[0]
     fast = engine(name).synthesise(text, language, VoiceConfig().zh, 1.5, never)
     assert len(fast.pcm) < 0.85 * len(speech(name, text, language).pcm)
+
+
+def fundamental(pcm: np.ndarray[tuple[int], np.dtype[np.int16]]) -> float:
+    """Hz between 60 and 500: the median over the loud frames of the strongest period."""
+    frame, found = 2400, []
+    for start in range(0, len(pcm) - frame, frame // 2):
+        piece = pcm[start : start + frame].astype(float)
+        if np.abs(piece).max() < np.abs(pcm.astype(int)).max() / 4:
+            continue
+        likeness = np.correlate(piece, piece, "full")[frame - 1 :]
+        low, high = SAMPLE_RATE // 500, SAMPLE_RATE // 60
+        found.append(SAMPLE_RATE / (low + int(np.argmax(likeness[low:high]))))
+    return float(np.median(found))
+
+
+@pytest.mark.parametrize("name", registry.SYNTHESISERS)
+@pytest.mark.parametrize("pitch", [-4.0, 4.0])
+def test_pitch_changes_the_voice_and_neither_its_length_nor_its_lips(name: str, pitch: float) -> None:
+    text, language = TEXTS[0]
+    plain = speech(name, text, language)
+    other = engine(name).synthesise(text, language, VoiceConfig().zh, 1.0, never, pitch)
+    ratio = fundamental(other.pcm) / fundamental(plain.pcm)
+    assert 12 * np.log2(ratio) == pytest.approx(pitch, abs=1.0)
+    assert len(other.pcm) == len(plain.pcm)
+    assert other.phones == plain.phones
+
+
+@pytest.mark.parametrize("name", registry.SYNTHESISERS)
+def test_what_streams_is_what_comes_whole(name: str) -> None:
+    text, language = "我们用OpenAI的模型。", "zh"
+    made = engine(name)
+    if not isinstance(made, StreamingSynthesiser):
+        return
+    chunks = [
+        chunk for chunk in made.stream(text, language, VoiceConfig().zh, 1.0, never) if isinstance(chunk, Speech)
+    ]
+    assert len(chunks) > 1, "each stretch of a language as soon as it is there"
+    assert all(chunk.phones[-1].end == len(chunk.pcm) for chunk in chunks)
+    assert np.array_equal(np.concatenate([chunk.pcm for chunk in chunks]), speech(name, text, language).pcm)
+
+
+def test_a_voice_speaks_its_own_language_and_leaves_the_other_to_the_configured_one() -> None:
+    kokoro = engine("kokoro")
+    text, language = TEXTS[0]
+    english = kokoro.synthesise(text, language, "am_michael", 1.0, never)
+    assert np.array_equal(english.pcm, speech("kokoro", text, language).pcm)
 
 
 @pytest.mark.parametrize("name", registry.SYNTHESISERS)

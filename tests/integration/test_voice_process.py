@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
@@ -21,7 +21,7 @@ from broadcaster.paths import Paths
 from broadcaster.speech.client import ASK_LIMIT, VoiceClient
 from broadcaster.speech.pipeline import PacedSpeaker
 from broadcaster.speech.process import MAX_PENDING, run_voice
-from broadcaster.types import Piece, Speech
+from broadcaster.types import PLAIN, Manner, Piece, Speech
 from tests.fakes.voice import ScriptedSynthesiser, sound_of
 
 pytestmark = pytest.mark.integration
@@ -118,6 +118,78 @@ async def test_pieces_are_spoken_in_order_with_the_voice_of_their_language(paths
         (len(sound_of(t).pcm), sound_of(t).phones) for t in ("一", "two", "三三")
     ]
     assert hung == []
+
+
+class Streaming(ScriptedSynthesiser):
+    """A chunk for each character; each but the first waits for `release`. "坏" breaks off there."""
+
+    voices = ("anna", "bob", "carl")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.manners: list[tuple[str, float, float]] = []
+
+    def stream(
+        self, text: str, language: str, voice: str, speed: float, cancelled: Callable[[], bool], pitch: float = 0.0
+    ) -> Iterator[Speech]:
+        self.manners.append((voice, speed, pitch))
+        for number, character in enumerate(text):
+            if number > 0:
+                self.working.set()
+                while not self.release.wait(0.005):
+                    if cancelled():
+                        self.cancelled.append(text)
+                        raise VoiceError("cancelled", retryable=False)
+            if character == "坏":
+                raise VoiceError("cannot say that", retryable=False)
+            yield sound_of(character)
+
+
+async def test_chunks_come_as_they_are_made(paths: Paths) -> None:
+    engine = Streaming()
+    with served(paths, CONFIG, engine):
+        async with client(paths, CONFIG) as (voice, hung):
+            stream = voice.speak(Piece("一二三", "zh", 0), 1)
+            assert len((await anext(stream)).pcm) == len(sound_of("一").pcm)
+            assert not engine.release.is_set(), "the rest is not made yet"
+            engine.release.set()
+            rest = [chunk async for chunk in stream]
+            assert [(len(c.pcm), c.phones) for c in rest] == [(len(sound_of("二").pcm), sound_of("二").phones)] * 2
+            with pytest.raises(VoiceError, match="cannot say that"):
+                _ = [chunk async for chunk in voice.speak(Piece("一坏", "zh", 0), 1)]
+    assert hung == []
+
+
+async def test_closing_after_a_chunk_cancels_the_rest(paths: Paths) -> None:
+    engine = Streaming()
+    with served(paths, CONFIG, engine):
+        async with client(paths, CONFIG) as (voice, _):
+            stream = voice.speak(Piece("一二三", "zh", 0), 3)
+            await anext(stream)
+            await stream.aclose()  # type: ignore[attr-defined]
+            assert len((await say(voice, "好", 4)).pcm) > 0
+    assert engine.cancelled == ["一二三"]
+
+
+async def test_a_hang_between_chunks_is_seen(paths: Paths) -> None:
+    config = CONFIG.model_copy(update={"request_timeout_s": 0.3})
+    engine = Streaming()
+    with served(paths, config, engine):
+        async with client(paths, config) as (voice, hung):
+            with pytest.raises(VoiceError, match=r"no answer for 0.3 s"):
+                _ = [chunk async for chunk in voice.speak(Piece("一二三", "zh", 0), 1)]
+    assert len(hung) == 1
+
+
+async def test_a_message_may_ask_for_speed_pitch_and_a_voice_that_there_is(paths: Paths) -> None:
+    config = CONFIG.model_copy(update={"speed": 1.5, "pitch": 1.0})
+    engine = Streaming()
+    with served(paths, config, engine):
+        async with client(paths, config) as (voice, _):
+            for manner in (PLAIN, Manner(1.2, -2.0, "carl"), Manner(2.0, 6.0, "nobody"), Manner(0.5, -6.0)):
+                _ = [chunk async for chunk in voice.speak(Piece("一", "zh", 0, manner), 1)]
+    expected = [("anna", 1.5, 1.0), ("carl", 1.8, -1.0), ("anna", 2.0, 6.0), ("anna", 0.75, -5.0)]
+    assert [(name, pytest.approx(speed), pitch) for name, speed, pitch in expected] == engine.manners
 
 
 async def test_errors_come_back_as_they_are_and_the_engine_goes_on(
