@@ -22,6 +22,7 @@ from broadcaster.playout import links
 from broadcaster.playout.clock import RealClock, Tick
 from broadcaster.playout.encoder import Encoder, identified
 from broadcaster.playout.fanout import Fanout
+from broadcaster.playout.priority import wake_promptly
 from broadcaster.playout.sinkset import SinkSet
 from broadcaster.playout.status import playout_status
 from broadcaster.playout.talk import Talk
@@ -57,6 +58,8 @@ def run_playout(config: Config, paths: Paths, avatar: AvatarPack, beat: Beat, st
     Raises ConfigError for a label that does not fit and EncoderError when no encoder opens.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    if not wake_promptly():
+        log.info("this kernel has no time slices to choose; ticks may be some ms later while the voice works")
     playout = Playout(config, paths, avatar, beat)
     gc.collect()
     gc.freeze()
