@@ -1,6 +1,6 @@
 """Faults of an engine's sound that can be mended: clicks, peaks that wrapped round, DC. Pure, streaming.
 
-A click is a jump of one to four samples that stands alone: three times as sharp as anything within 12.5 ms of it (a
+A click is a jump of one to three samples that stands alone: three times as sharp as anything within 12.5 ms of it (a
 period of a deep voice). A plosive is sharp for several milliseconds and is left alone.
 """
 
@@ -24,7 +24,7 @@ _OWN: Final = 6
 """Places next to a click that belong to it and do not count as neighbours."""
 
 _LONGEST: Final = 6
-"""Sharp places in a row that one click makes (four bad samples); a longer stretch is sound."""
+"""Sharp places in a row that one click makes; a longer stretch is sound."""
 
 _SHARPER_THAN_MEAN: Final = 10.0
 _SHARPER_THAN_ANY: Final = 3.0
