@@ -177,21 +177,17 @@ def _voice(config: Config) -> Iterator[Row]:
 
 
 def _local_voice(config: Config) -> Iterator[Row]:
+    """What the model inside the daemon needs besides what `_links` looks at; it is not loaded here."""
     from broadcaster.config.voices import local_voice
-    from broadcaster.speech.cosyvoice_package import generation
-    from broadcaster.speech.engines import local_problems
 
     link = local_voice(config.voice.chain)
     if link is None:
         return
-    subject = f"voice {link.label}"
-    for problem in local_problems(config.voice):
-        what, _, remedy = problem.removeprefix("voice.chain: ").partition(" -> ")
-        yield Row(subject, "missing", what, remedy)
-    if importlib.util.find_spec("torch") is None:
-        yield Row(subject, "missing", "needs torch", "install the requirements.txt of CosyVoice, or use its server")
-    elif not local_problems(config.voice):
-        yield Row(subject, "ok", f"CosyVoice {generation(link.model_dir)} in {link.model_dir}; not loaded here")
+    remedy = "install the requirements.txt of CosyVoice here, or run its server and use engine: cosyvoice_server"
+    if _has_torch():
+        yield Row("torch", "ok", f"installed, for the voice {link.label}")
+    else:
+        yield Row("torch", "missing", f"not installed, and the voice {link.label} needs it", remedy)
 
 
 def _links(loaded: LoadedConfig, connect: bool) -> Iterator[Row]:
@@ -248,6 +244,10 @@ def _unreachable(host: str, port: int) -> str | None:
     trying.start()
     trying.join(CONNECT_S)
     return found[0] if found else "does not answer"
+
+
+def _has_torch() -> bool:
+    return importlib.util.find_spec("torch") is not None
 
 
 def _avatar(loaded: LoadedConfig, paths: Paths) -> Iterator[Row]:

@@ -13,6 +13,7 @@ from broadcaster.config import LoadedConfig, load_config
 from broadcaster.doctor import Row, examine, worst
 from broadcaster.lock import ChannelLock
 from broadcaster.paths import channel_paths
+from tests.fakes.cosyvoice import PACKAGE, model_folder
 
 pytestmark = pytest.mark.unit
 
@@ -169,3 +170,23 @@ def test_servers_are_looked_up_and_only_connected_to_when_asked(short_dir: Path)
 def test_an_encoder_that_does_not_exist_is_no_crash(short_dir: Path) -> None:
     assert doctor._opens("no_such_encoder", load(short_dir).config) is not None
     assert doctor._opens("libx264", load(short_dir).config) is None
+
+
+def test_a_local_cosyvoice_is_looked_at_without_loading_it(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_folder(short_dir)
+    link = f"{{engine: cosyvoice, model_dir: {model}, package_dir: {PACKAGE}, mode: sft, voice: 中文女}}"
+    loaded = load(short_dir, f"voice: {{chain: [{link}]}}\n")
+    assert rows(load(short_dir), "torch") == []
+    for there, state in ((False, "missing"), (True, "ok")):
+        monkeypatch.setattr(doctor, "_has_torch", lambda there=there: there)
+        (row,) = rows(loaded, "torch")
+        assert row.state == state
+        assert "the voice cosyvoice" in row.detail
+        assert bool(row.remedy) is not there
+    (row,) = rows(loaded, "voice cosyvoice")
+    assert row.state == "ok"
+    (model / "cosyvoice3.yaml").unlink()
+    (row,) = rows(loaded, "voice cosyvoice")
+    assert row.state == "missing"
+    assert "holds no CosyVoice model" in row.detail
+    assert row.remedy == "check the path"
