@@ -81,17 +81,21 @@ def director(child: ChildContext) -> None:
 
 async def _direct(child: ChildContext) -> None:
     from broadcaster.brain.gate import PassGate
+    from broadcaster.config.checks import find_avatar
     from broadcaster.console.server import create_app, serve
     from broadcaster.director.process import run_director
     from broadcaster.speech.client import VoiceClient
     from broadcaster.speech.pipeline import PacedSpeaker
+    from broadcaster.voices import chain_of
     from sources.schema import published_schema
     from sources.websocket import PromptSession
 
     config, console = child.config, child.config.console
     stop, notices = _events(child)
-    voice = VoiceClient(config.voice, child.paths, lambda reason: child.ask_restart("voice", reason))
-    speaker = PacedSpeaker(voice, cache=child.paths.cache)
+    embedded = VoiceClient(config.voice, child.paths, lambda reason: child.ask_restart("voice", reason))
+    avatar = find_avatar(config.avatar, child.loaded.base)
+    chain = await asyncio.to_thread(chain_of, config.voice, child.paths, avatar, embedded)
+    speaker = PacedSpeaker(chain, cache=child.paths.cache, look_ahead_s=config.voice.look_ahead_s)
 
     async def serve_console(station: Station) -> None:
         def session(origin: Origin) -> PromptSession:
@@ -106,16 +110,19 @@ async def _direct(child: ChildContext) -> None:
         await serve(app, console, child.paths, asyncio.Event(), lambda url: log.info("console", extra={"url": url}))
 
     brains = await asyncio.to_thread(brains_of, config.brain, child.paths.cache)
-    await asyncio.gather(
-        speaker.warm(),
-        run_director(
-            config, child.paths,
-            speaker=speaker, brains=brains, gate=PassGate(),
-            beat=child.beat, stop=stop, notices=notices,
-            read_sinks=partial(_read_sinks, child),
-            serve=serve_console,
-        ),
-    )  # fmt: skip
+    try:
+        await asyncio.gather(
+            speaker.warm(),
+            run_director(
+                config, child.paths,
+                speaker=speaker, brains=brains, gate=PassGate(), voices=chain.status,
+                beat=child.beat, stop=stop, notices=notices,
+                read_sinks=partial(_read_sinks, child),
+                serve=serve_console,
+            ),
+        )  # fmt: skip
+    finally:
+        await chain.close()
 
 
 def _read_sinks(child: ChildContext, text: str) -> list[dict[str, object]]:

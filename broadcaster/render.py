@@ -21,6 +21,7 @@ from pathlib import Path
 from broadcaster.app import avatar_of, brains_of
 from broadcaster.brain.gate import PassGate
 from broadcaster.config import Config, LoadedConfig
+from broadcaster.config.checks import find_avatar
 from broadcaster.errors import BroadcasterError, RenderError
 from broadcaster.head.process import run_head
 from broadcaster.paths import Paths, channel_paths
@@ -31,6 +32,7 @@ from broadcaster.script import Step, load_script
 from broadcaster.speech.client import VoiceClient
 from broadcaster.speech.pipeline import PacedSpeaker
 from broadcaster.speech.process import run_voice
+from broadcaster.voices import chain_of
 from broadcaster.wire import Aired
 
 log = logging.getLogger(__name__)
@@ -108,11 +110,18 @@ class _Render:
 
     async def _rehearse(self, config: Config, steps: list[Step]) -> None:
         self._task = asyncio.current_task()
-        voice = VoiceClient(config.voice, self._paths, lambda reason: log.error("voice", extra={"reason": reason}))
-        speaker = PacedSpeaker(voice, paced=False, cache=self._paths.cache)
+        embedded = VoiceClient(config.voice, self._paths, lambda reason: log.error("voice", extra={"reason": reason}))
+        # The voices of the channel: what is heard here is what will be heard on air. Only the embedded one makes the
+        # same file every time; a configuration for that leaves the chain empty.
+        avatar = find_avatar(config.avatar, self._loaded.base)
+        chain = await asyncio.to_thread(chain_of, config.voice, self._paths, avatar, embedded)
+        speaker = PacedSpeaker(chain, paced=False, cache=self._paths.cache)
         brains = await asyncio.to_thread(brains_of, config.brain, self._paths.cache)
         self._rehearsal = Rehearsal(speaker, brains, PassGate(), self._playout.feed, self._playout.fps)
-        await self._rehearsal.perform(steps)
+        try:
+            await self._rehearsal.perform(steps)
+        finally:
+            await chain.close()
 
     def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
         def guarded() -> None:

@@ -68,7 +68,8 @@ class Station(Protocol):
         - `clock`: `connected`, `tick`, `fps`, `late_ticks`, `held_ticks`, `reanchored`, `tick_ms`,
           `lateness_p99_ms`, `encoder`, `encoder_restarts`, `av_skew_ms`, `uptime_s`, `queued_ms`, `holes`, `hole_ms`,
           `patches_shown`, `patches_missing`, `patches_late`
-        - `voice`: `engine` (that spoke last), `degraded`, `error`
+        - `voice`: `engine` (that spoke last), `degraded`, `error`, `links`: list of `{name, state, spoken, failures,
+          error}` in the order of asking; state is closed (in use), open (left alone) or half_open (about to be tried)
         - `head`: `connected`, `engine`, `degraded`, `rendered`, `skipped`, `render_ms`, `note`
         - `brain`: `engine`, `degraded`, `error`
         - `sinks`: list of `wire.SinkStatus` as mappings

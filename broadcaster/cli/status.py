@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 REFRESH_S: Final = 1.0
 PIPE_WIDTH: Final = 240
+_VOICE_STATES: Final = {"closed": "in use", "open": "left alone for a while", "half_open": "about to be tried"}
 """Columns when the output is no terminal: wide enough that nothing is cut."""
 
 _STYLE: Final = {"live": "green", "connecting": "yellow", "waiting": "yellow", "suspended": "red", "failed": "red"}
@@ -142,6 +143,11 @@ def _health(state: dict[str, Any]) -> RenderableType:
     else:
         table.add_row("clock", _red("playout is being restarted"))
     table.add_row("voice", _engine(voice))
+    for link in voice.get("links") or ():
+        if len(voice["links"]) > 1:
+            note = f", {link['error']}" if link["error"] else ""
+            counts = f"{link['spoken']} pieces, {link['failures']} failed{note}"
+            table.add_row("", f"{link['name']}: {_VOICE_STATES.get(link['state'], link['state'])}, {counts}")
     table.add_row(
         "head", _engine(head) if head.get("connected", True) else _red("is being restarted; lips are still")
     )

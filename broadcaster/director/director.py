@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from broadcaster.config import Config
@@ -56,7 +56,14 @@ class Director:
     """`run` until cancelled; `finish` before that for a clean end. The other public methods are `Station`."""
 
     def __init__(
-        self, config: Config, paths: Paths, *, speaker: Speaker, brains: Sequence[Brain], gate: Gate
+        self,
+        config: Config,
+        paths: Paths,
+        *,
+        speaker: Speaker,
+        brains: Sequence[Brain],
+        gate: Gate,
+        voices: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self.playout: PlayoutStatus | None = None
@@ -85,6 +92,7 @@ class Director:
         self._admission = Admission(config.inbox.max_text)
         self._durable = Durable(self.journal, paths.panic_marker)
         self._agreement = Agreement(self.rundown, self._durable, self._begin_panic)
+        self._voices = voices
         self._report = Report(config, brains[0].name if brains else "", time.monotonic)
 
     # -- life -------------------------------------------------------------------------------------------------
@@ -195,6 +203,7 @@ class Director:
             foreign=self._recovery.prompt_of(self.playout) if self._recovery and self.playout else None,
             inbox=self._inbox,
             health=self.health,
+            voices=self._voices(),
             journal_error=self.journal.error,
             stopping=self.stopping,
             counters=counters,

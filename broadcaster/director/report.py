@@ -47,6 +47,7 @@ class Report:
         foreign: Inbound | None,
         inbox: Inbox,
         health: Health,
+        voices: list[dict[str, Any]],
         journal_error: str,
         stopping: bool,
         counters: dict[str, int],
@@ -63,11 +64,7 @@ class Report:
             "panicked": rundown.panicked,
             "stopping": stopping,
             "clock": _clock(playout),
-            "voice": {
-                "engine": health.voice_engine or self._config.voice.engine,
-                "degraded": bool(health.voice_error),
-                "error": health.voice_error,
-            },
+            "voice": _voice(health.voice_engine or self._config.voice.engine, health.voice_error, voices),
             "head": _head(playout),
             "brain": {"engine": self._brain, "degraded": bool(health.brain_error), "error": health.brain_error},
             "sinks": [msgspec.to_builtins(sink) for sink in playout.sinks] if playout else [],
@@ -87,6 +84,14 @@ def _clock(playout: PlayoutStatus | None) -> dict[str, Any]:
     if playout is None:
         return {"connected": False}
     return {"connected": True, **{name: getattr(playout, name) for name in _CLOCK}}
+
+
+def _voice(engine: str, error: str, links: list[dict[str, Any]]) -> dict[str, Any]:
+    """Degraded when nothing could be spoken, or while a link of the chain is left alone for its failures."""
+    resting = next((link for link in links if link["state"] != "closed"), None)
+    if not error and resting is not None:
+        error = f"{resting['name']}: {resting['error']}"
+    return {"engine": engine, "degraded": bool(error), "error": error, "links": links}
 
 
 def _head(playout: PlayoutStatus | None) -> dict[str, Any]:

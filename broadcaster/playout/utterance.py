@@ -43,6 +43,8 @@ class Utterance:
         if message.opens is not None or not self.sentences:
             text = message.opens or ""
             self.sentences.append(Sentence(message.sentence, text, message.engine, self.samples, self.samples))
+        elif message.engine not in self.sentences[-1].engine.split("+"):
+            self.sentences[-1].engine += f"+{message.engine}"  # another voice took over inside the sentence
         offset = self.samples
         self.phones += [
             (symbol, viseme, start + offset, end + offset) for symbol, viseme, start, end in message.phones

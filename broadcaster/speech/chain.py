@@ -114,6 +114,13 @@ class ChainVoice:
         if asked and link.breaker.state != "closed":
             log.warning("a voice is not asked for a while", extra={"voice": link.name, "reason": str(err)})
 
+    async def close(self) -> None:
+        """Ends the connections of all links."""
+        for link in self.links:
+            close = getattr(link.voice, "close", None)
+            if close is not None:
+                await close()
+
     def status(self) -> list[dict[str, Any]]:
         """One mapping per link, in order: name, state (closed, open, half_open), spoken, failures, error."""
         return [

@@ -22,7 +22,7 @@ from broadcaster.errors import VoiceError
 from broadcaster.speech.chain import ChainVoice, Link
 from broadcaster.speech.pacing import HEDGE_MARGIN_S, Pacer
 from broadcaster.speech.planning import ENDED, Planner, Source
-from broadcaster.speech.slots import Cast, Sentence, Slot, State, Take
+from broadcaster.speech.slots import Sentence, Slot, State, Take
 from broadcaster.types import SAMPLE_RATE, Manner, Speech
 
 log = logging.getLogger(__name__)
@@ -199,8 +199,8 @@ class Maker:
     def _hedge(self) -> float | None:
         """Begins a second take of the first missing piece when it is late and the air is about to run dry.
 
-        Of the embedded voice only: it costs nothing but processor time, its speed is known best, and another link that is asked
-        in parallel would be paid for twice. The seconds until then, or None.
+        Of the embedded voice only: it costs nothing but processor time, its speed is known best, and another link
+        that is asked in parallel would be paid for twice. The seconds until then, or None.
         """
         slot = next((slot for slot in self.slots if slot.state is not State.MADE), None)
         last = self._chain.last

@@ -104,6 +104,7 @@ class Metrics(Collector):
         yield from _table(_HEAD, status.get("head"))
         yield _gauge("panicked", "1 while the channel is in panic", status.get("panicked"))
         yield _gauge("voice_degraded", "1 while the voice runs on a fallback", _of(status, "voice", "degraded"))
+        yield from _voices((status.get("voice") or {}).get("links") or ())
         yield _gauge("brain_degraded", "1 while the brain runs on a fallback", _of(status, "brain", "degraded"))
         yield _gauge("queue_length", "Prompts that wait", _of(status, "queue", "length"))
         yield _gauge("queue_capacity", "Prompts that may wait", _of(status, "queue", "capacity"))
@@ -134,6 +135,22 @@ class Metrics(Collector):
         for role, resident in sorted(totals.items()):
             memory.add_metric((role,), resident)
         yield memory
+
+
+def _voices(links: Iterable[dict[str, Any]]) -> Iterator[Metric]:
+    state = GaugeMetricFamily(
+        "broadcaster_voice_state", "1 for the state the voice's breaker is in", labels=("voice", "state")
+    )
+    pieces = CounterMetricFamily(
+        "broadcaster_voice_pieces", "Pieces of speech asked of a voice", labels=("voice", "result")
+    )
+    for link in links:
+        for name in ("closed", "open", "half_open"):
+            state.add_metric((link["name"], name), float(link["state"] == name))
+        pieces.add_metric((link["name"], "spoken"), float(link["spoken"]))
+        pieces.add_metric((link["name"], "failed"), float(link["failures"]))
+    yield state
+    yield pieces
 
 
 def _sinks(sinks: Iterable[dict[str, Any]]) -> Iterator[Metric]:

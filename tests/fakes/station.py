@@ -109,7 +109,12 @@ class FakeStation:
                 "av_skew_ms": 0.4, "uptime_s": self.tick / 25, "queued_ms": 0, "holes": 0, "hole_ms": 0,
                 "patches_shown": 40, "patches_missing": 1, "patches_late": 0,
             },
-            "voice": {"engine": "kokoro", "degraded": False, "error": ""},
+            "voice": {
+                "engine": "kokoro",
+                "degraded": False,
+                "error": "",
+                "links": [{"name": "kokoro", "state": "closed", "spoken": 3, "failures": 1, "error": ""}],
+            },
             "head": {
                 "connected": True, "engine": "warp", "degraded": False, "rendered": 40, "skipped": 0,
                 "render_ms": 3.1, "note": "",
