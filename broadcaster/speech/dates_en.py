@@ -8,9 +8,22 @@ from typing import Final
 from broadcaster.speech.numerals_en import cardinal, in_pairs, ordinal, plural
 
 _MONTHS: Final = ("January February March April May June July August September October November December").split()
-_MONTH: Final = r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)"
+_MONTH: Final = (
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?"
+    r"|Nov(?:ember)?|Dec(?:ember)?)"
+)
 _SHORT: Final = {m[:3].lower(): m for m in _MONTHS}
-_DAYS: Final = {"Mon": "Monday", "Tue": "Tuesday", "Tues": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday", "Thurs": "Thursday", "Fri": "Friday", "Sat": "Saturday", "Sun": "Sunday"}  # fmt: skip
+_DAYS: Final = {
+    "Mon": "Monday",
+    "Tue": "Tuesday",
+    "Tues": "Tuesday",
+    "Wed": "Wednesday",
+    "Thu": "Thursday",
+    "Thurs": "Thursday",
+    "Fri": "Friday",
+    "Sat": "Saturday",
+    "Sun": "Sunday",
+}
 _YEAR: Final = r"(?:1[0-9]\d\d|20\d\d|21\d\d)"
 
 _WEEKDAY: Final = re.compile(rf"\b({'|'.join(_DAYS)})\.?(?=,? (?:{_MONTH}\b|\d{{1,2}}\b))")
@@ -20,7 +33,7 @@ _ISO: Final = re.compile(
 _SLASHED: Final = re.compile(rf"(?<![\d/.])(\d{{1,2}})/(\d{{1,2}})/({_YEAR}|\d\d)(?![\d/])")
 _MONTH_DAY_YEAR: Final = re.compile(rf"\b({_MONTH})\.? (\d{{1,2}})(?:st|nd|rd|th)?(?:(,?) ({_YEAR}))?(?![\d:%]|\.\d)")
 _DAY_MONTH_YEAR: Final = re.compile(
-    rf"(?<![\w.])(?:the )?(\d{{1,2}})(?:st|nd|rd|th)?(?: of)? ({_MONTH})\b\.?(?:,? ({_YEAR})(?!\d))?"
+    rf"(?<![\w.])([Tt]he )?(\d{{1,2}})(?:st|nd|rd|th)?(?: of)? ({_MONTH})\b\.?(?:,? ({_YEAR})(?!\d))?"
 )
 _MONTH_YEAR: Final = re.compile(rf"\b({_MONTH})\.?,? ({_YEAR})(?![\d:%]|\.\d)")
 _MONTH_DAY: Final = re.compile(r"(?<![\d/.])(1[0-2]|0?[1-9])/(3[01]|[12]\d|0?[1-9])(?![\d/]|\.\d)")
@@ -28,11 +41,12 @@ _PART_OF_YEAR: Final = re.compile(rf"\b(early|mid|late|pre|post)-(?={_YEAR}(?!\d
 _DECADE: Final = re.compile(r"(?<![\w.])('?)((?:1[0-9]|20)?\d0)'?s\b")
 _YEARS: Final = re.compile(rf"(?<![\w.])({_YEAR})\s?[-–]\s?({_YEAR}|\d\d)(?![\d-])")
 _YEAR_SAID: Final = re.compile(
-    rf"\b((?:in|since|by|from|until|till|during|before|after|around|circa|of|year|early|mid|late|pre|post|class of|spring|summer|fall|autumn|winter|and|to|for)\s)({_YEAR})(?![\d%]|[.,:/]\d|-\d|\s(?:people|viewers|users|dollars|miles|meters|points|times|more|other|fans|followers|of|[a-z]+s)\b)",
+    rf"\b((?:in|since|by|from|until|till|during|before|after|around|circa|of|year|early|mid|late|pre|post|class of"
+    rf"|spring|summer|fall|autumn|winter|and|to|for)\s)({_YEAR})(?![\d%]|[.,:/]\d|-\d|\s(?:people|viewers|users|dollars|more|other|fans|followers|of|[a-z]+s)\b)",
     re.I,
 )
 _YEAR_ALONE: Final = re.compile(
-    rf"(?<![\w.,$€£¥:/-])(19\d\d|20(?:0[1-9]|[1-9]\d))(?![\d%\w]|[.,:/]\d|-\d|\s?(?:[a-z]+s\b|people|more|other|times|x\b|[kKmMgG][a-zA-Z]*\b))"
+    r"(?<![\w.,$€£¥:/-])(19\d\d|20(?:0[1-9]|[1-9]\d))(?![\d%\w]|[.,:/]\d|-\d|\s?(?:[a-z]+s\b|people|more|other|times|x\b|[kKmMgG][a-zA-Z]*\b))"
 )
 _CLOCK: Final = r"(2[0-4]|1\d|0?\d):([0-5]\d)(?::([0-5]\d))?(?:\.\d+)?Z?\s?(?:([AaPp])\.?[Mm]\b\.?)?"
 _TIME: Final = re.compile(rf"(?<![\d.:])({_CLOCK})(?:\s?[-–]\s?({_CLOCK}))?(?![\d:])")
@@ -128,7 +142,7 @@ def _time(hour: str, minute: str, second: str | None, half: str | None) -> str:
     if minute != "00":
         said += f" oh {cardinal(minute)}" if minute[0] == "0" else f" {cardinal(minute)}"
     elif not half and not second:
-        said += " o'clock" if 1 <= int(hour) <= 12 else " hundred hours" if int(hour) else " hundred hours"
+        said += " o'clock" if 1 <= int(hour) <= 12 else " hundred hours"
     if second:
         said += f" and {cardinal(second)} second{'s' * (int(second) != 1)}"
     return said + (f" {half.lower()}.m." if half else "")

@@ -34,7 +34,10 @@ _MONTH_DAY: Final = re.compile(rf"{_ALONE}({_MONTH})[/](\d\d?)(?!\d|[./:-]\d|[%\
 _MONTH_DAY_SAID: Final = re.compile(r"(?<!\d)(\d{1,2})月(\d{1,2})(?=[日号])")
 _HOLIDAY: Final = re.compile(r"(?<![\d.])(\d{1,2})\.(\d{1,2})(?=晚会|假期|劳动节|黄金周|消费者|妇女节|儿童节|大促)")
 
-_CLOCK: Final = rf"(?<![\d.:])(2[0-4]|1\d|0?\d)\s?:\s?([0-5]\d)(?::([0-5]\d))?(?:\.\d{{1,3}})?(?:\s?([AaPp])\.?[Mm]\.?(?![A-Za-z]))?(?![\d:])"
+_CLOCK: Final = (
+    r"(?<![\d.:])(2[0-4]|1\d|0?\d)\s?:\s?([0-5]\d)(?::([0-5]\d))?(?:\.\d{1,3})?"
+    r"(?:\s?([AaPp])\.?[Mm]\.?(?![A-Za-z]))?(?![\d:])"
+)
 _TIME: Final = re.compile(_CLOCK)
 _TIME_RANGE: Final = re.compile(r"(?:(?<=:[0-5]\d)|(?<=[AaPp][Mm]))\s?[-~–—]\s?(?=\d{1,2}:[0-5]\d)")
 _HALF_DAY: Final = re.compile(r"(?<![\d.:])(1[0-2]|[1-9])\s?([AaPp])\.?[Mm]\.?(?![A-Za-z])")
@@ -107,7 +110,7 @@ def _month_day(match: re.Match[str]) -> str:
     ) or re.match(r"\s?(?:[（(]?周|星期|开播|上映|上线|开始|截止|之前|前|晚|早|发售|发布|见|号)", behind)
     likely = day > month if month > 1 and day >= 13 else day < month
     if match[1][0] == "0" or match[2][0] == "0" or near or (likely and not re.match(r"\s?[=的杯人量以]", behind)):
-        return f"{cardinal(match[1])}月{cardinal(match[2])}日" + ("" if not behind.startswith(("日", "号")) else "")
+        return f"{cardinal(match[1])}月{cardinal(match[2])}日"
     return match[0]
 
 

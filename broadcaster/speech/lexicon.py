@@ -7,8 +7,8 @@ words:
   Jensen: {ipa: ˈdʒɛnsən, say: 詹森} # `say` is for the voices that take no exact reading
   GDP: {say: 国内生产总值, language: zh}
 
-A Latin word is found as a whole word and in any case, one in capitals only as it is written. A Lexicon does not change:
-a new file makes a new one, and a bad file raises and leaves the old one in use.
+A Latin word is found as a whole word and in any case, one in capitals only as it is written. A Lexicon does not
+change: a new file makes a new one, and a bad file raises and leaves the old one in use.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Entry:
 
     def exact(self, kinds: frozenset[str]) -> bool:
         """Whether it has an exact reading of one of these kinds."""
-        return bool(self.pinyin and "pinyin" in kinds or self.ipa and "ipa" in kinds)
+        return bool((self.pinyin and "pinyin" in kinds) or (self.ipa and "ipa" in kinds))
 
 
 @dataclass(frozen=True, slots=True)

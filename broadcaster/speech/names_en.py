@@ -35,15 +35,21 @@ _RASTER: Final = re.compile(r"(?<![\w.])(\d{3,4})([pPiI])\b")
 _PIXELS: Final = re.compile(r"(?<![\w.])(\d{3,5})\s?[x×]\s?(\d{3,5})(?![\w.])")
 _LETTER_NUMBER: Final = re.compile(r"(?<![A-Za-z])([A-Z])[.-](\d{2,4})(?![\d.]*\d)")
 _MODEL: Final = re.compile(
-    r"(?<![A-Za-z])([A-Za-z]*[A-Z][A-Za-z]*|[a-z]{1,3}(?=\d))([- ]?)(\d{3,4})(?![\d,]|\.\d|:|/|%|\s?(?:people|viewers|[a-z]+s|percent|million|billion|thousand)\b)"
+    r"(?<![A-Za-z])([A-Za-z]*[A-Z][A-Za-z]*|[a-z]{1,3}(?=\d))([- ]?)(\d{3,4})"
+    r"(?![\d,]|\.\d|:|/|%|\s?(?:people|viewers|[a-z]+s|percent|million|billion|thousand)\b)"
 )
 _ATTACHED: Final = re.compile(r"(?<![A-Za-z\d])([A-Za-z]+)-?(\d{1,2}(?:\.\d+)?)(?![\d.]*\d)")
 _BOEING: Final = re.compile(r"\b(Boeing|Airbus) (?:A)?(\d{3})\b")
 
 _ROMAN_CONTEXT: Final = re.compile(
-    r"\b(World War|Chapter|Part|Volume|Vol\.|Act|Scene|Book|Phase|Type|Class|Title|Article|Section|Season|Episode|Super Bowl|Final Fantasy|Rocky|Mark|Star Wars|Stage|Grade|Level|Tier|Apollo)\s([IVXL]+)\b"
+    r"\b(World War|Chapter|Part|Volume|Vol\.|Act|Scene|Book|Phase|Type|Class|Title|Article|Section|Season"
+    r"|Episode|Super Bowl|Final Fantasy|Rocky|Mark|Star Wars|Stage|Grade|Level|Tier|Apollo)\s([IVXL]+)\b"
 )
-_REGNAL: Final = re.compile(r"\b(Henry|Louis|Elizabeth|George|Charles|James|Edward|William|Richard|Philip|Napoleon|Pius|Paul|John Paul|Benedict|Catherine|Peter|Frederick|Wilhelm|Leo|Ramses|Nicholas|Alexander|Ivan)\s([IVX]+)\b(?!\.)")  # fmt: skip
+_REGNAL: Final = re.compile(
+    r"\b(Henry|Louis|Elizabeth|George|Charles|James|Edward|William|Richard|Philip"
+    r"|Napoleon|Pius|Paul|John Paul|Benedict|Catherine|Peter|Frederick|Wilhelm|Leo|Ramses"
+    r"|Nicholas|Alexander|Ivan)\s([IVX]+)\b(?!\.)"
+)
 _ROMAN_VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50}
 _ROMAN_SIGNS: Final = {chr(0x2160 + n): str(n + 1) for n in range(12)}
 

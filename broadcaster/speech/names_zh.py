@@ -35,7 +35,8 @@ _SUITE_BEHIND: Final = re.compile(r"(?<=[楼栋幢座单元])(\d{3,4})(?![\d.]|"
 _MOBILE: Final = re.compile(r"(?<![\d.])(?:\+?86[- ]?)?(1[3-9]\d)[- ]?(\d{4})[- ]?(\d{4})(?!\d)")
 _SERVICE: Final = re.compile(r"(?<![\d.])([48]00)[- ]?(\d{3,4})[- ]?(\d{3,4})(?![\d.])")
 _LANDLINE: Final = re.compile(
-    r"(?<![\d.])(?:\+?86[- ]?)?[(（]?(0?\d{2,3})[)）\- ]{1,2}(\d{7,8}|\d{4} \d{4})(?:[-转]|\s?ext\.?\s?)?(\d{1,5})?(?!\d)"
+    r"(?<![\d.])(?:\+?86[- ]?)?[(（]?(0?\d{2,3})[)）\- ]{1,2}(\d{7,8}|\d{4} \d{4})"
+    r"(?:[-转]|\s?ext\.?\s?)?(\d{1,5})?(?!\d)"
 )
 _ABROAD: Final = re.compile(r"\+(\d{1,3})[- (]{1,2}(\d[\d\- )]{5,14}\d)(?!\d)")
 _HOTLINE: Final = re.compile(
@@ -62,7 +63,8 @@ _TOP: Final = re.compile(r"(?<![A-Za-z])(top)[ -]?(\d+)(?![\d.])", re.I)
 _RASTER: Final = re.compile(r"(?<![\d.])(\d{3,4})(?=[pPiI](?![A-Za-z]))")
 _PIXELS: Final = re.compile(r"(?<![\d.])(\d{3,5})\s?[xX×*]\s?(\d{3,5})(?![\d.])")
 _LETTERS_NUMBER: Final = re.compile(
-    rf"(?<![\dA-Za-z])([A-Za-z]+)([-. ]?)(\d+(?:\.\d+)?)(?![\d]*\.\d)(?:-(\d{{3,5}}))?(?![\d]|\s?{COUNTED}|[:/]\d|\s?%)"
+    rf"(?<![\dA-Za-z])([A-Za-z]+)([-. ]?)(\d+(?:\.\d+)?)(?![\d]*\.\d)(?:-(\d{{3,5}}))?"
+    rf"(?![\d]|\s?{COUNTED}|[:/]\d|\s?%)"
 )
 _NUMBER_LETTERS: Final = re.compile(r"(?<![\d.A-Za-z-])(\d{4,5})(?=[A-Z][A-Za-z]*)")
 _HYPHEN_BEHIND: Final = re.compile(r"(?<=\d)-(?=[A-Za-z])")

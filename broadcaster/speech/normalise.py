@@ -1,8 +1,8 @@
 """How things are read: the one place that turns written text into the words a voice should say. Pure.
 
 Chinese and English have number rules of their own (`numbers_zh`, `numbers_en`); both see a text without markup
-(`symbols`) and without the faces of chat (`chat`). What comes out has no digit, sign, tag or address in it, and is not
-changed by another reading.
+(`symbols`) and without the faces of chat (`chat`). What comes out has no digit, sign, tag or address in it, and
+is not changed by another reading.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ NO_LEXICON: Final = Lexicon()
 LONGEST: Final = 20_000
 """Characters: as long as one message gets (`inbox.max_text`); what is behind is not read."""
 
+_ROUNDS: Final = 3
+"""What one reading leaves may, in text that nobody means, look like a number or a tag again."""
+
+_LONG_DIGITS: Final = re.compile(r"(\d{60})\d+")
 _DIGIT_OR_SIGN: Final = re.compile(r"[\d%$€£¥]")
 _WORD: Final = re.compile("[A-Za-z]+")
 
@@ -35,9 +39,18 @@ def reading(text: str, language: str, lexicon: Lexicon = NO_LEXICON, exact: froz
     are, for all others `say` is written in their place. Never raises.
     """
     text = unicodedata.normalize("NFC", text[:LONGEST].encode("utf-8", "ignore").decode())
+    text = _LONG_DIGITS.sub(r"\1", text)
     if language == "zh":
         text = traditional.simplified(text)
-    text = lexicon.respelled(text, language, exact)
+    said = _read(lexicon.respelled(text, language, exact), language)
+    for _ in range(_ROUNDS):
+        before, said = said, _read(said, language)
+        if said == before:
+            break
+    return said
+
+
+def _read(text: str, language: str) -> str:
     text = chat.without_faces(text, language)
     text = symbols.plain(text, language)
     text = chat.without_tags(text, language)

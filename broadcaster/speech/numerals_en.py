@@ -40,10 +40,12 @@ def _small(value: int) -> str:
 
 
 def cardinal(digits: str) -> str:
-    """A whole number of up to 15 digits: 1234 -> one thousand two hundred thirty-four."""
+    """A whole number; over 15 digits one by one: 1234 -> one thousand two hundred thirty-four."""
     value = int(digits)
     if value == 0:
         return "zero"
+    if len(digits) > LONGEST_CARDINAL:
+        return one_by_one(digits)
     parts: list[str] = []
     for name in _GROUPS:
         value, group = divmod(value, 1000)

@@ -31,10 +31,12 @@ def called(digits: str) -> str:
 
 
 def cardinal(digits: str) -> str:
-    """A whole number of up to 16 digits: 0 -> 零, 12 -> 十二, 200 -> 两百, 10050 -> 一万零五十."""
+    """A whole number; over 16 digits one by one: 0 -> 零, 12 -> 十二, 200 -> 两百, 10050 -> 一万零五十."""
     digits = digits.lstrip("0") or "0"
     if digits == "0":
         return "零"
+    if len(digits) > LONGEST_CARDINAL:
+        return called(digits)
     said = ""
     gap = False
     groups = [digits[max(0, end - 4) : end] for end in range(len(digits), 0, -4)][::-1]

@@ -88,14 +88,24 @@ _CURRENCIES: Final = {
     "₹": ("rupee", "rupees", "paisa", "paise"),
 }
 _CODES: Final = {"USD": "$", "EUR": "€", "GBP": "£", "CNY": "¥", "RMB": "¥"}
-_SCALES: Final = {"k": "thousand", "K": "thousand", "M": "million", "m": "million", "B": "billion", "b": "billion", "bn": "billion", "T": "trillion"}  # fmt: skip
+_SCALES: Final = {
+    "k": "thousand",
+    "K": "thousand",
+    "M": "million",
+    "m": "million",
+    "B": "billion",
+    "b": "billion",
+    "bn": "billion",
+    "T": "trillion",
+}
 
 _N: Final = r"\d+(?:\.\d+)?"
 _TO: Final = r"\s?[-–~]\s?"
 _THOUSANDS: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,]*\d)")
 _SCALE: Final = r"(?:\s(thousand|million|billion|trillion)\b|([kKMBTmb]|bn)(?![A-Za-z]))"
 _MONEY: Final = re.compile(
-    rf"(-)?({'|'.join(re.escape(c) for c in _CURRENCIES)})\s?({_N})(?:{_TO}[$€£¥]?({_N}))?{_SCALE}?(?![\d])(-(?=[a-z]))?"
+    rf"(-)?({'|'.join(re.escape(c) for c in _CURRENCIES)})\s?({_N})(?:{_TO}[$€£¥]?({_N}))?"
+    rf"{_SCALE}?(?![\d])(-(?=[a-z]))?"
 )
 _CODED: Final = re.compile(rf"(?<![\w.])(?:({'|'.join(_CODES)})\s?({_N})|({_N})\s?({'|'.join(_CODES)}))(?![\w])")
 _PER_CENT: Final = re.compile(rf"(?:(?<![\w)])([-+]))?({_N})%?(?:{_TO}({_N}))?\s?%")
@@ -113,7 +123,15 @@ _PER: Final = re.compile(
 )
 _EXPONENT: Final = re.compile(rf"(?<![\w.])({_N})[eE]\+?(\d{{1,3}})(?!\w)")
 _SUM: Final = re.compile(rf"(?<![\w.]){_N}(?:\s?[-+×÷*/x]\s?{_N})+(?=\s?[=≈])")
-_SUM_SIGNS: Final = {"-": "minus", "+": "plus", "×": "times", "*": "times", "x": "times", "÷": "divided by", "/": "divided by"}  # fmt: skip
+_SUM_SIGNS: Final = {
+    "-": "minus",
+    "+": "plus",
+    "×": "times",
+    "*": "times",
+    "x": "times",
+    "÷": "divided by",
+    "/": "divided by",
+}
 _RANGE: Final = re.compile(rf"(?<![\d.\w-])({_N}){_TO}({_N})(?![\d-]|\.\d)")
 _MINUS: Final = re.compile(r"(?:(?<![\w)-])-)(?=\.?\d)")
 _PLUS: Final = re.compile(r"(?<=\d)\+(?!\s?\d)")
@@ -188,14 +206,14 @@ def _unit(match: re.Match[str]) -> str:
     if (
         written in ("in", "m", "s", "h", "g", "min")
         and mark == " "
-        and (written == "in" or re.match(r"\s?[a-z]+\b", behind) is None and written in ("s",))
+        and (written == "in" or (re.match(r"\s?[a-z]+\b", behind) is None and written in ("s",)))
     ):
         return match[0]
     one, many = _UNITS[written]
     said = ("minus " if minus else "") + number(low)
     if high:
         return f"{said} to {number(high)} {many}"
-    return f"{said} {one if low == '1' and not minus or mark == '-' else many}"
+    return f"{said} {one if (low == '1' and not minus) or mark == '-' else many}"
 
 
 def _fraction(numerator: str, denominator: str, single: str) -> str:

@@ -86,6 +86,7 @@ _URL: Final = re.compile(
 _BARE_PATH: Final = re.compile(
     rf"(?<![\w@.])(?:[a-z0-9-]+\.)+(?:com|cn|net|org|io|tv|cc|me|ai|dev|app|live)/[^{_STOP}]*", re.I
 )
+_LONE_WWW: Final = re.compile(r"\bwww\.", re.I)
 _NAMED_LINK: Final = re.compile("(链接|网址|地址)([是为在见：:\\s]*)\ue000")
 _ONLY_LINK: Final = re.compile("[\ue000\\W]*")
 
@@ -93,6 +94,7 @@ _LIST_NUMBER: Final = re.compile(r"^[ ]*(\d{1,2})[.)、)][ ]+", re.M)
 _FULL_STOP_LESS: Final = re.compile(r"(?<=[\w\"”’)）》%])[ ]*\n\s*")
 _BLANK: Final = re.compile(r"\s+")
 _REPEATED_MARK: Final = re.compile(r"([，。！？、；：…—·,!?;:~])(?:[ ]?\1)+")
+_REPEATED_SIGN: Final = re.compile(r"([<>=+×÷*%&$@#^≈≤≥])\1{2,}")
 _DOTS: Final = re.compile(r"\.{2,}|。{2,}")
 _REPEATED_HAN: Final = re.compile(rf"([{HAN}])\1{{3,}}")
 _NUMERALS: Final = frozenset("零〇一二三四五六七八九十百千万亿两幺")
@@ -121,7 +123,7 @@ def _once(text: str, language: str) -> str:
 
 def _is_invisible(char: str) -> bool:
     if char.isascii():
-        return char < " " and char != "\n" or char == "\x7f"
+        return (char < " " and char != "\n") or char == "\x7f"
     return unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Me", "Sk") or char in "\ufe0f\ufe0e"
 
 
@@ -147,6 +149,7 @@ def _addressed(text: str, language: str) -> str:
     """Web addresses become a word, or nothing when the text is nothing else."""
     text = text.replace("\ue000", "")
     text = _BARE_PATH.sub("\ue000", _URL.sub("\ue000", text))
+    text = _LONE_WWW.sub("", text)
     if "\ue000" not in text:
         return text
     if _ONLY_LINK.fullmatch(text):
@@ -168,6 +171,7 @@ def lines(text: str, language: str) -> str:
 
 def shortened(text: str) -> str:
     """Runs that only show a mood are cut to what a host would say: 哈哈哈, 加油加油加油, one mark for many."""
+    text = _REPEATED_SIGN.sub(" ", text)
     text = _DOTS.sub("…", text)
     text = _REPEATED_MARK.sub(r"\1", text)
     text = _REPEATED_HAN.sub(lambda m: m[0] if m[1] in _NUMERALS else m[1] * 3, text)

@@ -1,4 +1,4 @@
-"""Traditional characters to simplified ones: word lists and pronunciations know the simplified. Pure after the first use.
+"""Traditional characters to simplified ones: word lists and pronunciations know only those. Pure after the first use.
 
 Without it 銀行行長 comes out as "yinxing xingzhang": the dictionaries cut traditional text into single characters.
 """
