@@ -31,7 +31,7 @@ STEP_S: Final = 0.5
 """A longer chunk is finished in steps, so that its beginning is not kept waiting for its end."""
 
 INLINE_S: Final = 0.25
-"""Shorter ones are finished at once: 15 ms of CPU per second of sound with its mouth, so that this is under 5 ms."""
+"""Shorter ones are finished at once: 20 ms of CPU per second of sound with its mouth, so 5 ms at most."""
 
 READ_AHEAD: Final = 4
 """Chunks that may wait to be finished; then the engine waits, and with it its connection. None is dropped."""
