@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.run_tables import Row
 
-BENCHES = ("chain", "latency", "interrupt", "cpu", "lateness", "memory", "voice_speed", "cloud_voice")
+BENCHES = ("chain", "latency", "interrupt", "cpu", "lateness", "memory", "voice_speed", "chain_voices", "cloud_voice")
 
 
 def main() -> int:

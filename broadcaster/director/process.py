@@ -57,8 +57,8 @@ async def run_director(
     """Runs the director until `stop` is set, then finishes or cuts the sentence on air (FINISH_SECONDS) and closes.
 
     `brains` are asked in order; the last one should never fail. `voices` tells how the links of the chain are doing.
-    `serve` gets the station and runs beside it (the
-    console); it is cancelled after the last sentence. What it raises ends the director.
+    `serve` gets the station and runs beside it (the console); it is cancelled after the last sentence. What it raises
+    ends the director.
     """
     director = Director(config, paths, speaker=speaker, brains=brains, gate=gate, voices=voices)
     await director.open()
