@@ -16,7 +16,19 @@ from pathlib import Path
 
 from bench.run_tables import Row
 
-BENCHES = ("chain", "latency", "interrupt", "cpu", "lateness", "memory", "voice_speed", "chain_voices", "cloud_voice")
+BENCHES = (
+    "chain",
+    "latency",
+    "interrupt",
+    "cpu",
+    "lateness",
+    "memory",
+    "voice_speed",
+    "chain_voices",
+    "cloud_voice",
+    "mouth_timing",
+    "intelligibility",
+)
 
 
 def main() -> int:
