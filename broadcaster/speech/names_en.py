@@ -20,8 +20,8 @@ _VERSION: Final = re.compile(
     r"(?<![\w.])(?:([vV])\s?)?(\d+(?:\.\d+){2,5})(?!\d)|(?<![\w.])[vV](\d+(?:\.\d+)?)(?![\d.]*\d)"
 )
 _ABROAD: Final = re.compile(r"(?<![\w.])\+(\d{1,3})[- .]?\(?(\d{2,4})\)?[- .]?(\d{3,4})[- .]?(\d{4})(?!\d)")
-_PHONE: Final = re.compile(r"(?<![\d.])(?:(1)[- .])?\(?(\d{3})\)?[- .]\s?(\d{3})[- .](\d{4})(?![\d.-])")
-_LOCAL: Final = re.compile(r"(?<![\d.-])(\d{3})-(\d{4})(?![\d.-])")
+_PHONE: Final = re.compile(r"(?<![\d.])(?:(1)[- .])?\(?(\d{3})\)?[- .]\s?(\d{3})[- .](\d{4})(?![\d-]|\.\d)")
+_LOCAL: Final = re.compile(r"(?<![\d.-])(\d{3})-(\d{4})(?![\d-]|\.\d)")
 _NAMED: Final = re.compile(
     r"\b(room|suite|apartment|apt\.?|flight|gate|channel|extension|ext\.?|code|PIN|ID|UID|account|port|route|highway|bus|zip|error|number|call|dial|text)"
     r"(s?\s?(?:is\s|number\s|code\s|:\s?|#\s?)?)([A-Z]{0,2})(\d{3,24})(?![\d,.]*\d|\s?%)",

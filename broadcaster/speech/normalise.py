@@ -16,13 +16,15 @@ from broadcaster.speech.languages import CLAUSE_WORDS, stretches
 from broadcaster.speech.lexicon import NONE, Lexicon
 
 NO_LEXICON: Final = Lexicon()
-LONGEST: Final = 20_000
-"""Characters: as long as one message gets (`inbox.max_text`); what is behind is not read."""
+LONGEST: Final = 4_000
+"""Characters; a voice is given a sentence at most (`packing.LONGEST_SENTENCE`). What is behind is not read: rules that
+look around take time with the square of what they see."""
 
 _ROUNDS: Final = 3
 """What one reading leaves may, in text that nobody means, look like a number or a tag again."""
 
 _LONG_DIGITS: Final = re.compile(r"(\d{60})\d+")
+_LONG_BLANK: Final = re.compile(r"[ \t\u00a0\u3000]{3,}")
 _DIGIT_OR_SIGN: Final = re.compile(r"[\d%$€£¥]")
 _WORD: Final = re.compile("[A-Za-z]+")
 
@@ -39,7 +41,7 @@ def reading(text: str, language: str, lexicon: Lexicon = NO_LEXICON, exact: froz
     are, for all others `say` is written in their place. Never raises.
     """
     text = unicodedata.normalize("NFC", text[:LONGEST].encode("utf-8", "ignore").decode())
-    text = _LONG_DIGITS.sub(r"\1", text)
+    text = _LONG_BLANK.sub("  ", _LONG_DIGITS.sub(r"\1", text))
     if language == "zh":
         text = traditional.simplified(text)
     said = _read(lexicon.respelled(text, language, exact), language)

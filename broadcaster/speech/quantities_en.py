@@ -116,8 +116,9 @@ _MIXED: Final = re.compile(r"(?<![\d./])(\d{1,3})[ -](\d{1,2})/(\d{1,3})(?![\d/]
 _FRACTION: Final = re.compile(r"(?<![\d./])(\d{1,4})/(\d{1,4})(?![\d/]|\.\d)")
 _TIMES_AS: Final = re.compile(rf"(?<![\w.])({_N})[xX](?!\w)")
 _THOUSAND_K: Final = re.compile(rf"(?<![\w.])({_N})(k|K)(?=\+?(?!\w))")
-_MILLIONS: Final = re.compile(rf"(?<![\w.])({_N})([MB]|bn)(?!\w)")
+_MILLIONS: Final = re.compile(rf"(?<![\w.])({_N})(M|bn|(?<=\.\d)B)(?!\w)")
 _RATIO: Final = re.compile(rf"(?<![\d.:])({_N}(?::{_N})+)(?![\d:])")
+_MONTHLY: Final = re.compile(r"(?<=[\dkK])/mo\b\.?(?!\s*$)|(?<=[\dkK])/mo\b")
 _PER: Final = re.compile(
     r"(?<=[\dkKMB])/(?=(?:month|year|day|week|hour|min|minute|second|person|night|mo|yr|kg|lb)\b)"
 )
@@ -146,7 +147,7 @@ def ungrouped(text: str) -> str:
 
 def measured(text: str) -> str:
     """Quantities of `text` in words; plain numbers are left."""
-    text = _PER.sub(" per ", text)
+    text = _PER.sub(" per ", _MONTHLY.sub("/month", text))
     text = _SUM.sub(lambda m: re.sub(r"\s?([-+×÷*/x])\s?", lambda s: f" {_SUM_SIGNS[s[1]]} ", m[0]), text)
     text = _MONEY.sub(_money, text)
     text = _CODED.sub(lambda m: _amount(m[2] or m[3], _CODES[m[1] or m[4]]), text)

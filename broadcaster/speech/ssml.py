@@ -6,6 +6,7 @@ IPA: a word with `ipa` alone goes by its `say`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from xml.sax.saxutils import escape, quoteattr
 
 from broadcaster.speech import normalise
@@ -28,6 +29,17 @@ def marked_up(text: str, language: str, lexicon: Lexicon, *, pause_ms: int = 0) 
     )
     pause = f'<break time="{pause_ms}ms"/>' if pause_ms > 0 else ""
     return f"<speak>{inside}{pause}</speak>"
+
+
+def reader(lexicon: Lexicon, *, takes_ssml: bool) -> Callable[[str, str], str]:
+    """(text, language) -> what an engine is sent: SSML where it takes it and the lexicon has something to say."""
+
+    def read(text: str, language: str) -> str:
+        if takes_ssml and needed(normalise.reading(text, language, lexicon, PINYIN), lexicon):
+            return marked_up(text, language, lexicon)
+        return normalise.reading(text, language, lexicon)
+
+    return read
 
 
 def needed(text: str, lexicon: Lexicon) -> bool:

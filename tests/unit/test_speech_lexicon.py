@@ -178,6 +178,15 @@ def test_ssml_carries_pinyin_and_nothing_from_outside() -> None:
     assert not ssml.needed("Jensen你好", lexicon)
 
 
+def test_an_engine_is_sent_ssml_only_where_it_takes_it_and_it_helps() -> None:
+    lexicon = Lexicon([Entry("还款", pinyin=("huan2", "kuan3"), say="环款")])
+    taking, not_taking = ssml.reader(lexicon, takes_ssml=True), ssml.reader(lexicon, takes_ssml=False)
+    assert taking("還款3元", "zh") == '<speak><phoneme alphabet="py" ph="huan2 kuan3">还款</phoneme>三元</speak>'
+    assert taking("你好3", "zh") == "你好三"
+    assert taking("<speak>你好</speak>", "zh") == "你好"
+    assert not_taking("還款3元", "zh") == "环款三元"
+
+
 @pytest.fixture(scope="module")
 def alphabet() -> frozenset[str]:
     vocabulary = resources.files("broadcaster.speech").joinpath("assets/vocab.json").read_text("utf-8")
