@@ -17,8 +17,8 @@ from broadcaster.speech.lexicon import NONE, Lexicon
 
 NO_LEXICON: Final = Lexicon()
 LONGEST: Final = 4_000
-"""Characters; a voice is given a sentence at most (`packing.LONGEST_SENTENCE`). What is behind is not read: rules that
-look around take time with the square of what they see."""
+"""Characters; a voice is given a sentence at most (`packing.LONGEST_SENTENCE`). What is behind is not read: rules
+that look around take time with the square of what they see."""
 
 _ROUNDS: Final = 3
 """What one reading leaves may, in text that nobody means, look like a number or a tag again."""
