@@ -16,6 +16,7 @@ below 1.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import re
 import shutil
@@ -180,6 +181,9 @@ def speed(*, quick: bool = False) -> list[Row]:
 
 
 def run(*, quick: bool) -> list[Row]:
+    if importlib.util.find_spec("faster_whisper") is None:
+        print("\nintelligibility needs: pip install --group asr")
+        return speed(quick=quick)
     return errors(DEFAULT_FOLDER, quick=quick) + speed(quick=quick)
 
 
