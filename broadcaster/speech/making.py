@@ -139,6 +139,8 @@ class Maker:
     def _start(self, slot: Slot) -> None:
         if slot.cast.link is None:
             slot.cast.link = self._chain.choose(slot.cast.language, slot.cast.start)
+        if slot.attempts == 0 and slot.again:
+            self._planner.recut(slot, slot.cast.link)
         slot.attempts += 1
         slot.state = State.ASKED
         slot.take = self._begin(slot, slot.cast.link)
@@ -297,6 +299,7 @@ class Maker:
                 later = True
             elif later and other.cast is cast and other.state is not State.WANTED:
                 self._reset(other)
+                other.attempts = 0
         self._again(slot)
 
     def _again(self, slot: Slot) -> None:
@@ -337,6 +340,7 @@ class Maker:
         self._made -= slot.state is State.MADE
         slot.take = slot.hedge = None
         slot.state = State.WANTED
+        slot.again = True
 
 
 def _cancel(take: Take) -> None:

@@ -6,8 +6,10 @@ A piece is cut as late as possible: its size follows from the sound in hand and 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from broadcaster.speech.chain import LANGUAGES, ChainVoice, Link
@@ -22,6 +24,9 @@ from broadcaster.types import SAMPLE_RATE, Manner, Piece
 
 ENDED: Final = -1.0
 """What a source says at the end of the text."""
+
+RECUT: Final = 1.5
+"""A piece that is to be asked again is made smaller when it is so many times too large."""
 
 Source = Callable[[], str | float]
 """The next sentence; or the seconds after which to ask again; or ENDED."""
@@ -85,6 +90,22 @@ class Planner:
             return Size(LATER, LARGEST)
         self._pacer.speed = link.speed
         return self._pacer.size(self._clock(), self._coming_seconds())
+
+    def recut(self, slot: Slot, link: Link) -> None:
+        """Makes a piece smaller that was cut when more sound was in hand than is now; the rest becomes the next."""
+        if not self._paced:
+            return
+        before = itertools.takewhile(lambda other: other is not slot, self._slots)
+        in_hand = sum(max(other.samples / SAMPLE_RATE, other.units * SOUND_PER_UNIT_S) for other in before)
+        self._pacer.speed = link.speed
+        size = self._pacer.size(self._clock(), in_hand)
+        text = slot.piece.text
+        if slot.units <= RECUT * size.maximum or (end := cut(text, size.minimum, size.maximum)) == len(text):
+            return
+        rest = replace(slot, piece=replace(slot.piece, text=text[end:].strip()), refused_by=[])
+        slot.piece = replace(slot.piece, text=text[:end].strip())
+        slot.pause_ms = pause_ms(text[:end])
+        self._slots.insert(self._slots.index(slot) + 1, rest)
 
     def _coming_seconds(self) -> float:
         """As `ready_seconds`, with the whole of each piece that has begun to come."""

@@ -85,6 +85,8 @@ class Slot:
     given: int = 0
     """Samples let go."""
     attempts: int = 0
+    again: bool = False
+    """It was asked for before."""
     refused_by: list[tuple[Link, VoiceError]] = field(default_factory=list)
 
     @property
