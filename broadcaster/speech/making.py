@@ -112,7 +112,7 @@ class Maker:
             else:
                 wait = planned
             break
-        dry = self._hedge()
+        dry = None if self.ended else self._hedge()
         return dry if wait is None else wait if dry is None else min(wait, dry)
 
     def _may_ask(self, slot: Slot | None) -> bool:
@@ -173,8 +173,7 @@ class Maker:
             self._failed(take, VoiceError(f"{type(err).__name__} inside of the voice"))
         else:
             self._finished(take)
-        self.advance()
-        self._changed()
+        self._look()
 
     def _heard(self, take: Take, chunk: Speech) -> None:
         if take.tape.samples == 0:
@@ -183,6 +182,10 @@ class Maker:
         take.heard_at = self._clock()
         if take.slot.hedge is not None:
             self._settle(take)
+        # Not at once: a voice that gives a piece whole ends it in the same breath, and its speed is learned first.
+        asyncio.get_running_loop().call_soon(self._look)
+
+    def _look(self) -> None:
         self.advance()
         self._changed()
 
