@@ -189,10 +189,14 @@ class VoiceReference:
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """Sound with its mouth: 48 kHz mono PCM and phones counted in its samples."""
+    """Sound with its mouth: 48 kHz mono PCM and phones counted in its samples.
+
+    `kept`: it was made before and comes from a cache, so that nothing about its engine follows from it.
+    """
 
     pcm: PcmArray
     phones: tuple[Phone, ...] = ()
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

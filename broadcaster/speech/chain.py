@@ -105,6 +105,11 @@ class ChainVoice:
         if rested and link.breaker.state == "closed":
             log.info("a voice speaks again", extra={"voice": link.name})
 
+    def recalled(self, link: Link) -> None:
+        """A piece came from the link's cache: the engine was not asked, and may be as bad as before."""
+        link.spoken += 1
+        link.breaker.released()
+
     def failed(self, link: Link, err: VoiceError) -> None:
         """A piece did not come, and that is the link's fault. `denied` opens its breaker at once."""
         asked = link.breaker.state == "closed"

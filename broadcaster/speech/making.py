@@ -176,7 +176,8 @@ class Maker:
         self._look()
 
     def _heard(self, take: Take, chunk: Speech) -> None:
-        if take.tape.samples == 0:
+        take.kept = chunk.kept
+        if take.tape.samples == 0 and not take.kept:
             self._chain.sounded(take.link, self._clock() - take.began)
         take.tape.append(chunk)
         take.heard_at = self._clock()
@@ -191,7 +192,10 @@ class Maker:
 
     def _finished(self, take: Take) -> None:
         slot = take.slot
-        self._chain.spoke(take.link, slot.units, self._clock() - take.began)
+        if take.kept:
+            self._chain.recalled(take.link)
+        else:
+            self._chain.spoke(take.link, slot.units, self._clock() - take.began)
         for link, err in slot.refused_by:
             self._chain.failed(link, err)  # another voice could say it
         slot.refused_by.clear()

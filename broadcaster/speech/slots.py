@@ -63,6 +63,8 @@ class Take:
     """When sound came last; at first, when it was asked."""
     tape: Tape = field(default_factory=Tape)
     task: asyncio.Task[None] | None = None
+    kept: bool = False
+    """Its sound comes from a cache."""
 
 
 class State(Enum):

@@ -18,9 +18,9 @@ from broadcaster.speech.pacing import LET_GO_S
 from broadcaster.speech.pipeline import PacedSpeaker
 from broadcaster.speech.slots import CUT_PAUSE, TAIL
 from broadcaster.supervisor.breaker import FAILURES, CircuitBreaker
-from broadcaster.types import SAMPLE_RATE, Manner, Piece, SpokenPiece
+from broadcaster.types import SAMPLE_RATE, Manner, Piece, Speech, SpokenPiece
 from tests.fakes.voice import run_virtually
-from tests.fakes.voice_links import FADED, Ears, FaultyLink, SureLink, once_and_in_order, said
+from tests.fakes.voice_links import FADED, Ears, FaultyLink, SureLink, once_and_in_order, said, spelled
 
 pytestmark = pytest.mark.unit
 
@@ -301,6 +301,29 @@ def test_when_the_last_voice_fails_too_the_speaker_says_so() -> None:
     with pytest.raises(VoiceError, match="the process is away") as caught:
         run_virtually(start(one, last, say=(THREE, THREE, THREE)))
     assert caught.value.retryable
+
+
+def test_sound_from_a_cache_teaches_nothing_about_its_engine() -> None:
+    class Cached:
+        name = "cached"
+
+        async def speak(self, piece: Piece, generation: int) -> AsyncIterator[Speech]:
+            yield Speech(spelled(piece.text), (), kept=True)
+
+    async def main() -> tuple[str, float, float]:
+        channel = Channel(Cached(), SureLink())
+        link = channel.chain.links[0]
+        before = link.speed.predicted(20)
+        for _ in range(FAILURES):
+            link.breaker.failed()
+        await asyncio.sleep(10)
+        await channel.say(SHORT)
+        assert channel.engines == [(0, "cached")]
+        return link.breaker.state, before, link.speed.predicted(20)
+
+    state, before, after = run_virtually(main())
+    assert state == "half_open"
+    assert after == before
 
 
 # -- languages ----------------------------------------------------------------------------------------------------
