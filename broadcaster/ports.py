@@ -53,7 +53,8 @@ class Gate(Protocol):
 class Voice(Protocol):
     """Speaks one piece, as one or several chunks of sound. Closing the iterator cancels. Raises VoiceError."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def speak(self, piece: Piece, generation: int) -> AsyncIterator[Speech]: ...
 

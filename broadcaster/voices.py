@@ -5,6 +5,7 @@ Imports of engines happen in `chain_of`: a channel without a chain loads none of
 
 from __future__ import annotations
 
+import hashlib
 import random
 import time
 from pathlib import Path
@@ -19,33 +20,50 @@ from broadcaster.supervisor.breaker import CircuitBreaker
 if TYPE_CHECKING:
     from broadcaster.config import LinkBase
     from broadcaster.ports import Voice, VoiceEngine
+    from broadcaster.speech.cache import SoundCache
+    from broadcaster.speech.levelling import Levels
+    from broadcaster.speech.lexicon import Lexicon
 
 
 def chain_of(settings: VoiceConfig, paths: Paths, avatar: Path, embedded: Voice) -> ChainVoice:
     """The enabled links of the configuration, each behind a breaker, and the embedded voice as the last.
 
-    Blocking: reads the avatar's recording and the tables of reading and mouth. Raises ConfigError or AssetError.
+    Recurring sentences of all of them are kept under the cache folder. Blocking: reads the avatar's recording, the
+    lexicon and the tables of reading and mouth. Raises ConfigError or AssetError.
     """
-    links = [_link(each, settings, paths, avatar) for each in settings.chain if each.enabled]
+    from broadcaster.speech.cache import CachedVoice, SoundCache
+    from broadcaster.speech.levelling import Levels
+    from broadcaster.speech.links import identity_of_embedded, lexicon_of
+
+    lexicon, levels = lexicon_of(settings), Levels()
+    cache = SoundCache(paths.cache / "speech", settings.cache_mb)
+    links = [_link(each, settings, paths, avatar, lexicon, levels, cache) for each in settings.chain if each.enabled]
     if links:
         _warm(paths.cache)
-    return ChainVoice([*links, Link(settings.engine, embedded)])
+    last = CachedVoice(embedded, cache, identity_of_embedded(settings))
+    return ChainVoice([*links, Link(settings.engine, last)])
 
 
-def _link(link: LinkBase, settings: VoiceConfig, paths: Paths, avatar: Path) -> Link:
-    from broadcaster.speech.alignment import Aligner
-    from broadcaster.speech.finished import FinishedVoice
-    from broadcaster.types import Manner
+def _link(
+    link: LinkBase,
+    settings: VoiceConfig,
+    paths: Paths,
+    avatar: Path,
+    lexicon: Lexicon,
+    levels: Levels,
+    cache: SoundCache,
+) -> Link:
+    from broadcaster.speech import links, ssml
+    from broadcaster.speech.cache import CachedVoice
+    from broadcaster.speech.readiness import reference_for
 
-    voice = FinishedVoice(
-        _engine(link, paths, avatar),
-        link,
-        loudness_lufs=settings.loudness_lufs,
-        mouth=Aligner,
-        persona=Manner(settings.speed, settings.pitch),
-    )
+    voice = links.finished(_engine(link, paths, avatar), link, settings, lexicon, levels)
+    reference = reference_for(link, avatar)
+    digest = hashlib.sha256(reference.recording.read_bytes()).hexdigest() if reference is not None else ""
+    identity = links.identity_of_link(link, settings, digest)
+    reader = ssml.reader(lexicon, takes_ssml=bool(getattr(link, "ssml", False)))
     breaker = CircuitBreaker(time.monotonic, random.Random())
-    return Link(link.label, voice, breaker, frozenset(link.languages))
+    return Link(link.label, CachedVoice(voice, cache, identity, reader=reader), breaker, frozenset(link.languages))
 
 
 def _engine(link: LinkBase, paths: Paths, avatar: Path) -> VoiceEngine:

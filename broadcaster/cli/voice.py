@@ -20,10 +20,10 @@ from broadcaster.config.checks import find_avatar
 from broadcaster.errors import BroadcasterError, ConfigError, Refused
 from broadcaster.paths import channel_paths
 from broadcaster.redact import Redactor
-from broadcaster.types import SAMPLE_RATE, Manner
 
 if TYPE_CHECKING:
     from broadcaster.speech.trial import Trial
+    from broadcaster.types import Manner
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Try voices, and add one of your own.")
 
@@ -147,6 +147,8 @@ def try_voice(
     loaded = load(config)
     hide = Redactor(secrets_of(loaded.config))
     names = _chosen(loaded, name, every)
+    from broadcaster.types import Manner
+
     manner = Manner(1.0 if speed is None else speed, pitch or 0.0, speaker or "")
     results: list[dict[str, Any]] = []
     for each in names:
@@ -208,6 +210,8 @@ def _file_for(out: Path | None, name: str, *, several: bool) -> Path:
 
 
 def _write(path: Path, trial: Trial) -> None:
+    from broadcaster.types import SAMPLE_RATE
+
     try:
         with path.open("wb") as target, wave.open(target, "wb") as file:
             file.setnchannels(1)

@@ -27,7 +27,6 @@ from broadcaster import wire
 from broadcaster.errors import VoiceError
 from broadcaster.ports import Voice
 from broadcaster.speech import normalise
-from broadcaster.speech.plausible import is_ssml
 from broadcaster.speech.sound import Tape
 from broadcaster.speech.units import spoken_units
 from broadcaster.types import Piece, Speech
@@ -226,8 +225,16 @@ class CachedVoice:
     speed and pitch, reference recording, lexicon (see `identity_of`). A piece that was not made in full is not kept.
     """
 
-    def __init__(self, voice: Voice, cache: SoundCache, identity: str) -> None:
+    def __init__(
+        self,
+        voice: Voice,
+        cache: SoundCache,
+        identity: str,
+        *,
+        reader: Callable[[str, str], str] = normalise.reading,
+    ) -> None:
         self._voice = voice
+        self._read = reader
         self._cache = cache
         self._identity = identity
 
@@ -235,12 +242,18 @@ class CachedVoice:
     def name(self) -> str:
         return self._voice.name
 
+    async def close(self) -> None:
+        """Ends the connections of the voice behind it."""
+        close = getattr(self._voice, "close", None)
+        if close is not None:
+            await close()
+
     async def speak(self, piece: Piece, generation: int) -> AsyncIterator[Speech]:
-        reading = piece.text if is_ssml(piece.text) else normalise.reading(piece.text, piece.language)
+        reading = self._read(piece.text, piece.language)
         key = _key(self._identity, piece, reading)
         known = await self._cache.get(key)
         if known is not None:
-            yield known
+            yield Speech(known.pcm, known.phones, kept=True)
             return
         tape = Tape()
         stream = self._voice.speak(piece, generation)

@@ -19,7 +19,7 @@ from broadcaster.ports import VoiceEngine
 from broadcaster.speech import normalise
 from broadcaster.speech.finishing import Finisher
 from broadcaster.speech.levelling import Level, Levels
-from broadcaster.speech.plausible import is_ssml, without_tags
+from broadcaster.speech.plausible import without_tags
 from broadcaster.speech.tempo import FARTHEST, FASTEST, SLOWEST, Tempo
 from broadcaster.types import PLAIN, Manner, PcmArray, Phone, Piece, RawSound, Speech, TimedWord, Viseme
 
@@ -68,6 +68,7 @@ class FinishedVoice:
         mouth: MouthMaker,
         persona: Manner = PLAIN,
         levels: Levels | None = None,
+        reader: Callable[[str, str], str] = normalise.reading,
         threads: bool = True,
     ) -> None:
         self.name = link.label
@@ -77,6 +78,7 @@ class FinishedVoice:
         self._mouth = mouth
         self._persona = persona
         self._levels = Levels() if levels is None else levels
+        self._read = reader
         self._threads = threads
 
     async def close(self) -> None:
@@ -87,9 +89,7 @@ class FinishedVoice:
 
         When some of the piece was given before, its last 20 ms come faded out ahead of the error.
         """
-        text = piece.text
-        if not is_ssml(text):
-            text = await self._done(True, normalise.reading, text, piece.language)
+        text = await self._done(True, self._read, piece.text, piece.language)
         if not text:
             raise VoiceError(f"{self.name}: nothing of that text can be spoken", retryable=False)
         asked = replace(piece, text=text, manner=self._manner(piece.manner))

@@ -17,11 +17,10 @@ from broadcaster.config import LinkBase, VoiceConfig
 from broadcaster.config.voices import CosyVoiceLocal
 from broadcaster.errors import ConfigError, VoiceError
 from broadcaster.ports import StreamingSynthesiser, Synthesiser, Voice, VoiceEngine
-from broadcaster.speech import engines, normalise
-from broadcaster.speech.alignment import Aligner, warm
-from broadcaster.speech.finished import FinishedVoice
+from broadcaster.speech import engines, links, normalise
+from broadcaster.speech.alignment import warm
 from broadcaster.speech.readiness import engine_of, problems, reference_for
-from broadcaster.types import Manner, Piece, RawSound, Speech
+from broadcaster.types import Piece, RawSound, Speech
 
 SLOWEST, FASTEST, HIGHEST = 0.5, 2.0, 6.0
 """Limits of speed and of pitch (both ways), however those of message and configuration add up."""
@@ -46,8 +45,7 @@ async def opened(config: VoiceConfig, name: str, avatar: Path, cache: Path | Non
     engine = await _engine(link, config, avatar)
     await asyncio.to_thread(_warm, cache)
     try:
-        persona = Manner(config.speed, config.pitch)
-        yield FinishedVoice(engine, link, loudness_lufs=config.loudness_lufs, mouth=Aligner, persona=persona)
+        yield links.finished(engine, link, config, links.lexicon_of(config))
     finally:
         await engine.close()
 

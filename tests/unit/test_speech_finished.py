@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from broadcaster.config.voices import EdgeVoice
 from broadcaster.errors import VoiceError
+from broadcaster.speech import ssml
 from broadcaster.speech.finished import FinishedVoice
+from broadcaster.speech.lexicon import Entry, Lexicon
 from broadcaster.speech.loudness import CEILING, integrated, true_peak
 from broadcaster.types import Manner, PcmArray, Phone, Piece, RawSound, Speech, TimedWord, Viseme
 from tests.fakes.raw_voice import ScriptedEngine, broken, cut_up, raw, silence, voiced
@@ -215,18 +217,30 @@ def test_a_mouth_that_breaks_costs_no_sound(caplog: pytest.LogCaptureFixture) ->
 # -- what the engine is asked ---------------------------------------------------------------------------------------
 
 
-def test_the_engine_gets_the_reading_once_and_ssml_as_it_is() -> None:
+def test_the_engine_gets_the_reading_and_no_markup_from_outside() -> None:
     engine = ScriptedEngine([raw(SOUND)])
     mouths = Mouths()
-    ssml = '<speak>今天<break time="3s"/>天气很好我们出去走走</speak>'
 
-    async def both() -> None:
+    async def asked() -> None:
         await heard(voice(engine, mouth=mouths), "今天是5月1日，天气很好")
-        await heard(voice(engine, mouth=mouths), ssml)
+        await heard(voice(engine, mouth=mouths), '<speak>今天<break time="3s"/>天气很好我们出去走走</speak>')
 
-    run_virtually(both())
-    assert [piece.text for piece in engine.asked] == ["今天是五月一日，天气很好", ssml]
-    assert mouths.made[1].reading == "今天天气很好我们出去走走"
+    run_virtually(asked())
+    assert engine.asked[0].text == "今天是五月一日，天气很好"
+    assert not set('<>="') & set(engine.asked[1].text)
+
+
+def test_the_lexicon_reaches_the_engine_as_ssml_and_the_mouth_as_text() -> None:
+    lexicon = Lexicon([Entry("还款", pinyin=("huan2", "kuan3")), Entry("小播", say="小波")])
+    engine = ScriptedEngine([raw(SOUND)])
+    mouths = Mouths()
+    for takes_ssml in (True, False):
+        finished = voice(engine, mouth=mouths, reader=ssml.reader(lexicon, takes_ssml=takes_ssml))
+        run_virtually(heard(finished, "小播今天记得还款好不好呀"))
+    marked, plain = (piece.text for piece in engine.asked)
+    assert marked == '<speak>小波今天记得<phoneme alphabet="py" ph="huan2 kuan3">还款</phoneme>好不好呀</speak>'
+    assert plain == "小波今天记得还款好不好呀"
+    assert [mouth.reading for mouth in mouths.made] == [plain, plain]
 
 
 def test_a_text_without_anything_to_say_is_not_sent() -> None:
