@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
     from broadcaster.speech.lexicon import Lexicon
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What all links of one chain have in common. `cache` is None where nothing is to be kept."""
+
+    settings: VoiceConfig
+    lexicon: Lexicon
+    levels: Levels
+    cache: SoundCache | None
+
+
 def chain_of(settings: VoiceConfig, paths: Paths, avatar: Path, embedded: Voice) -> ChainVoice:
     """The enabled links of the configuration, each behind a breaker, and the embedded voice as the last.
 
@@ -35,35 +46,29 @@ def chain_of(settings: VoiceConfig, paths: Paths, avatar: Path, embedded: Voice)
     from broadcaster.speech.levelling import Levels
     from broadcaster.speech.links import identity_of_embedded, lexicon_of
 
-    lexicon, levels = lexicon_of(settings), Levels()
-    cache = SoundCache(paths.cache / "speech", settings.cache_mb)
-    links = [_link(each, settings, paths, avatar, lexicon, levels, cache) for each in settings.chain if each.enabled]
+    cache = SoundCache(paths.cache / "speech", settings.cache_mb) if settings.cache_mb else None
+    shared = _Shared(settings, lexicon_of(settings), Levels(), cache)
+    links = [_link(each, shared, paths, avatar) for each in settings.chain if each.enabled]
     if links:
         _warm(paths.cache)
-    last = CachedVoice(embedded, cache, identity_of_embedded(settings))
+    last = embedded if cache is None else CachedVoice(embedded, cache, identity_of_embedded(settings))
     return ChainVoice([*links, Link(settings.engine, last)])
 
 
-def _link(
-    link: LinkBase,
-    settings: VoiceConfig,
-    paths: Paths,
-    avatar: Path,
-    lexicon: Lexicon,
-    levels: Levels,
-    cache: SoundCache,
-) -> Link:
+def _link(link: LinkBase, shared: _Shared, paths: Paths, avatar: Path) -> Link:
     from broadcaster.speech import links, ssml
     from broadcaster.speech.cache import CachedVoice
     from broadcaster.speech.readiness import reference_for
 
-    voice = links.finished(_engine(link, paths, avatar), link, settings, lexicon, levels)
-    reference = reference_for(link, avatar)
-    digest = hashlib.sha256(reference.recording.read_bytes()).hexdigest() if reference is not None else ""
-    identity = links.identity_of_link(link, settings, digest)
-    reader = ssml.reader(lexicon, takes_ssml=bool(getattr(link, "ssml", False)))
+    voice: Voice = links.finished(_engine(link, paths, avatar), link, shared.settings, shared.lexicon, shared.levels)
+    if shared.cache is not None:
+        reference = reference_for(link, avatar)
+        digest = hashlib.sha256(reference.recording.read_bytes()).hexdigest() if reference is not None else ""
+        reader = ssml.reader(shared.lexicon, takes_ssml=bool(getattr(link, "ssml", False)))
+        identity = links.identity_of_link(link, shared.settings, digest)
+        voice = CachedVoice(voice, shared.cache, identity, reader=reader)
     breaker = CircuitBreaker(time.monotonic, random.Random())
-    return Link(link.label, CachedVoice(voice, cache, identity, reader=reader), breaker, frozenset(link.languages))
+    return Link(link.label, voice, breaker, frozenset(link.languages))
 
 
 def _engine(link: LinkBase, paths: Paths, avatar: Path) -> VoiceEngine:
