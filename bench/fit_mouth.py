@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from bench.mouth_timing import resampled
 from bench.voice_corpus import DEFAULT_FOLDER, Spoken, spoken
-from broadcaster.speech.acoustics import ANY, BANDS, FRAME, Floats, Listener
-from broadcaster.speech.phonemes import REST_UNITS, VISEMES
-from broadcaster.speech.sounding import ASPIRATION
+from broadcaster.speech.mouth.acoustics import ANY, BANDS, FRAME, Floats, Listener
+from broadcaster.speech.mouth.phonemes import REST_UNITS, VISEMES
+from broadcaster.speech.mouth.sounding import ASPIRATION
 
 ASSET = Path(__file__).parents[1] / "broadcaster" / "speech" / "assets" / "mouth.json"
 VOICES = ("zf_xiaoxiao", "af_heart")

@@ -31,10 +31,11 @@ from bench.run_tables import Row
 from bench.voice_corpus import DEFAULT_FOLDER, Spoken, spoken
 from broadcaster.head.shapes import MouthTrack
 from broadcaster.head.track import Track
-from broadcaster.speech import alignment, words
-from broadcaster.speech.alignment import Aligner
+from broadcaster.speech import words
+from broadcaster.speech.mouth import alignment
+from broadcaster.speech.mouth.alignment import Aligner
+from broadcaster.speech.mouth.sounding import parts_of
 from broadcaster.speech.normalise import reading
-from broadcaster.speech.sounding import parts_of
 from broadcaster.types import SAMPLE_RATE, PcmArray, Phone, TimedWord, Viseme
 
 TICK = SAMPLE_RATE // 25

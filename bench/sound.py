@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.run_tables import Row, table
-from broadcaster.speech.finishing import Finisher
-from broadcaster.speech.levelling import Level, Leveller
-from broadcaster.speech.loudness import Limiter
-from broadcaster.speech.repair import DcBlocker, Repairer
-from broadcaster.speech.resample import Resampler
-from broadcaster.speech.tempo import Tempo
-from broadcaster.speech.trim import Trimmer
+from broadcaster.speech.dsp.finishing import Finisher
+from broadcaster.speech.dsp.levelling import Level, Leveller
+from broadcaster.speech.dsp.loudness import Limiter
+from broadcaster.speech.dsp.repair import DcBlocker, Repairer
+from broadcaster.speech.dsp.resample import Resampler
+from broadcaster.speech.dsp.tempo import Tempo
+from broadcaster.speech.dsp.trim import Trimmer
 
 RATE = 24_000
 SECONDS = 5

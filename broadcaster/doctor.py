@@ -192,8 +192,8 @@ def _local_voice(config: Config) -> Iterator[Row]:
 
 def _links(loaded: LoadedConfig, connect: bool) -> Iterator[Row]:
     """The voices of the chain that are on, and what is wrong with the lexicon."""
-    from broadcaster.speech.lexicon import Lexicon
     from broadcaster.speech.readiness import address, problems
+    from broadcaster.speech.reading.lexicon import Lexicon
 
     settings = loaded.config.voice
     if settings.lexicon is not None:

@@ -31,7 +31,7 @@ SYNTHESISERS: Final[Table] = {
 """Engines inside the voice process."""
 
 LOCAL_VOICES: Final[Table] = {
-    "cosyvoice": "broadcaster.speech.cosyvoice:CosyVoiceSynthesiser",
+    "cosyvoice": "broadcaster.speech.cosyvoice.engine:CosyVoiceSynthesiser",
 }
 """Links of the voice chain whose model runs in a process of ours. A class there takes (its link, VoiceReference or
 None, threads) and is a StreamingSynthesiser."""

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from broadcaster.config import LinkBase
     from broadcaster.ports import Voice, VoiceEngine
     from broadcaster.speech.cache import SoundCache
-    from broadcaster.speech.levelling import Levels
-    from broadcaster.speech.lexicon import Lexicon
+    from broadcaster.speech.dsp.levelling import Levels
+    from broadcaster.speech.reading.lexicon import Lexicon
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def chain_of(settings: VoiceConfig, paths: Paths, avatar: Path, embedded: Voice)
     lexicon and the tables of reading and mouth. Raises ConfigError or AssetError.
     """
     from broadcaster.speech.cache import CachedVoice, SoundCache
-    from broadcaster.speech.levelling import Levels
+    from broadcaster.speech.dsp.levelling import Levels
     from broadcaster.speech.links import identity_of_embedded, lexicon_of
 
     cache = SoundCache(paths.cache / "speech", settings.cache_mb) if settings.cache_mb else None
@@ -56,9 +56,10 @@ def chain_of(settings: VoiceConfig, paths: Paths, avatar: Path, embedded: Voice)
 
 
 def _link(link: LinkBase, shared: _Shared, paths: Paths, avatar: Path) -> Link:
-    from broadcaster.speech import links, ssml
+    from broadcaster.speech import links
     from broadcaster.speech.cache import CachedVoice
     from broadcaster.speech.readiness import reference_for
+    from broadcaster.speech.reading import ssml
 
     voice: Voice = links.finished(_engine(link, paths, avatar), link, shared.settings, shared.lexicon, shared.levels)
     if shared.cache is not None:
@@ -87,7 +88,7 @@ def _engine(link: LinkBase, paths: Paths, avatar: Path) -> VoiceEngine:
 def _warm(cache: Path) -> None:
     """The first piece would wait for these tables otherwise."""
     from broadcaster.speech import normalise
-    from broadcaster.speech.alignment import warm
+    from broadcaster.speech.mouth.alignment import warm
 
     normalise.load()
     warm(cache)

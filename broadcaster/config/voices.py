@@ -178,7 +178,7 @@ class OpenAISpeechVoice(LinkBase):
     voice: Annotated[str, Field(min_length=1)] = "alloy"
     """Name of the voice."""
     response_format: Literal["pcm", "wav", "mp3", "opus", "flac"] = "pcm"
-    """What is asked for; pcm starts soonest and is 24 kHz mono by definition, wav tells its rate, flac comes whole."""
+    """What is asked for; pcm starts soonest and is 24 kHz mono, wav tells its rate, flac comes whole."""
 
 
 class EdgeVoice(LinkBase):

@@ -27,7 +27,7 @@ from broadcaster import wire
 from broadcaster.errors import VoiceError
 from broadcaster.ports import Voice
 from broadcaster.speech import normalise
-from broadcaster.speech.sound import Tape
+from broadcaster.speech.dsp.sound import Tape
 from broadcaster.speech.units import spoken_units
 from broadcaster.types import Piece, Speech
 

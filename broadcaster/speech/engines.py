@@ -13,7 +13,7 @@ from broadcaster.config import VoiceConfig
 from broadcaster.config.voices import CosyVoiceLocal, local_voice
 from broadcaster.errors import ConfigError
 from broadcaster.ports import StreamingSynthesiser, Synthesiser
-from broadcaster.speech import cosyvoice_package
+from broadcaster.speech.cosyvoice import package as cosyvoice_package
 from broadcaster.types import VoiceReference
 
 

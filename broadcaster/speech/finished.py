@@ -17,10 +17,10 @@ from broadcaster.config.voices import LinkBase
 from broadcaster.errors import VoiceError
 from broadcaster.ports import VoiceEngine
 from broadcaster.speech import normalise
-from broadcaster.speech.finishing import Finisher
-from broadcaster.speech.levelling import Level, Levels
-from broadcaster.speech.plausible import without_tags
-from broadcaster.speech.tempo import FARTHEST, FASTEST, SLOWEST, Tempo
+from broadcaster.speech.dsp.finishing import Finisher
+from broadcaster.speech.dsp.levelling import Level, Levels
+from broadcaster.speech.dsp.plausible import without_tags
+from broadcaster.speech.dsp.tempo import FARTHEST, FASTEST, SLOWEST, Tempo
 from broadcaster.types import PLAIN, Manner, PcmArray, Phone, Piece, RawSound, Speech, TimedWord, Viseme
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ CLOSE_S: Final = 1.0
 
 
 class Mouth(Protocol):
-    """Phones of one piece from its sound; `speech/alignment.py` is the real one."""
+    """Phones of one piece from its sound; `speech/mouth/alignment.py` is the real one."""
 
     def feed(self, pcm: PcmArray, *, last: bool, words: Sequence[TimedWord] = ()) -> tuple[Phone, ...]:
         """Phones of the next chunk, counted in its samples and covering it."""

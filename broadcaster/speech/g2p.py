@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from broadcaster.speech import words
-from broadcaster.speech.lexicon import Lexicon, Part
+from broadcaster.speech.reading.lexicon import Lexicon, Part
 
 _HAN: Final = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 _HAN_RUN: Final = re.compile(f"[{_HAN}]+")

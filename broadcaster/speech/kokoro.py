@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from broadcaster.config import VoiceConfig
 from broadcaster.errors import AssetError, VoiceError
 from broadcaster.speech import normalise
+from broadcaster.speech.dsp.loudness import faded, levelled
+from broadcaster.speech.dsp.resample import doubled
+from broadcaster.speech.dsp.tempo import Tempo
 from broadcaster.speech.g2p import Phonemiser
-from broadcaster.speech.lexicon import EVERY, Lexicon
-from broadcaster.speech.loudness import faded, levelled
-from broadcaster.speech.phonemes import SAMPLES_PER_UNIT, cropped, earlier, phone_track, shifted
-from broadcaster.speech.resample import doubled
-from broadcaster.speech.tempo import Tempo
+from broadcaster.speech.mouth.phonemes import SAMPLES_PER_UNIT, cropped, earlier, phone_track, shifted
+from broadcaster.speech.reading.lexicon import EVERY, Lexicon
 from broadcaster.types import PcmArray, Phone, Speech, Viseme
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from broadcaster.config import LinkBase, VoiceConfig
 from broadcaster.ports import VoiceEngine
-from broadcaster.speech import ssml
-from broadcaster.speech.alignment import Aligner
 from broadcaster.speech.cache import identity_of
+from broadcaster.speech.dsp.levelling import Levels
 from broadcaster.speech.finished import FinishedVoice
-from broadcaster.speech.levelling import Levels
-from broadcaster.speech.lexicon import Lexicon
+from broadcaster.speech.mouth.alignment import Aligner
+from broadcaster.speech.reading import ssml
+from broadcaster.speech.reading.lexicon import Lexicon
 from broadcaster.types import Manner
 
 _SILENT = frozenset(

@@ -11,9 +11,9 @@ import re
 import unicodedata
 from typing import Final
 
-from broadcaster.speech import chat, numbers_en, numbers_zh, symbols, traditional
-from broadcaster.speech.languages import CLAUSE_WORDS, stretches
-from broadcaster.speech.lexicon import NONE, Lexicon
+from broadcaster.speech.reading import chat, numbers_en, numbers_zh, symbols, traditional
+from broadcaster.speech.reading.languages import CLAUSE_WORDS, stretches
+from broadcaster.speech.reading.lexicon import NONE, Lexicon
 
 NO_LEXICON: Final = Lexicon()
 LONGEST: Final = 4_000

@@ -18,7 +18,7 @@ from broadcaster.config.voices import CosyVoiceLocal
 from broadcaster.errors import ConfigError, VoiceError
 from broadcaster.ports import StreamingSynthesiser, Synthesiser, Voice, VoiceEngine
 from broadcaster.speech import engines, links, normalise
-from broadcaster.speech.alignment import warm
+from broadcaster.speech.mouth.alignment import warm
 from broadcaster.speech.readiness import engine_of, problems, reference_for
 from broadcaster.types import Piece, RawSound, Speech
 

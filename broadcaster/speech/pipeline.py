@@ -17,12 +17,12 @@ from typing import Final
 from broadcaster.ports import Voice
 from broadcaster.speech import words
 from broadcaster.speech.chain import ChainVoice
+from broadcaster.speech.dsp.sound import with_pause
 from broadcaster.speech.making import Maker, closing
 from broadcaster.speech.pacing import AHEAD_S, LET_GO_S, PREBUFFER_S, SOUND_PER_UNIT_S, Pacer
 from broadcaster.speech.packing import SentenceSplitter
 from broadcaster.speech.planning import ENDED
 from broadcaster.speech.slots import TAIL, Slot, State
-from broadcaster.speech.sound import with_pause
 from broadcaster.speech.units import spoken_units
 from broadcaster.types import PLAIN, SAMPLE_RATE, Manner, SpokenPiece
 

@@ -14,10 +14,10 @@ from typing import Final
 
 from broadcaster.speech.chain import LANGUAGES, ChainVoice, Link
 from broadcaster.speech.g2p import contains_han
-from broadcaster.speech.languages import stretches
 from broadcaster.speech.pacing import LARGEST, LATER, SOUND_PER_UNIT_S, Pacer, Size
 from broadcaster.speech.packing import cut
 from broadcaster.speech.punctuation import pause_ms
+from broadcaster.speech.reading.languages import stretches
 from broadcaster.speech.slots import Cast, Sentence, Slot, State
 from broadcaster.speech.units import spoken_units
 from broadcaster.types import SAMPLE_RATE, Manner, Piece

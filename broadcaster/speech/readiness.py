@@ -17,7 +17,7 @@ from broadcaster.config import LinkBase, VoiceConfig
 from broadcaster.errors import AssetError, ConfigError
 from broadcaster.speech import reference
 from broadcaster.speech.engines import local_problems
-from broadcaster.speech.lexicon import Lexicon
+from broadcaster.speech.reading.lexicon import Lexicon
 from broadcaster.speech.recording import LONGEST_SOVITS_S, SHORTEST_S
 from broadcaster.types import VoiceReference
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from broadcaster.errors import VoiceError
 from broadcaster.speech.chain import Link
-from broadcaster.speech.sound import Tape, faded_out, with_silence
+from broadcaster.speech.dsp.sound import Tape, faded_out, with_silence
 from broadcaster.speech.units import spoken_units
 from broadcaster.types import SAMPLE_RATE, Piece
 

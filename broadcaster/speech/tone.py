@@ -15,7 +15,7 @@ import numpy as np
 
 from broadcaster.config import VoiceConfig
 from broadcaster.errors import VoiceError
-from broadcaster.speech.loudness import faded, levelled
+from broadcaster.speech.dsp.loudness import faded, levelled
 from broadcaster.speech.units import spoken_units
 from broadcaster.types import SAMPLE_RATE, Phone, Speech, Viseme
 

@@ -15,12 +15,12 @@ import numpy as np
 
 from broadcaster.errors import VoiceError
 from broadcaster.ports import Voice
+from broadcaster.speech.dsp.loudness import integrated, true_peak
+from broadcaster.speech.dsp.sound import with_pause
 from broadcaster.speech.g2p import contains_han
-from broadcaster.speech.loudness import integrated, true_peak
 from broadcaster.speech.pacing import FIRST, LARGEST, LATER
 from broadcaster.speech.packing import SentenceSplitter, cut
 from broadcaster.speech.punctuation import pause_ms
-from broadcaster.speech.sound import with_pause
 from broadcaster.speech.units import spoken_units
 from broadcaster.types import PLAIN, SAMPLE_RATE, Manner, PcmArray, Piece, Speech
 

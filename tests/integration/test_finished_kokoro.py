@@ -12,10 +12,10 @@ import pytest
 from broadcaster.config import VoiceConfig
 from broadcaster.config.voices import EdgeVoice
 from broadcaster.speech import kokoro
-from broadcaster.speech.alignment import Aligner
+from broadcaster.speech.dsp.loudness import CEILING, true_peak
+from broadcaster.speech.dsp.repair import Repairer
 from broadcaster.speech.finished import FinishedVoice
-from broadcaster.speech.loudness import CEILING, true_peak
-from broadcaster.speech.repair import Repairer
+from broadcaster.speech.mouth.alignment import Aligner
 from broadcaster.types import PcmArray, Piece
 from tests.fakes.raw_voice import ScriptedEngine, cut_up
 

@@ -11,8 +11,8 @@ from bench.mouth_timing import CHUNK, Tally, aligned, measured, quieter, same
 from bench.sentences import EN, FITTED, ZH
 from bench.voice_corpus import Spoken
 from broadcaster.config import VoiceConfig
-from broadcaster.speech import alignment
 from broadcaster.speech.kokoro import KokoroSynthesiser
+from broadcaster.speech.mouth import alignment
 
 pytestmark = pytest.mark.integration
 

@@ -19,9 +19,9 @@ import pytest
 
 from broadcaster.config.voices import OpenAISpeechVoice
 from broadcaster.speech import normalise, words
-from broadcaster.speech.alignment import Aligner
 from broadcaster.speech.chain import ChainVoice, Link
 from broadcaster.speech.finished import FinishedVoice
+from broadcaster.speech.mouth.alignment import Aligner
 from broadcaster.speech.pipeline import PacedSpeaker
 from broadcaster.speech.remote.openai_speech import OpenAISpeechEngine
 from broadcaster.speech.units import spoken_units

@@ -21,9 +21,9 @@ from broadcaster.config.voices import CosyVoiceLocal, local_voice
 from broadcaster.errors import VoiceError
 from broadcaster.paths import Paths
 from broadcaster.speech import engines
-from broadcaster.speech.alignment import Aligner
 from broadcaster.speech.finished import FinishedVoice
 from broadcaster.speech.local import LocalEngine
+from broadcaster.speech.mouth.alignment import Aligner
 from broadcaster.speech.process import run_local_voice
 from broadcaster.types import Manner, Piece, RawSound
 from tests.fakes.cosyvoice import PACKAGE, SAMPLES_PER_CHARACTER, asked, model_folder, reference

@@ -21,7 +21,7 @@ from broadcaster import registry
 from broadcaster.cli import voice_own
 from broadcaster.cli.main import main
 from broadcaster.speech import reference
-from broadcaster.speech.loudness import integrated
+from broadcaster.speech.dsp.loudness import integrated
 from tests.contract.voice_cases.case import sound
 from tests.fakes.http_wire import HttpVoice
 from tests.fakes.voice_server import CosyVoiceServer

@@ -127,7 +127,7 @@ def test_the_examples_of_the_voices_page_are_accepted(tmp_path: Path) -> None:
     from broadcaster.config import Config
     from broadcaster.config.persona import AvatarVoice
     from broadcaster.config.references import resolve
-    from broadcaster.speech.lexicon import Lexicon
+    from broadcaster.speech.reading.lexicon import Lexicon
 
     chain, avatar, words = blocks("docs/voices.md", "yaml")
     config = Config.model_validate(yaml.safe_load(resolve(chain, {"DASHSCOPE_API_KEY": "k"})))

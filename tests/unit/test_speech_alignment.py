@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broadcaster.speech.acoustics import FRAME, Listener, sound_model
-from broadcaster.speech.alignment import Aligner, phonemes
-from broadcaster.speech.phonemes import VISEMES
-from broadcaster.speech.segments import LONGEST, Divider, Span
-from broadcaster.speech.sounding import parts_of
+from broadcaster.speech.mouth.acoustics import FRAME, Listener, sound_model
+from broadcaster.speech.mouth.alignment import Aligner, phonemes
+from broadcaster.speech.mouth.phonemes import VISEMES
+from broadcaster.speech.mouth.segments import LONGEST, Divider, Span
+from broadcaster.speech.mouth.sounding import parts_of
 from broadcaster.types import SAMPLE_RATE, Phone, TimedWord, Viseme
 
 pytestmark = pytest.mark.unit

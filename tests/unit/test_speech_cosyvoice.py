@@ -16,8 +16,9 @@ import pytest
 from broadcaster.config import VoiceConfig
 from broadcaster.config.voices import CosyVoiceLocal
 from broadcaster.errors import AssetError, ConfigError, VoiceError
-from broadcaster.speech import cosyvoice_package, engines
-from broadcaster.speech.cosyvoice import SPEAKER, CosyVoiceSynthesiser
+from broadcaster.speech import engines
+from broadcaster.speech.cosyvoice import package as cosyvoice_package
+from broadcaster.speech.cosyvoice.engine import SPEAKER, CosyVoiceSynthesiser
 from broadcaster.types import RawSound
 from tests.fakes.cosyvoice import PACKAGE, SAMPLES_PER_CHARACTER, asked, model_folder, module, reference
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from broadcaster.config.voices import EdgeVoice
 from broadcaster.errors import VoiceError
-from broadcaster.speech import ssml
+from broadcaster.speech.dsp.loudness import CEILING, integrated, true_peak
 from broadcaster.speech.finished import FinishedVoice
-from broadcaster.speech.lexicon import Entry, Lexicon
-from broadcaster.speech.loudness import CEILING, integrated, true_peak
+from broadcaster.speech.reading import ssml
+from broadcaster.speech.reading.lexicon import Entry, Lexicon
 from broadcaster.types import Manner, PcmArray, Phone, Piece, RawSound, Speech, TimedWord, Viseme
 from tests.fakes.raw_voice import ScriptedEngine, broken, cut_up, raw, silence, voiced
 from tests.fakes.voice import run_virtually

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broadcaster.speech.languages import stretches
+from broadcaster.speech.reading.languages import stretches
 
 pytestmark = pytest.mark.unit
 

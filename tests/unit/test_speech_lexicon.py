@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from broadcaster.errors import ConfigError
-from broadcaster.speech import ssml
 from broadcaster.speech.g2p import Phonemiser
-from broadcaster.speech.lexicon import EVERY, PINYIN, Entry, Lexicon
 from broadcaster.speech.normalise import reading
-from broadcaster.speech.pinyin import syllable
+from broadcaster.speech.reading import ssml
+from broadcaster.speech.reading.lexicon import EVERY, PINYIN, Entry, Lexicon
+from broadcaster.speech.reading.pinyin import syllable
 
 pytestmark = pytest.mark.unit
 

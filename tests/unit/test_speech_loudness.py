@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broadcaster.speech.loudness import CEILING, faded, integrated, levelled, limited
+from broadcaster.speech.dsp.loudness import CEILING, faded, integrated, levelled, limited
 
 pytestmark = pytest.mark.unit
 

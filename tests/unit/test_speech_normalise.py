@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from broadcaster.speech.g2p import split_languages
 from broadcaster.speech.normalise import LONGEST, reading
-from broadcaster.speech.numerals_en import cardinal as english_cardinal
-from broadcaster.speech.numerals_en import ordinal
-from broadcaster.speech.numerals_zh import cardinal
+from broadcaster.speech.reading.numerals_en import cardinal as english_cardinal
+from broadcaster.speech.reading.numerals_en import ordinal
+from broadcaster.speech.reading.numerals_zh import cardinal
 from broadcaster.speech.units import spoken_units
 
 pytestmark = pytest.mark.unit

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadcaster.speech.phonemes import SAMPLES_PER_UNIT, VISEMES, cropped, earlier, phone_track, shifted
+from broadcaster.speech.mouth.phonemes import SAMPLES_PER_UNIT, VISEMES, cropped, earlier, phone_track, shifted
 from broadcaster.types import Phone, Viseme
 
 pytestmark = pytest.mark.unit

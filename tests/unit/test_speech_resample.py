@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broadcaster.speech.resample import Polyphase, Resampler, doubled, mono, resampled
+from broadcaster.speech.dsp.resample import Polyphase, Resampler, doubled, mono, resampled
 
 pytestmark = pytest.mark.unit
 

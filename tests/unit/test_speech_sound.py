@@ -10,13 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broadcaster.speech.levelling import VOICES_KEPT, Level, Leveller, Levels
-from broadcaster.speech.loudness import CEILING, Limiter, integrated, limited, loudness, true_peak, weighted_energy
-from broadcaster.speech.plausible import Plausibility
+from broadcaster.speech.dsp.levelling import VOICES_KEPT, Level, Leveller, Levels
+from broadcaster.speech.dsp.loudness import (
+    CEILING,
+    Limiter,
+    integrated,
+    limited,
+    loudness,
+    true_peak,
+    weighted_energy,
+)
+from broadcaster.speech.dsp.plausible import Plausibility
+from broadcaster.speech.dsp.repair import DcBlocker, Repairer, fade_in, fade_out
+from broadcaster.speech.dsp.tempo import Tempo
+from broadcaster.speech.dsp.trim import LEAD, TAIL, Trimmer
 from broadcaster.speech.punctuation import ELLIPSIS_PAUSE_MS, PARAGRAPH_PAUSE_MS, SENTENCE_PAUSE_MS, pause_ms
-from broadcaster.speech.repair import DcBlocker, Repairer, fade_in, fade_out
-from broadcaster.speech.tempo import Tempo
-from broadcaster.speech.trim import LEAD, TAIL, Trimmer
 from tests.fakes.raw_voice import voiced
 
 pytestmark = pytest.mark.unit

@@ -22,7 +22,7 @@ _STATUS: Final[dict[int, str]] = {
 }
 """Answers to the handshake that stay the same for the same request."""
 
-_CODES: Final[tuple[tuple[str, str], ...]] = (
+_DENIED: Final[tuple[tuple[str, str], ...]] = (
     ("InvalidApiKey", _KEY),
     ("invalid_api_key", _KEY),
     ("Arrearage", "-> the account is in arrears: top it up"),
@@ -32,26 +32,33 @@ _CODES: Final[tuple[tuple[str, str], ...]] = (
     ("ModelNotFound", "-> check model"),
     ("UnsupportedModel", "-> check model"),
     ("InvalidURL", "-> check url"),
+)
+"""Parts of codes that whatever is asked will meet, until the settings or the account are changed."""
+
+_REFUSED: Final[tuple[tuple[str, str], ...]] = (
     ("InvalidParameter", "-> check that voice belongs to this model (a voice of another version fails so)"),
     ("BadRequest", "-> check model and voice"),
     ("invalid_", "-> check model and voice"),
     ("DataInspection", "-> the service does not speak this text"),
 )
-"""Parts of codes that stay the same for the same request; every other code may pass."""
+"""Parts of codes that stay the same for the same request, and may be the text's fault; every other code may pass."""
 
 
 def refused(status: int) -> VoiceError:
     """The handshake was answered with `status` instead of 101."""
     hint = _STATUS.get(status, "")
-    return VoiceError(f"the server refused the connection with {status} {hint}".rstrip(), retryable=not hint)
+    return VoiceError(f"the server refused the connection with {status} {hint}".rstrip(), denied=bool(hint))
 
 
 def failed(code: object) -> VoiceError:
     """The task or the session ended with `code` (anything that came in its place is made printable)."""
     shown = _SHAPE.sub("", str(code or ""))[:64] or "no code"
     lowered = shown.casefold()
-    hint = next((hint for part, hint in _CODES if part.casefold() in lowered), "")
-    return VoiceError(f"the server failed with {shown} {hint}".rstrip(), retryable=not hint)
+    for table, denied in ((_DENIED, True), (_REFUSED, False)):
+        for part, hint in table:
+            if part.casefold() in lowered:
+                return VoiceError(f"the server failed with {shown} {hint}", retryable=False, denied=denied)
+    return VoiceError(f"the server failed with {shown}")
 
 
 def broke(err: BaseException | None = None) -> VoiceError:

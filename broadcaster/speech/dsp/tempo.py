@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from broadcaster.speech.resample import Polyphase
+from broadcaster.speech.dsp.resample import Polyphase
 from broadcaster.types import SAMPLE_RATE
 
 Samples = NDArray[np.float64]

@@ -10,9 +10,9 @@ import re
 import unicodedata
 from typing import Final
 
-from broadcaster.speech.dates_zh import dated, fully_dated
-from broadcaster.speech.names_zh import named
-from broadcaster.speech.quantities_zh import measured, summed, ungrouped
+from broadcaster.speech.reading.dates_zh import dated, fully_dated
+from broadcaster.speech.reading.names_zh import named
+from broadcaster.speech.reading.quantities_zh import measured, summed, ungrouped
 
 _SHARP: Final = re.compile(r"(?<![A-Za-z])([CFcf])#(?![A-Za-z])")
 _PLUSES: Final = re.compile(r"(?<=[A-Za-z])\+{1,2}(?![\w+])", re.A)

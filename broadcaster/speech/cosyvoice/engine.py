@@ -17,8 +17,8 @@ import numpy as np
 
 from broadcaster.config.voices import CosyVoiceLocal
 from broadcaster.errors import AssetError, VoiceError
-from broadcaster.speech import cosyvoice_package
-from broadcaster.speech.cosyvoice_jobs import Jobs
+from broadcaster.speech.cosyvoice import package as cosyvoice_package
+from broadcaster.speech.cosyvoice.jobs import Jobs
 from broadcaster.types import RawSound, VoiceReference
 
 log = logging.getLogger(__name__)

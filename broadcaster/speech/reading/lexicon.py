@@ -21,9 +21,9 @@ from typing import Any, Final
 
 from broadcaster.config.yamlfile import Document, KeyPath, Problem, read_yaml
 from broadcaster.errors import ConfigError
-from broadcaster.speech.languages import HAN
-from broadcaster.speech.pinyin import syllable
-from broadcaster.speech.traditional import simplified
+from broadcaster.speech.reading.languages import HAN
+from broadcaster.speech.reading.pinyin import syllable
+from broadcaster.speech.reading.traditional import simplified
 
 MAX_WORDS: Final = 5000
 """A lexicon is one regular expression; beyond this it is some other file."""

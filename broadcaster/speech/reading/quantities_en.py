@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from broadcaster.speech.numerals_en import cardinal, number, ordinal
+from broadcaster.speech.reading.numerals_en import cardinal, number, ordinal
 
 _UNITS: Final = {
     "km/h": ("kilometer per hour", "kilometers per hour"),

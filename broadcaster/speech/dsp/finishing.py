@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from broadcaster.errors import VoiceError
-from broadcaster.speech.levelling import Level, Leveller
-from broadcaster.speech.loudness import Limiter
-from broadcaster.speech.plausible import Plausibility
-from broadcaster.speech.repair import DcBlocker, Repairer, fade_in, fade_out
-from broadcaster.speech.resample import HIGHEST_RATE, LOWEST_RATE, Resampler, mono, rounded
-from broadcaster.speech.tempo import Tempo
-from broadcaster.speech.trim import Trimmer
+from broadcaster.speech.dsp.levelling import Level, Leveller
+from broadcaster.speech.dsp.loudness import Limiter
+from broadcaster.speech.dsp.plausible import Plausibility
+from broadcaster.speech.dsp.repair import DcBlocker, Repairer, fade_in, fade_out
+from broadcaster.speech.dsp.resample import HIGHEST_RATE, LOWEST_RATE, Resampler, mono, rounded
+from broadcaster.speech.dsp.tempo import Tempo
+from broadcaster.speech.dsp.trim import Trimmer
 from broadcaster.types import SAMPLE_RATE, PcmArray
 
 FADE: Final = SAMPLE_RATE * 5 // 1000

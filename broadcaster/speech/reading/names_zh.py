@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from broadcaster.speech.languages import HAN
-from broadcaster.speech.numerals_zh import called, cardinal, number, one_by_one
-from broadcaster.speech.quantities_zh import COUNTED
+from broadcaster.speech.reading.languages import HAN
+from broadcaster.speech.reading.numerals_zh import called, cardinal, number, one_by_one
+from broadcaster.speech.reading.quantities_zh import COUNTED
 
 _MAIL: Final = re.compile(r"(?<![\w.+-])([A-Za-z0-9][\w.+-]{0,40})@((?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,})(?![\w@])", re.A)
 _DOMAIN: Final = re.compile(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from broadcaster.speech.numerals_zh import cardinal, counted, one_by_one
+from broadcaster.speech.reading.numerals_zh import cardinal, counted, one_by_one
 
 _YEAR: Final = r"(?:1[0-9]|20|21)\d\d"
 _MONTH: Final = r"(?:1[0-2]|0?[1-9])"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from broadcaster.speech.phonemes import VISEMES
+from broadcaster.speech.mouth.phonemes import VISEMES
 from broadcaster.types import Viseme
 
 ASPIRATION: Final = "ʰ"

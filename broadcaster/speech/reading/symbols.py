@@ -10,7 +10,7 @@ import re
 import unicodedata
 from typing import Final
 
-from broadcaster.speech.languages import HAN
+from broadcaster.speech.reading.languages import HAN
 
 LINK: Final = {"zh": "链接", "en": "the link"}
 """What is said for a web address. Nobody can write one down from hearing; the words around it stay a sentence."""

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from broadcaster.speech.loudness import MAX_GAIN_DB, loudness, weighted_energy
+from broadcaster.speech.dsp.loudness import MAX_GAIN_DB, loudness, weighted_energy
 from broadcaster.types import SAMPLE_RATE
 
 HOP: Final = SAMPLE_RATE // 10

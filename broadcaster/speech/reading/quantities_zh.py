@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from broadcaster.speech.languages import HAN
-from broadcaster.speech.numerals_zh import cardinal, counted, number, one_by_one
+from broadcaster.speech.reading.languages import HAN
+from broadcaster.speech.reading.numerals_zh import cardinal, counted, number, one_by_one
 
 _UNITS: Final = {
     "km/h|kph|KM/H|Km/h": "公里每小时",

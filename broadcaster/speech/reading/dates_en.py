@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from broadcaster.speech.numerals_en import cardinal, in_pairs, ordinal, plural
+from broadcaster.speech.reading.numerals_en import cardinal, in_pairs, ordinal, plural
 
 _MONTHS: Final = ("January February March April May June July August September October November December").split()
 _MONTH: Final = (

@@ -9,10 +9,10 @@ import re
 import unicodedata
 from typing import Final
 
-from broadcaster.speech.dates_en import dated
-from broadcaster.speech.names_en import named
-from broadcaster.speech.numerals_en import number
-from broadcaster.speech.quantities_en import measured, ungrouped
+from broadcaster.speech.reading.dates_en import dated
+from broadcaster.speech.reading.names_en import named
+from broadcaster.speech.reading.numerals_en import number
+from broadcaster.speech.reading.quantities_en import measured, ungrouped
 
 _ABBREVIATIONS: Final = {
     r"\bMr\.": "Mister",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from xml.sax.saxutils import escape, quoteattr
 
 from broadcaster.speech import normalise
-from broadcaster.speech.lexicon import PINYIN, Lexicon
+from broadcaster.speech.reading.lexicon import PINYIN, Lexicon
 
 
 def marked_up(text: str, language: str, lexicon: Lexicon, *, pause_ms: int = 0) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from broadcaster.speech.numerals_en import called, cardinal, in_pairs, number, one_by_one, ordinal
+from broadcaster.speech.reading.numerals_en import called, cardinal, in_pairs, number, one_by_one, ordinal
 
 _MAIL: Final = re.compile(r"(?<![\w.+-])([A-Za-z0-9][\w.+-]{0,40})@((?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,})(?![\w@])", re.A)
 _DOMAIN: Final = re.compile(

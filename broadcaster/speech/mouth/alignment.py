@@ -16,11 +16,11 @@ from typing import Final
 
 import numpy as np
 
-from broadcaster.speech.acoustics import ANY, FRAME, Floats, Listener, SoundModel, sound_model
 from broadcaster.speech.g2p import Phonemiser
-from broadcaster.speech.phonemes import REST_UNITS, SAMPLES_PER_UNIT
-from broadcaster.speech.segments import LONGEST, Divider, Span
-from broadcaster.speech.sounding import ASPIRATION, Part, parts_of
+from broadcaster.speech.mouth.acoustics import ANY, FRAME, Floats, Listener, SoundModel, sound_model
+from broadcaster.speech.mouth.phonemes import REST_UNITS, SAMPLES_PER_UNIT
+from broadcaster.speech.mouth.segments import LONGEST, Divider, Span
+from broadcaster.speech.mouth.sounding import ASPIRATION, Part, parts_of
 from broadcaster.types import SAMPLE_RATE, PcmArray, Phone, TimedWord, Viseme
 
 _TRUST: Final = 0.3

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from broadcaster.speech.languages import HAN
+from broadcaster.speech.reading.languages import HAN
 
 _KEYCAP: Final = re.compile("([0-9#*])\ufe0f?\u20e3(?=[ ]*(.?))")
 _HEART: Final = re.compile(f"(?<=[{HAN}A-Za-z])[ ]?[❤♥💗💕💖🧡💛💚💙💜🖤]\ufe0f?[ ]?(?=[{HAN}A-Za-z])")
