@@ -81,6 +81,7 @@ def director(child: ChildContext) -> None:
 
 async def _direct(child: ChildContext) -> None:
     from broadcaster.brain.gate import PassGate
+    from broadcaster.config import FileSink
     from broadcaster.config.checks import find_avatar
     from broadcaster.console.server import create_app, serve
     from broadcaster.director.process import run_director
@@ -106,6 +107,7 @@ async def _direct(child: ChildContext) -> None:
         app = create_app(
             station, console, child.paths,
             session=session, schema=published_schema(), max_text=config.inbox.max_text,
+            recordings=[sink.directory for sink in config.sinks if isinstance(sink, FileSink)],
         )  # fmt: skip
         await serve(app, console, child.paths, asyncio.Event(), lambda url: log.info("console", extra={"url": url}))
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -18,6 +19,7 @@ from broadcaster.console.access import Access, Caller, require
 from broadcaster.console.denied import Denied
 from broadcaster.console.health import Readiness
 from broadcaster.console.prompts import Prompts
+from broadcaster.console.recordings import check_folder
 from broadcaster.console.session import LIFETIME_S, Sessions
 from broadcaster.errors import BroadcasterError, Refused
 from broadcaster.station import Station
@@ -40,6 +42,7 @@ def routes(
     metrics: Metrics,
     schema: dict[str, Any],
     max_text: int | None,
+    recordings: Sequence[Path],
 ) -> APIRouter:
     """All HTTP routes. What each needs in role stands in its signature."""
     router = APIRouter()
@@ -141,10 +144,12 @@ def routes(
     async def sinks() -> dict[str, Any]:
         return {"sinks": station.status().get("sinks", [])}
 
-    @router.post("/api/sinks", dependencies=[operator])
-    async def sink(request: Request) -> dict[str, Any]:
+    @router.post("/api/sinks")
+    async def sink(request: Request, caller: Caller = operator) -> dict[str, Any]:
+        command = await _body(request)
+        check_folder(caller, command, recordings)
         try:
-            reply = await station.sink(await _body(request))
+            reply = await station.sink(command)
         except Refused as err:
             raise Denied(503 if err.code == "unavailable" else 422, err.code, str(err)) from err
         if not reply.ok:

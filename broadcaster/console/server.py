@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,11 +44,13 @@ def create_app(
     schema: dict[str, Any],
     max_text: int | None = None,
     metrics: Metrics | None = None,
+    recordings: Sequence[Path] = (),
 ) -> FastAPI:
     """The console of one channel.
 
     `session` makes a `PromptSession` for an Origin, `schema` is the published message schema; both belong to the
-    prompt source. `max_text` (characters, `inbox.max_text`) is what the page's counter shows. Raises ConfigError
+    prompt source. `max_text` (characters, `inbox.max_text`) is what the page's counter shows. `recordings` are
+    the folders below which a remote operator may record, besides `recordings` in the state folder. Raises ConfigError
     when listening as configured would be unsafe.
     """
     problems = listen_problems(config)
@@ -63,7 +66,8 @@ def create_app(
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, title="Broadcaster")
     app.state.observe = lambda: readiness.observe(station.status())
     published = with_transport(schema)
-    app.include_router(routes(station, access, sessions, prompts, readiness, metrics, published, max_text))
+    folders = (paths.state / "recordings", *recordings)
+    app.include_router(routes(station, access, sessions, prompts, readiness, metrics, published, max_text, folders))
     app.add_api_websocket_route("/ws", sockets.prompts)
     app.add_api_websocket_route("/ws/preview/{sink}", sockets.preview)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
