@@ -1,8 +1,7 @@
-"""Raw sound to speech: any form and any chunking gives the same, time-outs, bad sound, cancelling, levels."""
+"""Raw sound to speech: any form and any chunking gives the same; levels, the mouth, and what the engine is asked."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from itertools import pairwise
@@ -18,65 +17,25 @@ from broadcaster.speech.dsp.loudness import CEILING, integrated, true_peak
 from broadcaster.speech.finished import FinishedVoice
 from broadcaster.speech.reading import ssml
 from broadcaster.speech.reading.lexicon import Entry, Lexicon
-from broadcaster.types import Manner, PcmArray, Phone, Piece, RawSound, Speech, TimedWord, Viseme
-from tests.fakes.raw_voice import ScriptedEngine, broken, cut_up, raw, silence, voiced
+from broadcaster.types import Manner, PcmArray, Phone, Piece, RawSound, TimedWord, Viseme
+from tests.fakes.raw_voice import ScriptedEngine, cut_up, raw, silence, voiced
 from tests.fakes.voice import run_virtually
+from tests.support.finishing import (
+    LINK,
+    SOUND,
+    TEXT,
+    WHOLE,
+    Mouth,
+    Mouths,
+    heard,
+    spoken,
+    voice,
+)
 
 pytestmark = pytest.mark.unit
 
-TEXT = "今天天气很好我们出去走走"
-LINK = EdgeVoice(name="one", first_sound_timeout_s=4.0, gap_timeout_s=3.0)
-SOUND = voiced(2.5)
-
-
-class Mouth:
-    """One phone per chunk; remembers what it was told."""
-
-    def __init__(self, reading: str = "", language: str = "") -> None:
-        self.reading = reading
-        self.language = language
-        self.lengths: list[int] = []
-        self.lasts: list[bool] = []
-        self.words: list[TimedWord] = []
-
-    def feed(self, pcm: PcmArray, *, last: bool, words: Sequence[TimedWord] = ()) -> tuple[Phone, ...]:
-        self.lengths.append(len(pcm))
-        self.lasts.append(last)
-        self.words += words
-        return (Phone("a", Viseme.AA, 0, len(pcm)),)
-
-
-class Mouths:
-    def __init__(self) -> None:
-        self.made: list[Mouth] = []
-
-    def __call__(self, reading: str, language: str) -> Mouth:
-        self.made.append(Mouth(reading, language))
-        return self.made[-1]
-
-
-def voice(
-    engine: ScriptedEngine, link: EdgeVoice = LINK, mouth: Mouths | None = None, **options: object
-) -> FinishedVoice:
-    return FinishedVoice(engine, link, loudness_lufs=-16.0, mouth=mouth or Mouths(), threads=False, **options)  # type: ignore[arg-type]
-
-
-async def heard(finished: FinishedVoice, text: str = TEXT, manner: Manner = Manner()) -> list[Speech]:
-    stream = finished.speak(Piece(text, "zh", 0, manner), 1)
-    async with aclosing(stream):  # type: ignore[type-var]
-        return [chunk async for chunk in stream]
-
-
-def spoken(script: Sequence[RawSound | float | Exception], text: str = TEXT, **options: object) -> PcmArray:
-    """What one piece of a voice that was never heard before sounds like."""
-    chunks = run_virtually(heard(voice(ScriptedEngine(script), **options), text))
-    return np.concatenate([chunk.pcm for chunk in chunks])
-
 
 # -- form ---------------------------------------------------------------------------------------------------------
-
-
-WHOLE = spoken([raw(SOUND)])
 
 
 @given(cuts=st.lists(st.integers(0, 2 * len(SOUND)), max_size=25))
@@ -114,7 +73,14 @@ def test_a_rate_that_changes_in_mid_piece_is_an_error() -> None:
         spoken([raw(SOUND), raw(SOUND, 44_100)])
 
 
-# -- what goes on air -----------------------------------------------------------------------------------------------
+async def test_threads_do_not_change_a_bit() -> None:
+    finished = FinishedVoice(ScriptedEngine([raw(SOUND)]), LINK, loudness_lufs=-16.0, mouth=Mouths())
+    assert finished.name == "one"
+    assert np.array_equal(np.concatenate([chunk.pcm for chunk in await heard(finished)]), WHOLE)
+    await finished.close()
+
+
+# -- what goes on air ---------------------------------------------------------------------------------------------
 
 
 def test_ends_are_faded_silence_is_trimmed_dc_and_clicks_are_gone() -> None:
@@ -175,7 +141,40 @@ def test_the_first_chunk_is_there_before_the_piece_is_sent() -> None:
     assert run_virtually(first(voice(engine), engine)) <= 9
 
 
-# -- the mouth ------------------------------------------------------------------------------------------------------
+# -- levels -------------------------------------------------------------------------------------------------------
+
+
+def test_pieces_come_within_one_lu_once_the_voice_is_known() -> None:
+    levels = [0.15 * 10 ** (db / 20) for db in (0, 1, -1, 0.5, -0.5, 1, -1, 0)]
+    scripts = [cut_up(voiced(2.0 + n % 3, level=level), 3000) for n, level in enumerate(levels)]
+    finished = voice(ScriptedEngine(scripts[0], scripts[1:]))
+
+    async def loudness() -> list[float]:
+        return [integrated(np.concatenate([chunk.pcm for chunk in await heard(finished)]) / 32768.0) for _ in scripts]
+
+    measured = run_virtually(loudness())
+    assert all(abs(lufs + 16) < 1.0 for lufs in measured[2:]), measured
+
+
+def test_a_refused_piece_teaches_nothing_about_the_level() -> None:
+    loud = [raw(voiced(30.0, level=0.9))]
+    right = [raw(voiced(2.5, level=0.15))]
+    finished = voice(ScriptedEngine(right, [loud, right]))
+
+    async def run() -> tuple[PcmArray, PcmArray]:
+        await heard(finished)
+        with pytest.raises(VoiceError):
+            await heard(finished)
+        again = np.concatenate([chunk.pcm for chunk in await heard(finished)])
+        other = voice(ScriptedEngine(right))
+        await heard(other)
+        return again, np.concatenate([chunk.pcm for chunk in await heard(other)])
+
+    again, expected = run_virtually(run())
+    assert np.array_equal(again, expected)
+
+
+# -- the mouth ----------------------------------------------------------------------------------------------------
 
 
 def test_the_mouth_hears_every_sample_once_and_knows_the_end() -> None:
@@ -214,7 +213,7 @@ def test_a_mouth_that_breaks_costs_no_sound(caplog: pytest.LogCaptureFixture) ->
     assert [record.message for record in caplog.records] == ["a sentence is spoken with a closed mouth"]
 
 
-# -- what the engine is asked ---------------------------------------------------------------------------------------
+# -- what the engine is asked -------------------------------------------------------------------------------------
 
 
 def test_the_engine_gets_the_reading_and_no_markup_from_outside() -> None:
@@ -277,192 +276,3 @@ def pitch_of(pcm: PcmArray) -> float:
     spectrum = np.abs(np.fft.rfft(middle, 1 << 18))
     low = spectrum[: (1 << 18) * 400 // 48_000]
     return float(np.argmax(low)) * 48_000 / (1 << 18)
-
-
-# -- time-outs ------------------------------------------------------------------------------------------------------
-
-
-def failure(
-    script: Sequence[RawSound | float | Exception], **options: object
-) -> tuple[VoiceError, list[Speech], float]:
-    """The error, what was heard before it, and the loop's time when it came."""
-
-    async def run() -> tuple[VoiceError, list[Speech], float]:
-        engine = ScriptedEngine(script, **options)  # type: ignore[arg-type]
-        chunks: list[Speech] = []
-        try:
-            async for chunk in voice(engine).speak(Piece(TEXT, "zh", 0), 1):
-                chunks.append(chunk)
-        except VoiceError as err:
-            assert engine.open == 0
-            return err, chunks, asyncio.get_running_loop().time()
-        raise AssertionError("it was spoken")
-
-    return run_virtually(run())
-
-
-@pytest.mark.parametrize(
-    "script",
-    [
-        [1e6],
-        [RawSound(b"", 24_000), 2.0] * 9,
-        [raw(silence(0.2)), 1.0] * 9,
-        [raw(silence(0.2, offset=700)), 1.0] * 9,
-        [3.99, raw(SOUND[:10]), 1e6],
-    ],
-    ids=["nothing", "empty chunks", "silence", "an offset", "less than a frame"],
-)
-def test_the_first_sound_is_waited_for_as_long_as_the_link_says(script: list[RawSound | float]) -> None:
-    error, chunks, at = failure(script)
-    assert "one: no sound within 4 s (first_sound_timeout_s)" in str(error)
-    assert error.retryable
-    assert at == pytest.approx(4.0)
-    assert chunks == []
-
-
-def test_a_gap_ends_the_piece_and_what_was_held_back_is_faded_out() -> None:
-    error, chunks, at = failure(
-        [1.0, raw(SOUND[:36_000]), 2.0, raw(SOUND[36_000:48_000]), RawSound(b"", 24_000), 1e6]
-    )
-    assert str(error) == "one: no more sound for 3 s (gap_timeout_s)"
-    assert error.retryable
-    assert at == pytest.approx(6.0)
-    pcm = np.concatenate([chunk.pcm for chunk in chunks])
-    assert len(chunks[-1].pcm) == 960
-    assert np.array_equal(pcm[:-960], WHOLE[: len(pcm) - 960])
-    assert abs(int(pcm[-1])) < 20
-    assert chunks[-1].phones[-1].end == 960
-
-
-def test_time_that_the_listener_takes_is_no_gap() -> None:
-    async def run() -> int:
-        engine = ScriptedEngine([raw(SOUND[:48_000]), 2.9, raw(SOUND[48_000:])])
-        total = 0
-        async for chunk in voice(engine).speak(Piece(TEXT, "zh", 0), 1):
-            total += len(chunk.pcm)
-            await asyncio.sleep(60)
-        return total
-
-    assert run_virtually(run()) == len(WHOLE)
-
-
-def test_an_engine_that_cannot_be_closed_is_left_alone() -> None:
-    error, _, at = failure([1e6], hangs_on_close=True)
-    assert "first_sound_timeout_s" in str(error)
-    assert at == pytest.approx(5.0)
-
-
-@pytest.mark.parametrize("before", [0, 40_000])
-def test_the_engine_s_own_error_comes_through(before: int) -> None:
-    error, chunks, _ = failure([raw(SOUND[:before]), broken("the server ended")])
-    assert str(error) == "the server ended"
-    assert bool(chunks) == bool(before)
-
-
-def test_a_fault_of_the_adapter_is_an_error_of_the_voice_and_tells_no_text() -> None:
-    error, chunks, _ = failure([KeyError("秘密")])
-    assert str(error) == "one: the engine failed with KeyError"
-    assert chunks == []
-
-
-def test_a_time_out_of_the_engine_s_own_is_not_taken_for_ours() -> None:
-    error, _, at = failure([1.0, TimeoutError()])
-    assert str(error) == "one: the engine failed with TimeoutError"
-    assert at == pytest.approx(1.0)
-
-
-# -- bad sound ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("script", "wrong"),
-    [
-        ([], "no sound"),
-        ([RawSound(b"", 24_000)], "no sound"),
-        ([raw(silence(1.0))], "nothing but silence"),
-        ([raw(voiced(0.4))], "too short"),
-        ([raw(voiced(30.0))], "too long"),
-        ([raw(np.clip(voiced(2.5, level=0.9).astype(int) * 6, -32768, 32767).astype(np.int16))], "clipped"),
-    ],
-)
-def test_sound_that_cannot_be_that_text_is_refused(script: list[RawSound], wrong: str) -> None:
-    error, _, _ = failure(script)
-    assert wrong in str(error)
-    assert str(error).startswith("one: ")
-    assert error.retryable
-
-
-def test_an_engine_that_babbles_on_is_stopped_while_it_does() -> None:
-    engine = ScriptedEngine([raw(voiced(1.0)), 1.0] * 1000)
-    with pytest.raises(VoiceError, match="too long"):
-        run_virtually(heard(voice(engine)))
-    assert engine.sent < 14  # 12 units may take 8 s and a breath
-    assert engine.open == 0
-
-
-# -- levels ---------------------------------------------------------------------------------------------------------
-
-
-def test_pieces_come_within_one_lu_once_the_voice_is_known() -> None:
-    levels = [0.15 * 10 ** (db / 20) for db in (0, 1, -1, 0.5, -0.5, 1, -1, 0)]
-    scripts = [cut_up(voiced(2.0 + n % 3, level=level), 3000) for n, level in enumerate(levels)]
-    finished = voice(ScriptedEngine(scripts[0], scripts[1:]))
-
-    async def loudness() -> list[float]:
-        return [integrated(np.concatenate([chunk.pcm for chunk in await heard(finished)]) / 32768.0) for _ in scripts]
-
-    measured = run_virtually(loudness())
-    assert all(abs(lufs + 16) < 1.0 for lufs in measured[2:]), measured
-
-
-def test_a_refused_piece_teaches_nothing_about_the_level() -> None:
-    loud = [raw(voiced(30.0, level=0.9))]
-    right = [raw(voiced(2.5, level=0.15))]
-    finished = voice(ScriptedEngine(right, [loud, right]))
-
-    async def run() -> tuple[PcmArray, PcmArray]:
-        await heard(finished)
-        with pytest.raises(VoiceError):
-            await heard(finished)
-        again = np.concatenate([chunk.pcm for chunk in await heard(finished)])
-        other = voice(ScriptedEngine(right))
-        await heard(other)
-        return again, np.concatenate([chunk.pcm for chunk in await heard(other)])
-
-    again, expected = run_virtually(run())
-    assert np.array_equal(again, expected)
-
-
-# -- cancelling -----------------------------------------------------------------------------------------------------
-
-
-def test_closing_closes_the_engine_s_stream() -> None:
-    async def run() -> int:
-        engine = ScriptedEngine([raw(SOUND[:48_000]), 1e6])
-        stream = voice(engine).speak(Piece(TEXT, "zh", 0), 1)
-        async with aclosing(stream):  # type: ignore[type-var]
-            await anext(stream)
-            assert engine.open == 1
-        return engine.open
-
-    assert run_virtually(run()) == 0
-
-
-def test_cancelling_while_it_waits_closes_the_engine_s_stream() -> None:
-    async def run() -> int:
-        engine = ScriptedEngine([1e6])
-        task = asyncio.create_task(heard(voice(engine)))
-        await asyncio.sleep(1)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        return engine.open
-
-    assert run_virtually(run()) == 0
-
-
-async def test_threads_do_not_change_a_bit() -> None:
-    finished = FinishedVoice(ScriptedEngine([raw(SOUND)]), LINK, loudness_lufs=-16.0, mouth=Mouths())
-    assert finished.name == "one"
-    assert np.array_equal(np.concatenate([chunk.pcm for chunk in await heard(finished)]), WHOLE)
-    await finished.close()
