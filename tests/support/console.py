@@ -110,6 +110,15 @@ async def running_console(
         await server
 
 
+def check_error(response: httpx.Response, status: int, error: str) -> None:
+    """A refusal of the API is JSON with a name for programs and a message for people."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"].startswith("application/json")
+    body = response.json()
+    assert body["error"] == error
+    assert body["message"]
+
+
 async def receive(socket: ClientConnection) -> dict[str, Any]:
     """The next message as JSON; a silent server fails the test after 5 s."""
     async with asyncio.timeout(5):
