@@ -26,6 +26,9 @@ FLAGS = (
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
 
+LINK_OPEN = "document.getElementById('link').dataset.state === 'open'"
+"""True while the page's websocket is open."""
+
 SHOWN_TICK = """() => {
   const video = document.querySelector("video");
   if (video.readyState < 2) return null;
