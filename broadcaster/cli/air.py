@@ -112,8 +112,9 @@ def _check_in_another_process(loaded: LoadedConfig) -> None:
 
     Raises typer.Exit with the status of a check that failed; its words are on standard error.
     """
-    command = [sys.executable, "-P", "-m", "broadcaster.cli", "check", "--quiet", "--config", str(loaded.path)]
-    status = subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode
+    from broadcaster.parent.checking import check_command
+
+    status = subprocess.run(check_command(loaded.path), check=False, stdin=subprocess.DEVNULL).returncode
     if status != 0:
         raise typer.Exit(status)
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from broadcaster.config import LoadedConfig, secrets_of
 from broadcaster.lock import ChannelLock
+from broadcaster.parent.checking import check_command
 from broadcaster.parent.keeper import keepers
 from broadcaster.parent.run import Parent, child_command
 from broadcaster.paths import channel_paths
@@ -23,12 +25,16 @@ __all__ = ["run_parent"]
 log = logging.getLogger(__name__)
 
 
-def run_parent(loaded: LoadedConfig, command: Callable[[str], Sequence[str]] = child_command) -> int:
+def run_parent(
+    loaded: LoadedConfig,
+    command: Callable[[str], Sequence[str]] = child_command,
+    check: Callable[[Path | None], Sequence[str]] = check_command,
+) -> int:
     """Runs the channel until a signal ends it; call it from the main thread. Returns the exit status.
 
     0 after SIGTERM or the first Ctrl-C, 130 after the second, 78 when playout refuses the configuration.
-    `command` gives the command line of a role's process. Raises AlreadyRunning when another process holds the
-    channel, OSError when its directories cannot be made.
+    `command` gives the command line of a role's process, `check` that of the check before a reload. Raises
+    AlreadyRunning when another process holds the channel, OSError when its directories cannot be made.
     """
     config = loaded.config
     paths = channel_paths(config.channel, config.state_dir)
@@ -43,6 +49,9 @@ def run_parent(loaded: LoadedConfig, command: Callable[[str], Sequence[str]] = c
             for warning in loaded.warnings:
                 log.warning("configuration", extra={"warning": warning})
             notifier = Notifier.from_environment()
-            return Parent(loaded, keepers(random.Random()), notifier, command, on_reload=hide_secrets_of).run()
+            parent = Parent(
+                loaded, keepers(random.Random()), notifier, command, on_reload=hide_secrets_of, check=check
+            )
+            return parent.run()
         finally:
             lines.flush()

@@ -15,13 +15,15 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
 from broadcaster import wire
-from broadcaster.config import LoadedConfig, load_config
-from broadcaster.errors import ConfigError, WireError
+from broadcaster.config import LoadedConfig
+from broadcaster.errors import WireError
 from broadcaster.handover import pack_config
+from broadcaster.parent.checking import ReloadCheck, check_command
 from broadcaster.parent.ending import Ending
 from broadcaster.parent.keeper import Keeper, roles_of
 from broadcaster.parent.process import ChildProcess, exit_text, reap_strangers
@@ -73,6 +75,7 @@ class Parent:
         clock: Callable[[], float] = time.monotonic,
         environment: Mapping[str, str] = os.environ,
         on_reload: Callable[[LoadedConfig], None] = lambda loaded: None,
+        check: Callable[[Path | None], Sequence[str]] = check_command,
     ) -> None:
         self._loaded = loaded
         self._keepers = {keeper.role: keeper for keeper in keepers}
@@ -88,6 +91,7 @@ class Parent:
         self._wanted: set[str] = set()
         """Those of them that were asked to exit for a reload."""
         self._untold_reload = False
+        self._check = ReloadCheck(self._environment, clock, check)
         self._ending: Ending | None = None
         self._status = 0
         self._on_air = False
@@ -108,6 +112,7 @@ class Parent:
             for child in list(self._children.values()):
                 child.kill()
                 self._bury(child)
+            self._check.close()
             for number, handler in old_handlers.items():
                 signal.signal(number, handler)
             signal.set_wakeup_fd(old_wakeup)
@@ -120,7 +125,7 @@ class Parent:
         before = self._clock()
         while self._ending is None or self._children:
             self._listen(wake, self._timeout())
-            reap_strangers({child.pid for child in self._children.values()})
+            reap_strangers({self._check.pid, *(child.pid for child in self._children.values())})
             now = self._clock()
             if now - before > AWAY_S + POLL_S:
                 for keeper in self._keepers.values():
@@ -128,6 +133,7 @@ class Parent:
             before = now
             self._handle_signals(now)
             if self._ending is None:
+                self._reload_when_checked(now)
                 self._judge(now)
                 self._start_due(now)
             else:
@@ -304,9 +310,7 @@ class Parent:
                 self._stop(number, now)
             elif number == signal.SIGHUP and self._ending is None:
                 self._notifier.reloading()
-                self._reload(now)
-                if self._on_air:
-                    self._notifier.ready()
+                self._check.begin(self._loaded.path)
             elif number == signal.SIGUSR1:
                 faulthandler.dump_traceback(all_threads=True)
                 for role, child in self._children.items():
@@ -317,6 +321,7 @@ class Parent:
         if self._ending is None:
             log.info("stopping", extra={"signal": signal.Signals(number).name})
             self._notifier.stopping()
+            self._check.close()
             self._ending = Ending(now)
         elif number == signal.SIGINT:
             log.warning("stopping at once")
@@ -332,13 +337,19 @@ class Parent:
                 log.warning("killing a child that did not stop in time", extra={"role": role})
             self._children[role].kill()
 
-    def _reload(self, now: float) -> None:
-        try:
-            new = load_config(self._loaded.path)
-        except ConfigError as err:
-            for problem in err.problems:
-                log.error("reload refused, the old configuration stays", extra={"problem": problem})
+    def _reload_when_checked(self, now: float) -> None:
+        outcome = self._check.outcome()
+        if outcome is None:
             return
+        if isinstance(outcome, LoadedConfig):
+            self._reload(outcome, now)
+        else:
+            for problem in outcome:
+                log.error("reload refused, the old configuration stays", extra={"problem": problem})
+        if self._on_air:
+            self._notifier.ready()
+
+    def _reload(self, new: LoadedConfig, now: float) -> None:
         change = plan(self._loaded, new)
         self._loaded = change.loaded
         self._on_reload(change.loaded)

@@ -62,6 +62,13 @@ def pids(folder: Path, role: str) -> list[int]:
     return [int(event[1]) for event in events(folder, role) if event[0] == "started"]
 
 
+def check(path: Path | None) -> Sequence[str]:
+    """The real check; with a file `unchecked` in the folder every configuration is good (models that nobody has)."""
+    from broadcaster.parent.checking import check_command
+
+    return (sys.executable, "-c", "") if Path(os.environ[FOLDER], "unchecked").exists() else check_command(path)
+
+
 def parent(config: str) -> int:
     """The real parent with these children, which inherits orphans like process 1 of a container.
 
@@ -73,7 +80,7 @@ def parent(config: str) -> int:
 
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
-        return run_parent(load_config(Path(config)), command)
+        return run_parent(load_config(Path(config)), command, check)
     except AlreadyRunning as err:
         print(err, file=sys.stderr)
         return 75
