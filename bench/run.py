@@ -25,6 +25,7 @@ BENCHES = (
     "memory",
     "voice_speed",
     "chain_voices",
+    "voice_faults",
     "cloud_voice",
     "mouth_timing",
     "intelligibility",
