@@ -37,6 +37,13 @@ LAST_S = 0.3
 BETWEEN_S = 0.35
 """From one utterance to the next beside it: they share two cores, and each makes its first sounds at once."""
 
+ALONE_S = 1.2
+"""Behind one with odd chunks instead: its server sends a chunk in each turn of the loop that all of them share, a
+thousand in all, and what the neighbours do in every turn would add up to seconds."""
+
+SETTLE_S = 1.0
+"""From the last server's start to the first utterance."""
+
 IN_HAND_S = 10.0
 """Most that the director gives to playout ahead of air."""
 
@@ -121,6 +128,8 @@ async def takes_of(case: VoiceCase, folder: Path) -> tuple[list[Take], float]:
     addresses = Addresses()
     ready = asyncio.Event()
     takes = [Take(Script(case, fault, bad)) for bad in PLACES for fault in faults_of(case)]
+    takes.sort(key=lambda take: take.script.fault is not Fault.ODD_CHUNKS)
+    spans = [ALONE_S if take.script.fault is Fault.ODD_CHUNKS else BETWEEN_S for take in takes]
     waiting = len(takes)
 
     async def one(number: int, take: Take) -> None:
@@ -130,7 +139,7 @@ async def takes_of(case: VoiceCase, folder: Path) -> tuple[list[Take], float]:
             if not waiting:
                 ready.set()
             await ready.wait()
-            await asyncio.sleep(1.0 + number * BETWEEN_S)
+            await asyncio.sleep(SETTLE_S + sum(spans[:number]))
             await take.speak(engine, settings)
 
     async with service(Script(case, None, 0), addresses, folder) as (engine, _):
@@ -162,7 +171,7 @@ class Lateness:
 def show(case: VoiceCase, heard: dict[tuple[str, int], Hearing], late_ms: float) -> None:
     print(f"\n{case} (event loop late by at most {late_ms:.0f} ms)")
     print(f"  {'fault':<21}{'2nd sentence: gap':>18}  {'1st: start':>10} {'gap ms':>7}  heard (2nd | 1st)")
-    for name in dict.fromkeys(name for name, _ in heard):
+    for name in [str(fault or "none") for fault in faults_of(case)]:
         second, first = (heard[name, place] for place in PLACES)
         said = f"{second.report} | {first.report}"
         print(
