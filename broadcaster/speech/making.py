@@ -41,6 +41,9 @@ LATE_S: Final = 1.0
 STALLED_S: Final = 0.5
 """A piece that has begun to come and then gives nothing for so long may not come at all."""
 
+REVIVED: Final = SAMPLE_RATE * 50 // 1000
+"""Samples. A late voice that gives less is not back: what it gives up ends with 20 ms that fade out."""
+
 
 class Maker:
     """`slots` holds what was not let go in full, in order; the pipeline takes it from the front.
@@ -181,7 +184,7 @@ class Maker:
             self._chain.sounded(take.link, self._clock() - take.began)
         take.tape.append(chunk)
         take.heard_at = self._clock()
-        if take.slot.hedge is not None:
+        if take.slot.hedge is not None and (take is take.slot.hedge or len(chunk.pcm) >= REVIVED):
             self._settle(take)
         # Not at once: a voice that gives a piece whole ends it in the same breath, and its speed is learned first.
         asyncio.get_running_loop().call_soon(self._look)
@@ -192,6 +195,8 @@ class Maker:
 
     def _finished(self, take: Take) -> None:
         slot = take.slot
+        if slot.hedge is not None:
+            self._settle(take)
         if take.kept:
             self._chain.recalled(take.link)
         else:

@@ -152,6 +152,8 @@ class FaultyLink:
         self.most_under_way = 0
         self.cancelled = 0
         self.fault = fault
+        self.fades = False
+        """What is cut inside stalls, and ends with 20 ms that fade out, as a finished voice's does."""
         self._first_s = first_s
         self._rtf = rtf
         self._cut_at = cut_at
@@ -200,7 +202,10 @@ class FaultyLink:
             await asyncio.sleep(self._rtf * len(part) / SAMPLE_RATE)
             yield Speech(part, (Phone("a", Viseme.AA, 0, len(part)),))
         if fault == "cut inside":
-            await asyncio.sleep(self._dice.choice((0.0, GAP_S)))
+            await asyncio.sleep(GAP_S if self.fades else self._dice.choice((0.0, GAP_S)))
+            if self.fades and end:
+                tail = np.linspace(int(pcm[end - 1]), 0, SAMPLE_RATE // 50).astype(np.int16)
+                yield Speech(tail, (Phone("a", Viseme.AA, 0, len(tail)),))
             raise VoiceError(f"{self.name}: the connection was lost in mid-piece")
 
 

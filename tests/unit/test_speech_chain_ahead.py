@@ -132,6 +132,19 @@ def test_the_rule_of_late_release_is_longer_than_a_look_of_the_head() -> None:
 # -- the air runs dry ---------------------------------------------------------------------------------------------
 
 
+def test_the_faded_end_of_a_voice_that_gives_up_does_not_stop_the_voice_beside_it() -> None:
+    """It stalls inside of its first piece, and its time-out comes just before the embedded voice gives its sound."""
+    one = FaultyLink("one", always("cut inside"), first_s=0.1, rtf=0.1, chunk_s=0.1, cut_at=0.6)
+    one.fades = True
+    last = SureLink(fixed_s=3.2)
+    two = FaultyLink("two")
+    channel = run_virtually(start(one, two, last, say=(SHORT,)))
+    assert wrong(channel, SHORT) == []
+    assert last.asked
+    assert two.asked == [], "the embedded voice is nearly ready: nobody else is asked, and paid"
+    assert [engine for _, engine in channel.engines] == ["one", "last"]
+
+
 def test_the_embedded_voice_is_started_beside_a_silent_link_when_the_air_runs_dry() -> None:
     one, two, last = FaultyLink("one", at(1, "stall")), FaultyLink("two"), SureLink()
     channel = run_virtually(start(one, two, last, say=("今天天气很好。", TWO, THREE)))
