@@ -44,13 +44,13 @@ def chain_of(settings: VoiceConfig, paths: Paths, avatar: Path, embedded: Voice)
     """
     from broadcaster.speech.cache import CachedVoice, SoundCache
     from broadcaster.speech.dsp.levelling import Levels
-    from broadcaster.speech.links import identity_of_embedded, lexicon_of
+    from broadcaster.speech.links import identity_of_embedded, lexicon_of, warm
 
     cache = SoundCache(paths.cache / "speech", settings.cache_mb) if settings.cache_mb else None
     shared = _Shared(settings, lexicon_of(settings), Levels(), cache)
     links = [_link(each, shared, paths, avatar) for each in settings.chain if each.enabled]
     if links:
-        _warm(paths.cache)
+        warm(paths.cache)
     last = embedded if cache is None else CachedVoice(embedded, cache, identity_of_embedded(settings))
     return ChainVoice([*links, Link(settings.engine, last)])
 
@@ -83,12 +83,3 @@ def _engine(link: LinkBase, paths: Paths, avatar: Path) -> VoiceEngine:
     reference = reference_for(link, avatar)
     engine: VoiceEngine = registry.resolve(registry.VOICES, engine_of(link), "voice")(link, reference)
     return engine
-
-
-def _warm(cache: Path) -> None:
-    """The first piece would wait for these tables otherwise."""
-    from broadcaster.speech import normalise
-    from broadcaster.speech.mouth.alignment import warm
-
-    normalise.load()
-    warm(cache)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import wave
 from dataclasses import asdict, dataclass
@@ -54,7 +55,7 @@ class Row:
 
 @app.command("list")
 def list_voices(as_json: JsonOption = False, config: ConfigOption = None) -> None:
-    """Show the voices in the order they are asked, and what each still needs.
+    """Show the voices, first to last, and what each needs.
 
     Then the embedded voices, which `voice.zh`, `voice.en` and `--voice` of `say` take.
     """
@@ -153,8 +154,11 @@ def try_voice(
     results: list[dict[str, Any]] = []
     for each in names:
         try:
-            trial = _attempted(loaded, each, text, manner)
             path = _file_for(out, each, several=every)
+            _refuse_speaker(loaded, each, speaker)
+            if not os.access(path.parent, os.W_OK | os.X_OK) or path.is_dir():  # found before anybody is paid
+                raise ConfigError(f"{path}: cannot be written -> name another file with --out")
+            trial = _attempted(loaded, each, text, manner)
             _write(path, trial)
         except BroadcasterError as err:
             results.append({"voice": each, "error": hide(str(err))})
@@ -179,6 +183,14 @@ def _chosen(loaded: LoadedConfig, name: str | None, every: bool) -> list[str]:
     if chosen not in known:
         raise Refused(f"there is no voice named {chosen!r} -> use one of: {', '.join(known)}")
     return [chosen]
+
+
+def _refuse_speaker(loaded: LoadedConfig, name: str, speaker: str | None) -> None:
+    """On air a name that the embedded voice does not know is ignored; who tries one wants to hear it."""
+    own = loaded.config.voice
+    known = [voice["name"] for voice in _embedded_voices(loaded)] if name == own.engine else []
+    if speaker and known and speaker not in known:
+        raise Refused(f"{name} has no voice {speaker!r} -> use one of: {', '.join(known)}")
 
 
 def _attempted(loaded: LoadedConfig, name: str, text: str, manner: Manner) -> Trial:

@@ -22,7 +22,7 @@ AvatarOption = Annotated[
 
 def add(
     recording: Annotated[
-        Path, typer.Argument(metavar="RECORDING", help="WAV, FLAC or MP3 of 3 to 30 s (best: 5 to 10).")
+        Path, typer.Argument(metavar="RECORDING", help="WAV, FLAC, MP3 or M4A of 3 to 30 s (best: 5 to 10).")
     ],
     text: Annotated[
         str, typer.Option("--text", metavar="TEXT", help="Exactly what is said in it; @FILE reads a file.")
@@ -83,7 +83,10 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Delete the presenter's own voice: recording, text and consent note."""
+    """Delete the presenter's own voice.
+
+    Recording, text and consent note are removed from the presenter's folder.
+    """
     loaded = load(config)
     folder = find_avatar(avatar or loaded.config.avatar, loaded.base)
     from broadcaster.speech import reference

@@ -111,8 +111,12 @@ def explain(
         return "is missing -> add it; the shipped config.yaml has an example"
     if kind in ("union_tag_not_found", "union_tag_invalid"):
         if path[:1] == ("voice",):
-            known = ", ".join(dict.fromkeys((*VOICES, *LOCAL_VOICES)))
-            return f"a voice of the chain needs an engine -> add engine: one of {known}"
+            known = list(dict.fromkeys((*VOICES, *LOCAL_VOICES)))
+            named = str(context.get("tag", ""))
+            near = difflib.get_close_matches(named, known, n=1, cutoff=0.6)
+            if near and named.isidentifier():
+                return f"there is no voice engine {named!r} -> did you mean {near[0]}?"
+            return f"a voice of the chain needs an engine -> write engine: and one of {', '.join(known)}"
         return "a sink needs a type -> add type: rtmp, file, preview or null"
     if kind == "literal_error":
         return f"must be {context.get('expected')}{shown} -> choose one of them"

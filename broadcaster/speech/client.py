@@ -17,6 +17,7 @@ from broadcaster import wire
 from broadcaster.config import VoiceConfig
 from broadcaster.errors import VoiceError, WireError
 from broadcaster.paths import Paths
+from broadcaster.speech.manner import pitch_of, speed_of
 from broadcaster.types import Piece, Speech
 
 log = logging.getLogger(__name__)
@@ -31,11 +32,6 @@ ASK_LIMIT: Final = 3
 
 ANSWERS: Final = 256
 """Chunks of one piece that wait to be taken: a piece is a sentence at most. More is a fault, and ends the request."""
-
-SLOWEST: Final = 0.5
-FASTEST: Final = 2.0
-HIGHEST: Final = 6.0
-"""Limits of speed and of pitch (semitones, both ways), however those of message and configuration add up."""
 
 Answer = wire.Synthesised | wire.SynthesisFailed
 
@@ -178,8 +174,8 @@ class VoiceClient:
         return wire.Synthesise(
             next(self._requests), generation, piece.text, piece.language,
             voice=self._config.zh if piece.language == "zh" else self._config.en,
-            speed=min(max(self._config.speed * manner.speed, SLOWEST), FASTEST),
-            pitch=min(max(self._config.pitch + manner.pitch, -HIGHEST), HIGHEST),
+            speed=speed_of(self._config.speed, manner.speed),
+            pitch=pitch_of(self._config.pitch, manner.pitch),
             wish=manner.voice,
         )  # fmt: skip
 

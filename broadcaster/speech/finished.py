@@ -20,7 +20,8 @@ from broadcaster.speech import normalise
 from broadcaster.speech.dsp.finishing import Finisher
 from broadcaster.speech.dsp.levelling import Level, Levels
 from broadcaster.speech.dsp.plausible import without_tags
-from broadcaster.speech.dsp.tempo import FARTHEST, FASTEST, SLOWEST, Tempo
+from broadcaster.speech.dsp.tempo import Tempo
+from broadcaster.speech.manner import pitch_of, speed_of
 from broadcaster.types import PLAIN, Manner, PcmArray, Phone, Piece, RawSound, Speech, TimedWord, Viseme
 
 log = logging.getLogger(__name__)
@@ -117,11 +118,11 @@ class FinishedVoice:
         yield speech
 
     def _manner(self, manner: Manner) -> Manner:
-        speed = self._persona.speed * manner.speed
-        pitch = self._persona.pitch + manner.pitch
+        """What the engine is asked for on top of its link; both together keep the limits."""
+        link = self._link
         return Manner(
-            min(max(speed, SLOWEST), FASTEST),
-            min(max(pitch, -FARTHEST), FARTHEST),
+            speed_of(link.speed, self._persona.speed, manner.speed) / link.speed,
+            pitch_of(link.pitch, self._persona.pitch, manner.pitch) - link.pitch,
             manner.voice or self._persona.voice,
         )
 

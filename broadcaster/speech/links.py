@@ -5,11 +5,15 @@ Used for the chain on air and for trying one voice, so that what is tried is wha
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from broadcaster.config import LinkBase, VoiceConfig
 from broadcaster.ports import VoiceEngine
+from broadcaster.speech import normalise
 from broadcaster.speech.cache import identity_of
 from broadcaster.speech.dsp.levelling import Levels
 from broadcaster.speech.finished import FinishedVoice
+from broadcaster.speech.mouth import alignment
 from broadcaster.speech.mouth.alignment import Aligner
 from broadcaster.speech.reading import ssml
 from broadcaster.speech.reading.lexicon import Lexicon
@@ -39,6 +43,12 @@ def finished(
 def lexicon_of(settings: VoiceConfig) -> Lexicon:
     """Raises ConfigError for a bad file."""
     return Lexicon.load(settings.lexicon) if settings.lexicon is not None else Lexicon()
+
+
+def warm(cache: Path | None) -> None:
+    """Loads the tables of reading and of the mouth, for which the first piece would wait otherwise. Blocking."""
+    normalise.load()
+    alignment.warm(cache)
 
 
 def identity_of_link(link: LinkBase, settings: VoiceConfig, reference: str) -> str:

@@ -14,11 +14,8 @@ from typing import Final
 from broadcaster import wire
 from broadcaster.config.voices import CosyVoiceLocal
 from broadcaster.errors import VoiceError, WireError
+from broadcaster.speech.manner import speed_of
 from broadcaster.types import Piece, RawSound
-
-SLOWEST: Final = 0.5
-FASTEST: Final = 2.0
-"""Limits of speed, however those of the message and the configuration multiply."""
 
 IN_HAND: Final = 2 * 1024 * 1024
 """Bytes read ahead of whoever iterates (the library keeps up to twice that): over a minute of sound, so that the
@@ -55,7 +52,7 @@ class LocalEngine:
         """Nothing is kept between pieces."""
 
     def _request(self, piece: Piece) -> wire.Synthesise:
-        speed = min(max(self._link.speed * piece.manner.speed, SLOWEST), FASTEST)
+        speed = speed_of(self._link.speed, piece.manner.speed)
         return wire.Synthesise(
             1, 1, piece.text, piece.language, self._link.voice, speed, wish=piece.manner.voice
         )  # fmt: skip

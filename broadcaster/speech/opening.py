@@ -17,13 +17,10 @@ from broadcaster.config import LinkBase, VoiceConfig
 from broadcaster.config.voices import CosyVoiceLocal
 from broadcaster.errors import ConfigError, VoiceError
 from broadcaster.ports import StreamingSynthesiser, Synthesiser, Voice, VoiceEngine
-from broadcaster.speech import engines, links, normalise
-from broadcaster.speech.mouth.alignment import warm
+from broadcaster.speech import engines, links
+from broadcaster.speech.manner import pitch_of, speed_of
 from broadcaster.speech.readiness import engine_of, problems, reference_for
 from broadcaster.types import Piece, RawSound, Speech
-
-SLOWEST, FASTEST, HIGHEST = 0.5, 2.0, 6.0
-"""Limits of speed and of pitch (both ways), however those of message and configuration add up."""
 
 END: Final = object()
 
@@ -43,7 +40,7 @@ async def opened(config: VoiceConfig, name: str, avatar: Path, cache: Path | Non
     if found := problems(link, avatar):
         raise ConfigError(*found)
     engine = await _engine(link, config, avatar)
-    await asyncio.to_thread(_warm, cache)
+    await asyncio.to_thread(links.warm, cache)
     try:
         yield links.finished(engine, link, config, links.lexicon_of(config))
     finally:
@@ -73,8 +70,8 @@ class EmbeddedVoice:
         manner, config = piece.manner, self._config
         configured = config.zh if piece.language == "zh" else config.en
         voice = manner.voice if manner.voice in self._engine.voices else configured
-        speed = min(max(config.speed * manner.speed, SLOWEST), FASTEST)
-        pitch = min(max(config.pitch + manner.pitch, -HIGHEST), HIGHEST)
+        speed = speed_of(config.speed, manner.speed)
+        pitch = pitch_of(config.pitch, manner.pitch)
         yield await asyncio.to_thread(
             self._engine.synthesise, piece.text, piece.language, voice, speed, _never, pitch
         )
@@ -92,7 +89,7 @@ class InProcess:
         self._link = link
 
     async def stream(self, piece: Piece) -> AsyncIterator[RawSound]:
-        speed = min(max(self._link.speed * piece.manner.speed, SLOWEST), FASTEST)
+        speed = speed_of(self._link.speed, piece.manner.speed)
         voice = piece.manner.voice if piece.manner.voice in self._engine.voices else self._link.voice
         chunks = self._engine.stream(piece.text, piece.language, voice, speed, _never)
         while (chunk := await asyncio.to_thread(next, chunks, END)) is not END:
@@ -102,12 +99,6 @@ class InProcess:
 
     async def close(self) -> None:
         """The model goes with the process."""
-
-
-def _warm(cache: Path | None) -> None:
-    """What the channel has loaded before the first piece: the tables of reading and of the mouth."""
-    normalise.load()
-    warm(cache)
 
 
 def _never() -> bool:

@@ -209,6 +209,24 @@ def test_what_fails_is_said_and_names_no_secret(cli: Cli, home: Path) -> None:
     assert "name another file with --out" in cli("try", TEXT, "--voice", "tone", "-o", "/no/such/folder/a.wav")[2]
 
 
+def test_nobody_is_asked_for_a_file_that_cannot_be_written(cli: Cli, home: Path) -> None:
+    with serving(CosyVoiceServer()) as server:
+        address = f"http://127.0.0.1:{server.port}"
+        configure(home, {"engine": "cosyvoice_server", "url": address, "mode": "sft", "voice": "中文女"})
+        for out in ("/no/such/folder/a.wav", str(home)):
+            status, _, err = cli("try", TEXT, "-o", out)
+            assert status == 1
+            assert "cannot be written -> name another file with --out" in err
+        assert server.requests == []
+
+
+def test_a_speaker_that_the_embedded_voice_does_not_have_is_refused(cli: Cli, home: Path) -> None:
+    (home / "config.yaml").write_text("voice: {engine: kokoro}\n")
+    status, _, err = cli("try", TEXT, "--speaker", "nobody")
+    assert status == 1
+    assert "kokoro has no voice 'nobody' -> use one of: zf_xiaoxiao" in err
+
+
 def test_a_link_that_lacks_something_is_not_asked(cli: Cli, home: Path) -> None:
     configure(home, {"engine": "cosyvoice_server", "url": CLOSED, "enabled": False})
     status, _, err = cli("try", TEXT, "--voice", "cosyvoice_server")

@@ -52,7 +52,8 @@ def test_every_engine_of_the_registry_has_a_model_and_every_model_an_engine() ->
 @pytest.mark.parametrize(
     ("link", "said"),
     [
-        ({}, "voice.chain.0: a voice of the chain needs an engine -> add engine: one of dashscope"),
+        ({}, "voice.chain.0: a voice of the chain needs an engine -> write engine: and one of dashscope"),
+        ({"engine": "openai"}, "voice.chain.0: there is no voice engine 'openai' -> did you mean openai_speech?"),
         ({"engine": "parrot"}, "voice.chain.0: a voice of the chain needs an engine"),
         ({"engine": ["edge"]}, "voice.chain.0: a voice of the chain needs an engine"),
         ({"engine": "edge", "vioce": "x"}, "voice.chain.0.vioce: unknown key -> did you mean voice?"),

@@ -271,6 +271,15 @@ def test_pitch_is_changed_afterwards_and_the_length_stays() -> None:
     assert pitch_of(pcm) / pitch_of(WHOLE) == pytest.approx(2 ** (4 / 12), rel=0.02)
 
 
+def test_message_presenter_and_link_together_keep_the_limits() -> None:
+    engine = ScriptedEngine([raw(SOUND)], own_speed=True)
+    link = EdgeVoice(name="one", speed=1.6, pitch=4)
+    run_virtually(heard(voice(engine, link, persona=Manner(1.5, 3)), manner=Manner(1.5, 3)))
+    (asked,) = engine.asked
+    assert link.speed * asked.manner.speed == pytest.approx(2.0)
+    assert link.pitch + asked.manner.pitch == pytest.approx(6.0)
+
+
 def pitch_of(pcm: PcmArray) -> float:
     middle = pcm[20_000:52_768] * np.hanning(32_768)
     spectrum = np.abs(np.fft.rfft(middle, 1 << 18))
