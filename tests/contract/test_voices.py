@@ -15,6 +15,7 @@ from broadcaster.errors import ConfigError, VoiceError
 from broadcaster.ports import StreamingSynthesiser, Synthesiser
 from broadcaster.speech.engines import create, problems
 from broadcaster.types import SAMPLE_RATE, Speech, Viseme
+from tests.support.embedded import embedded
 
 pytestmark = pytest.mark.contract
 
@@ -36,6 +37,8 @@ def never() -> bool:
 
 @cache
 def engine(name: str) -> Synthesiser:
+    if name == "kokoro":
+        return embedded()
     made = create(VoiceConfig(engine=name))
     made.load()
     return made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from pathlib import Path
 
 import numpy as np
 import pyloudnorm
@@ -18,6 +17,7 @@ from broadcaster.speech.finished import FinishedVoice
 from broadcaster.speech.mouth.alignment import Aligner
 from broadcaster.types import PcmArray, Piece
 from tests.fakes.raw_voice import ScriptedEngine, cut_up
+from tests.support.embedded import embedded
 
 pytestmark = pytest.mark.integration
 
@@ -29,14 +29,12 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def pieces(tmp_path_factory: pytest.TempPathFactory) -> list[PcmArray]:
+def pieces() -> list[PcmArray]:
     """Kokoro's speech at the level that the model gives it, 48 kHz."""
-    cache: Path = tmp_path_factory.mktemp("cache")
     config = VoiceConfig()
-    engine = kokoro.KokoroSynthesiser(config, cache)
+    engine = embedded()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kokoro, "levelled", lambda pcm, target: pcm)
-        engine.load()
         voices = {"zh": config.zh, "en": config.en}
         return [engine.synthesise(text, lang, voices[lang], 1.0, lambda: False).pcm for lang, text in TEXTS]
 

@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from broadcaster.config import VoiceConfig
 from broadcaster.head.shapes import TARGETS
-from broadcaster.speech.engines import create
 from broadcaster.studio.avatar import expand
 from broadcaster.types import Speech, Viseme
 from tests.support.capture import Capture
 from tests.support.channel import AVATAR, Channel, rtmp
+from tests.support.embedded import embedded
 from tests.support.lips import CLOSED, LipGauge
 from tests.support.nginx import NginxRtmp
 from tests.support.puller import Puller
@@ -45,8 +44,7 @@ SENTENCES = (
 @pytest.fixture(scope="module")
 def pieces() -> list[Speech]:
     """Kokoro's sentences until SECONDS are full."""
-    engine = create(VoiceConfig())
-    engine.load()
+    engine = embedded()
     spoken: list[Speech] = []
     for sentence in SENTENCES * 4:
         language, voice = ("en", "af_heart") if sentence.isascii() else ("zh", "zf_xiaoxiao")

@@ -10,9 +10,8 @@ import pytest
 from bench.mouth_timing import CHUNK, Tally, aligned, measured, quieter, same
 from bench.sentences import EN, FITTED, ZH
 from bench.voice_corpus import Spoken
-from broadcaster.config import VoiceConfig
-from broadcaster.speech.kokoro import KokoroSynthesiser
 from broadcaster.speech.mouth import alignment
+from tests.support.embedded import embedded
 
 pytestmark = pytest.mark.integration
 
@@ -22,8 +21,7 @@ VOICES = {"zh": ("zm_yunjian", ZH), "en": ("am_michael", EN)}
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Spoken]]:
     cache: Path = tmp_path_factory.mktemp("cache")
-    engine = KokoroSynthesiser(VoiceConfig(threads=2), cache)
-    engine.load()
+    engine = embedded()
     alignment.warm(cache)
     found: dict[str, list[Spoken]] = {}
     for language, (voice, texts) in VOICES.items():
