@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from bench.latency_prompts import LONG
@@ -34,7 +35,8 @@ def p99s(channel: Channel, seconds: int) -> list[float]:
     return found
 
 
-def run(*, quick: bool) -> list[Row]:
+def run(*, quick: bool, only: Sequence[str] = ()) -> list[Row]:
+    """`only` names some of the faults; none means all."""
     rounds, seconds = (1, 5) if quick else (5, 10)
     rows: list[Row] = []
     with ExitStack() as stack:
@@ -62,6 +64,8 @@ def run(*, quick: bool) -> list[Row]:
         }
         time.sleep(5)
         for name, (begin, end) in faults.items():
+            if only and name not in only:
+                continue
             without: list[float] = []
             during: list[float] = []
             for _ in range(rounds):
@@ -88,4 +92,4 @@ def run(*, quick: bool) -> list[Row]:
 
 
 if __name__ == "__main__":
-    run(quick=False)
+    run(quick=False, only=sys.argv[1:])

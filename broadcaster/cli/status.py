@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 REFRESH_S: Final = 1.0
 PIPE_WIDTH: Final = 240
-_VOICE_STATES: Final = {"closed": "in use", "open": "left alone for a while", "half_open": "about to be tried"}
+_VOICE_STATES: Final = {"closed": "ready", "open": "left alone for a while", "half_open": "about to be tried"}
 """Columns when the output is no terminal: wide enough that nothing is cut."""
 
 _STYLE: Final = {"live": "green", "connecting": "yellow", "waiting": "yellow", "suspended": "red", "failed": "red"}

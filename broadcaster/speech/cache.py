@@ -158,10 +158,6 @@ class SoundCache:
         """Entries found damaged and removed."""
         return self._store.damaged if self._store else 0
 
-    @property
-    def disk_bytes(self) -> int:
-        return self._store.bytes if self._store else 0
-
     async def get(self, key: str) -> Speech | None:
         speech = self._memory.get(key)
         if speech is not None:

@@ -142,7 +142,9 @@ def _voices(links: Iterable[dict[str, Any]]) -> Iterator[Metric]:
         "broadcaster_voice_state", "1 for the state the voice's breaker is in", labels=("voice", "state")
     )
     pieces = CounterMetricFamily(
-        "broadcaster_voice_pieces", "Pieces of speech asked of a voice", labels=("voice", "result")
+        "broadcaster_voice_pieces",
+        "Pieces of speech spoken (the cache counts) and failed",
+        labels=("voice", "result"),
     )
     for link in links:
         for name in ("closed", "open", "half_open"):
