@@ -219,6 +219,7 @@ async def test_everything_can_be_done_by_keyboard(browser: Browser, paths: Paths
         await page.keyboard.type("你好")
         await page.keyboard.press("Enter")
         await until(lambda: console.station.queue)
+        await becomes(page, "document.getElementById('prompt').value === ''")  # until then Enter sends nothing more
         await console.station.air()
         await page.keyboard.press("Shift+Tab")
         await page.keyboard.press("ArrowRight")

@@ -51,15 +51,17 @@ def spoken_sound() -> np.ndarray[tuple[int], np.dtype[np.int16]]:
 
 
 class Moody(OpenAISpeechServer):
-    """Says each text at five units a second, or has one of FAULTS."""
+    """Says each text at five units a second, or has one of FAULTS; `first` tells for the first requests."""
 
-    def __init__(self, dice: random.Random) -> None:
+    def __init__(self, dice: random.Random, first: list[bool]) -> None:
         super().__init__()
         self.dice = dice
+        self.first = first
         self.faults: Counter[Fault] = Counter()
 
     def check(self, request: Request) -> Refusal | None:
-        self.fault = self.dice.choice(FAULTS) if self.dice.random() < FAILING else None
+        fails = self.first.pop(0) if self.first else self.dice.random() < FAILING
+        self.fault = self.dice.choice(FAULTS) if fails else None
         if self.fault is not None:
             self.faults[self.fault] += 1
         samples = round(spoken_units(request.fields["input"]) * 0.2 * self.rate)
@@ -90,7 +92,8 @@ async def test_every_sentence_is_heard_in_order_and_once() -> None:
             yield sentence
 
     async with AsyncExitStack() as stack:
-        servers = [Moody(dice), Moody(dice)]
+        # The first sentence is the first link's, and the next one nobody's but the last's: the rest is chance.
+        servers = [Moody(dice, [False, True, False, False]), Moody(dice, [True, False, False])]
         for server in servers:
             await stack.enter_async_context(server)
         last = SureLink(fixed_s=0.1, per_unit_s=0.02)
@@ -112,7 +115,8 @@ async def test_every_sentence_is_heard_in_order_and_once() -> None:
         assert chain.left_out == 0
         assert all(server.faults for server in servers), "both had faults"
         engines = Counter(piece.engine for piece in pieces)
-        assert set(engines) >= {"one", "last"}
+        assert "last" in engines
+        assert engines.keys() - {"last"}, "and one of those that fail"
     quantile = sorted(gaps)[int(0.95 * (len(gaps) - 1))]
     print(
         f"{len(asked)} sentences in {SECONDS:.0f} s, gaps between them P95 {1000 * quantile:.0f} ms, "
