@@ -59,13 +59,12 @@ def _link(link: LinkBase, shared: _Shared, paths: Paths, avatar: Path) -> Link:
     from broadcaster.speech import links
     from broadcaster.speech.cache import CachedVoice
     from broadcaster.speech.readiness import reference_for
-    from broadcaster.speech.reading import ssml
 
     voice: Voice = links.finished(_engine(link, paths, avatar), link, shared.settings, shared.lexicon, shared.levels)
     if shared.cache is not None:
         reference = reference_for(link, avatar)
         digest = hashlib.sha256(reference.recording.read_bytes()).hexdigest() if reference is not None else ""
-        reader = ssml.reader(shared.lexicon, takes_ssml=bool(getattr(link, "ssml", False)))
+        reader = links.reader_of(link, shared.lexicon)
         identity = links.identity_of_link(link, shared.settings, digest)
         voice = CachedVoice(voice, shared.cache, identity, reader=reader)
     breaker = CircuitBreaker(time.monotonic, random.Random())

@@ -101,5 +101,11 @@ def _secret_http_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _secret_websocket_url(value: SecretStr) -> SecretStr:
+    check_url(value.get_secret_value(), ("wss", "ws"))
+    return value
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 SecretHttpUrl = Annotated[SecretStr, AfterValidator(_secret_http_url)]
+SecretWebsocketUrl = Annotated[SecretStr, AfterValidator(_secret_websocket_url)]

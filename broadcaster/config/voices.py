@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, model_validator
 
-from broadcaster.config.base import NAME_PATTERN, ConfigPath, FromDigits, HttpUrl, Section, check_url
+from broadcaster.config.base import NAME_PATTERN, ConfigPath, FromDigits, HttpUrl, SecretWebsocketUrl, Section
 
 Language = Literal["zh", "en"]
 
@@ -55,15 +55,8 @@ class DashScopeVoice(LinkBase):
     """Ask for the times of words: cloned voices have them, and system voices that are marked so."""
     ssml: bool = False
     """Send the readings of your lexicon as SSML. Only for voices that take it."""
-    url: SecretStr | None = None
+    url: SecretWebsocketUrl | None = None
     """wss:// address of another region, workspace or gateway. Empty: the mainland's."""
-
-    @field_validator("url")
-    @classmethod
-    def _address(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            check_url(value.get_secret_value(), ("wss", "ws"))
-        return value
 
 
 class QwenVoice(LinkBase):
@@ -79,15 +72,8 @@ class QwenVoice(LinkBase):
     """Name of the voice."""
     mode: Literal["commit", "server_commit"] = "commit"
     """commit: a piece is spoken as it is sent; server_commit: the server cuts it once more."""
-    url: SecretStr | None = None
+    url: SecretWebsocketUrl | None = None
     """wss:// address of another region, workspace or gateway. Empty: the mainland's."""
-
-    @field_validator("url")
-    @classmethod
-    def _address(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            check_url(value.get_secret_value(), ("wss", "ws"))
-        return value
 
 
 class CosyVoiceServer(LinkBase):

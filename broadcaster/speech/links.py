@@ -5,6 +5,7 @@ Used for the chain on air and for trying one voice, so that what is tried is wha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from broadcaster.config import LinkBase, VoiceConfig
@@ -25,6 +26,11 @@ _SILENT = frozenset(
 """Settings of a link that do not change how it sounds."""
 
 
+def reader_of(link: LinkBase, lexicon: Lexicon) -> Callable[[str, str], str]:
+    """(text, language) -> what this link is sent."""
+    return ssml.reader(lexicon, takes_ssml=bool(getattr(link, "ssml", False)))
+
+
 def finished(
     engine: VoiceEngine, link: LinkBase, settings: VoiceConfig, lexicon: Lexicon, levels: Levels | None = None
 ) -> FinishedVoice:
@@ -36,7 +42,7 @@ def finished(
         mouth=Aligner,
         persona=Manner(settings.speed, settings.pitch),
         levels=levels,
-        reader=ssml.reader(lexicon, takes_ssml=bool(getattr(link, "ssml", False))),
+        reader=reader_of(link, lexicon),
     )
 
 

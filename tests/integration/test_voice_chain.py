@@ -115,8 +115,7 @@ async def test_every_sentence_is_heard_in_order_and_once() -> None:
         assert chain.left_out == 0
         assert all(server.faults for server in servers), "both had faults"
         engines = Counter(piece.engine for piece in pieces)
-        assert "last" in engines
-        assert engines.keys() - {"last"}, "and one of those that fail"
+        assert set(engines) >= {"one", "last"}
     quantile = sorted(gaps)[int(0.95 * (len(gaps) - 1))]
     print(
         f"{len(asked)} sentences in {SECONDS:.0f} s, gaps between them P95 {1000 * quantile:.0f} ms, "
