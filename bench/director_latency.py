@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from broadcaster.brain.gate import PassGate
+from broadcaster.brain.mind import ChainMind
 from broadcaster.config import Config
 from broadcaster.director import Director
 from broadcaster.paths import channel_paths
@@ -69,7 +70,7 @@ async def measure(rounds: int, folder: Path) -> dict[str, list[float]]:
     paths.ensure()
     playout = Reader(paths.playout_socket)
     playout.start()
-    director = Director(Config(), paths, speaker=ScriptedSpeaker(), brains=[], gate=PassGate())
+    director = Director(Config(), paths, speaker=ScriptedSpeaker(), mind=ChainMind([]), gate=PassGate())
     await director.open()
     running = asyncio.create_task(director.run())
     session = PromptSession(director, Origin("bench", role=Role.OPERATOR), per_minute=1_000_000)

@@ -19,14 +19,10 @@ from broadcaster.child import ChildContext, setup_child
 from broadcaster.config import load_config
 from broadcaster.errors import AssetError, BroadcasterError, ConfigError, Refused
 from broadcaster.handover import sink_settings
-from broadcaster.registry import BRAINS, resolve
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from broadcaster.config import BrainConfig, LoadedConfig
+    from broadcaster.config import LoadedConfig
     from broadcaster.paths import Paths
-    from broadcaster.ports import Brain
     from broadcaster.station import Station
     from broadcaster.studio.avatar import ExpandedAvatar
     from broadcaster.types import Origin
@@ -85,6 +81,7 @@ async def _direct(child: ChildContext) -> None:
     from broadcaster.config.checks import find_avatar
     from broadcaster.console.server import create_app, serve
     from broadcaster.director.process import run_director
+    from broadcaster.minds import mind_of
     from broadcaster.speech.client import VoiceClient
     from broadcaster.speech.pipeline import PacedSpeaker
     from broadcaster.voices import chain_of
@@ -111,19 +108,20 @@ async def _direct(child: ChildContext) -> None:
         )  # fmt: skip
         await serve(app, console, child.paths, asyncio.Event(), lambda url: log.info("console", extra={"url": url}))
 
-    brains = await asyncio.to_thread(brains_of, config.brain, child.paths.cache)
+    mind = await asyncio.to_thread(mind_of, config.brain, child.paths.cache)
     try:
         await asyncio.gather(
             speaker.warm(),
             run_director(
                 config, child.paths,
-                speaker=speaker, brains=brains, gate=PassGate(), voices=chain.status,
+                speaker=speaker, mind=mind, gate=PassGate(), voices=chain.status,
                 beat=child.beat, stop=stop, notices=notices,
                 read_sinks=partial(_read_sinks, child),
                 serve=serve_console,
             ),
         )  # fmt: skip
     finally:
+        await mind.close()
         await chain.close()
 
 
@@ -135,20 +133,6 @@ def _read_sinks(child: ChildContext, text: str) -> list[dict[str, object]]:
         raise Refused(str(err)) from err
     child.hide_secrets_of(loaded.config)
     return sink_settings(loaded)
-
-
-def brains_of(settings: BrainConfig, cache: Path) -> list[Brain]:
-    """In the order of asking; the rule-based one is last and never fails."""
-    from broadcaster.brain.knowledge import Knowledge
-    from broadcaster.brain.responder import Responder
-    from broadcaster.programme import Programme
-
-    programme = Programme.load(settings.programme) if settings.programme else None
-    knowledge = Knowledge.load(settings.knowledge, cache) if settings.knowledge else None
-    responder = Responder(settings.host_name, schedule=programme, knowledge=knowledge)
-    if settings.engine == "responder":
-        return [responder]
-    return [resolve(BRAINS, settings.engine, "brain engine")(settings), responder]
 
 
 def _events(child: ChildContext) -> tuple[asyncio.Event, asyncio.Queue[Notice]]:

@@ -14,7 +14,8 @@ BroadcasterError
     ├── SinkError          + `kind`: why the sink ended (SinkFailure)
     ├── VoiceError         + `denied`: the engine takes nothing at all as it is set up
     ├── HeadError
-    ├── BrainError
+    ├── BrainError         + `denied`, `retry_after_s`
+    │   └── Stale          the question is too old to be answered
     └── EncoderError
 """
 
@@ -112,7 +113,21 @@ class HeadError(AdapterError):
 
 
 class BrainError(AdapterError):
-    pass
+    """`denied`: the server refuses whatever it is asked until somebody changes settings or account (a wrong key, no
+    credit, no such model). `retry_after_s`: how long the server wants to be left alone, None where it says nothing.
+    """
+
+    def __init__(
+        self, message: str, *, retryable: bool = True, denied: bool = False, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message, retryable=retryable and not denied)
+        self.denied = denied
+        self.retry_after_s = retry_after_s
+
+
+class Stale(BrainError):
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=False)
 
 
 class EncoderError(AdapterError):

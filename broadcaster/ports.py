@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from threading import Event
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from broadcaster.types import (
     PLAIN,
+    Exchange,
     Inbound,
     Manner,
     MouthBox,
@@ -24,9 +25,13 @@ from broadcaster.types import (
     Plane,
     RawSound,
     Speech,
+    Spent,
     SpokenPiece,
     Turn,
+    Usage,
     Verdict,
+    ViewerNote,
+    Written,
 )
 
 
@@ -37,11 +42,96 @@ class Source(Protocol):
 
 
 class Brain(Protocol):
-    """Writes a reply as it comes. Closing the iterator cancels the request. Raises BrainError."""
+    """An engine that writes a reply as it comes: raw text, and how many tokens it was once that is known.
+
+    Runs once and raises BrainError, with `retryable`, `denied` and `retry_after_s` set where the error is translated;
+    nothing of a server's own error text is ever yielded. Reasoning that arrives in a field of its own and tool calls
+    are not yielded; what a model mixes into its text is taken out by the `Mind`. Closing the iterator cancels the
+    request and frees its connection. Honours its own connect time-out; the deadlines are kept by whoever iterates.
+    """
 
     name: str
 
-    def reply(self, turn: Turn) -> AsyncIterator[str]: ...
+    def reply(self, turn: Turn) -> AsyncIterator[str | Usage]: ...
+
+    async def close(self) -> None: ...
+
+
+class Mind(Protocol):
+    """The whole of `brain/` as the director sees it: questions in, clean text out, and what was heard back in.
+
+    Everything but `reply` returns at once; what must be stored is stored in the background.
+    """
+
+    async def open(self, memory: MemoryStore, ledger: Ledger) -> None:
+        """Reads what is remembered. Never fails: what cannot be read is forgotten, and told in the log."""
+
+    def reply(self, prompt: Inbound) -> AsyncIterator[Written]:
+        """Closing the iterator cancels the request. Raises BrainError when nobody could answer (any further), Stale
+        when the question has become too old to be answered."""
+
+    async def turn(self, prompt: Inbound) -> Turn:
+        """The same question, put together for an engine that is asked past `reply` (an end-to-end voice)."""
+
+    def heard(self, prompt: Inbound, sentence: int, text: str) -> None:
+        """Viewers have heard this of the host: a sentence in full, or up to the word where it was cut."""
+
+    def ended(self, prompt: Inbound) -> None:
+        """Nothing more of that prompt will be heard."""
+
+    def status(self) -> dict[str, Any]:
+        """`engine` (that answered last), `degraded`, `error`, `rule_based`, `links`: list of `{name, state, answered,
+        failures, error}` in the order of asking, `budget`: `{limit, spent, currency, tokens}` of today, `memory`:
+        `{messages, tokens, viewers}`."""
+
+    async def close(self) -> None: ...
+
+
+class MemoryStore(Protocol):
+    """The conversation in the journal database. The awaited ones raise JournalError; the others are stored later."""
+
+    async def exchanges(self, limit: int) -> list[Exchange]:
+        """The last ones, oldest first."""
+
+    async def summary(self) -> str: ...
+
+    async def viewer(self, id: str) -> ViewerNote | None: ...
+
+    async def viewers(self) -> int:
+        """How many are known."""
+
+    def keep_exchange(self, exchange: Exchange, keep: int) -> None:
+        """Adds it, or replaces that of the same prompt; only the last `keep` stay."""
+
+    def keep_summary(self, text: str) -> None: ...
+
+    def keep_viewer(self, note: ViewerNote, keep: int) -> None:
+        """Adds or replaces; only the `keep` seen last stay."""
+
+
+class Ledger(Protocol):
+    """What the day's answers cost, in the journal database. `day` is a date as YYYY-MM-DD."""
+
+    async def spent(self, day: str) -> list[Spent]:
+        """Raises JournalError."""
+
+    def add(self, day: str, entry: Spent) -> None:
+        """Added to what that link has spent on that day; stored later."""
+
+
+class EndToEnd(Protocol):
+    """A model that answers with sound of its own: it takes the place of brain and voice for one turn.
+
+    Yields raw sound, its transcript (str, as it comes) and Usage, in the order of arrival. Runs once and raises
+    BrainError. Closing the iterator cancels the answer. `turn.prompt.recording`, where there is one, is the question
+    as a sound file. The deadlines and the gate are kept by whoever iterates.
+    """
+
+    name: str
+
+    def converse(self, turn: Turn) -> AsyncIterator[RawSound | str | Usage]: ...
+
+    async def close(self) -> None: ...
 
 
 class Gate(Protocol):
@@ -97,12 +187,21 @@ class Breaker(Protocol):
         """It was not asked after all, or broken off without a result."""
 
 
+class Hands(Protocol):
+    """What is behind the speech pipeline: playout with the sound it holds, and the head with its lips."""
+
+    def unheard(self) -> float:
+        """Seconds of sound that wait in playout's hands, of earlier utterances too."""
+
+    def lips(self) -> float:
+        """Seconds that the head needs from a piece of sound to its first mouth; 0 where nobody knows."""
+
+
 class Speaker(Protocol):
     """The whole of `speech/` as the director sees it: growing text in, paced pieces of sound out.
 
     Pieces come out no sooner than they should be put on air: playout may start the first at once.
     Closing the iterator cancels what is being synthesised. Raises VoiceError when every voice failed.
-    `unheard` tells how many seconds of sound wait in playout's hands, of earlier utterances too.
     """
 
     def speak(
@@ -110,7 +209,7 @@ class Speaker(Protocol):
         text: AsyncIterator[str],
         generation: int,
         manner: Manner = PLAIN,
-        unheard: Callable[[], float] | None = None,
+        hands: Hands | None = None,
     ) -> AsyncIterator[SpokenPiece]: ...
 
 

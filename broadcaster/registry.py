@@ -53,12 +53,23 @@ HEADS: Final[Table] = {
 }
 
 BRAINS: Final[Table] = {
-    "responder": "broadcaster.brain.responder:Responder",
-    "openai": "broadcaster.brain.openai_chat:OpenAIBrain",
+    "openai": "broadcaster.brain.engines.openai_chat:OpenAIBrain",
+    "dashscope": "broadcaster.brain.engines.dashscope_chat:DashScopeBrain",
+    "dify": "broadcaster.brain.engines.dify:DifyBrain",
 }
+"""Links of the chain of brains. A class there takes its link. The built-in rules are not listed: always last."""
+
+END_TO_END: Final[Table] = {
+    "openai_realtime": "broadcaster.brain.end_to_end.openai_realtime:OpenAIRealtimeVoice",
+    "qwen_omni": "broadcaster.brain.end_to_end.qwen_omni:QwenOmniVoice",
+}
+"""Models that answer with sound of their own. A class there takes its link."""
 
 EXTRAS: Final[dict[str, tuple[str, str]]] = {
-    "broadcaster.brain.openai_chat:OpenAIBrain": ("openai", "openai"),
+    "broadcaster.brain.end_to_end.openai_realtime:OpenAIRealtimeVoice": ("openai", "openai"),
+    "broadcaster.brain.end_to_end.qwen_omni:QwenOmniVoice": ("dashscope", "dashscope"),
+    "broadcaster.brain.engines.dashscope_chat:DashScopeBrain": ("dashscope", "dashscope"),
+    "broadcaster.brain.engines.openai_chat:OpenAIBrain": ("openai", "openai"),
     "broadcaster.speech.remote.dashscope:DashScopeEngine": ("dashscope", "dashscope"),
     "broadcaster.speech.remote.edge:EdgeEngine": ("edge_tts", "edge"),
     "broadcaster.speech.remote.openai_speech:OpenAISpeechEngine": ("openai", "openai"),

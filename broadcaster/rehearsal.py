@@ -11,9 +11,9 @@ from contextlib import aclosing
 
 from broadcaster.errors import BrainError, RenderError, VoiceError
 from broadcaster.playout.offline import Fed, Finish, Idle
-from broadcaster.ports import Brain, Gate, Speaker
+from broadcaster.ports import Gate, Mind, Speaker
 from broadcaster.script import Pause, Speech, Step
-from broadcaster.types import Inbound, Origin, PromptKind, Role, SpokenPiece, Turn, VerdictKind
+from broadcaster.types import Inbound, Origin, PromptKind, Role, SpokenPiece, VerdictKind
 from broadcaster.wire import End, Speak, pack_speech
 
 LEAD_IN_S = 0.6
@@ -29,16 +29,13 @@ GENERATION = 1
 class Rehearsal:
     """`aired(utterance)` must be called (in the loop) when playout reports an utterance as done."""
 
-    def __init__(
-        self, speaker: Speaker, brains: Sequence[Brain], gate: Gate, feed: Callable[[Fed], None], fps: int
-    ) -> None:
+    def __init__(self, speaker: Speaker, mind: Mind, gate: Gate, feed: Callable[[Fed], None], fps: int) -> None:
         self._speaker = speaker
-        self._brains = brains
+        self._mind = mind
         self._gate = gate
         self._feed = feed
         self._fps = fps
         self._done: dict[str, asyncio.Event] = {}
-        self._heard: list[str] = []
 
     async def perform(self, steps: Sequence[Step]) -> None:
         """Raises RenderError that names the line whose step failed."""
@@ -79,7 +76,8 @@ class Rehearsal:
         pieces: list[Fed] = [_message(name, piece) async for piece in self._speaker.speak(_once(text), GENERATION)]
         if not pieces:
             raise VoiceError("nothing of this can be spoken")
-        self._heard.append(text)
+        if step.kind is PromptKind.ASK:
+            self._mind.heard(Inbound(name, step.kind, step.text, ORIGIN), 0, text)
         return [*pieces, End(GENERATION, name)]
 
     async def _admitted(self, name: str, step: Speech) -> str:
@@ -92,14 +90,8 @@ class Rehearsal:
         return verdict.text
 
     async def _answer(self, prompt: Inbound) -> str:
-        failures = []
-        for brain in self._brains:
-            try:
-                async with aclosing(brain.reply(Turn(prompt, tuple(self._heard)))) as reply:  # type: ignore[type-var]
-                    return "".join([part async for part in reply])
-            except BrainError as err:
-                failures.append(f"{brain.name}: {err}")
-        raise BrainError("; ".join(failures) or "there is no brain")
+        async with aclosing(self._mind.reply(prompt)) as reply:  # type: ignore[type-var]
+            return "".join([part.text async for part in reply])
 
     def _idle(self, seconds: float) -> Idle:
         return Idle(round(seconds * self._fps))

@@ -18,12 +18,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from broadcaster.app import avatar_of, brains_of
+from broadcaster.app import avatar_of
 from broadcaster.brain.gate import PassGate
 from broadcaster.config import Config, LoadedConfig
 from broadcaster.config.checks import find_avatar
 from broadcaster.errors import BroadcasterError, RenderError
 from broadcaster.head.process import run_head
+from broadcaster.minds import mind_of
 from broadcaster.paths import Paths, channel_paths
 from broadcaster.playout.encoder import identified
 from broadcaster.playout.offline import OfflinePlayout
@@ -116,11 +117,12 @@ class _Render:
         avatar = find_avatar(config.avatar, self._loaded.base)
         chain = await asyncio.to_thread(chain_of, config.voice, self._paths, avatar, embedded)
         speaker = PacedSpeaker(chain, paced=False, cache=self._paths.cache)
-        brains = await asyncio.to_thread(brains_of, config.brain, self._paths.cache)
-        self._rehearsal = Rehearsal(speaker, brains, PassGate(), self._playout.feed, self._playout.fps)
+        mind = await asyncio.to_thread(mind_of, config.brain, self._paths.cache)
+        self._rehearsal = Rehearsal(speaker, mind, PassGate(), self._playout.feed, self._playout.fps)
         try:
             await self._rehearsal.perform(steps)
         finally:
+            await mind.close()
             await chain.close()
 
     def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:

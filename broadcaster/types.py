@@ -77,8 +77,11 @@ class Role(StrEnum):
 
 
 class PromptKind(StrEnum):
+    """The message classes; turn taking has a policy for each."""
+
     SAY = "say"  # spoken as it stands
     ASK = "ask"  # answered by the brain
+    EVENT = "event"  # something happened in the room: thanked, welcomed
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +110,41 @@ PLAIN: Final = Manner()
 
 
 @dataclass(frozen=True, slots=True)
+class Viewer:
+    """Somebody in the room. `id` is stable at its platform; `name` is what it shows. Data, never logged."""
+
+    id: str
+    name: str
+
+
+class RoomEvent(StrEnum):
+    """What can happen in a room besides talk."""
+
+    GIFT = "gift"
+    SUPER_CHAT = "super_chat"
+    GUARD = "guard"
+    FOLLOW = "follow"
+    LIKE = "like"
+    ENTER = "enter"
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event of the room. `item` is what was given ("" where nothing is), `count` how many."""
+
+    event: RoomEvent
+    item: str = ""
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Inbound:
-    """One text that asks for air time. `id` is unique per channel and made by whoever accepts it."""
+    """One text that asks for air time. `id` is unique per channel and made by whoever accepts it.
+
+    `viewer` is who asks, where a source knows it. `resumable`: cut by another prompt or by a restart, it goes on at
+    the sentence where it was cut. `recording` is a question as sound, for an end-to-end voice; `text` then says what
+    it is about, and is what everybody else answers.
+    """
 
     id: str
     kind: PromptKind
@@ -116,14 +152,99 @@ class Inbound:
     origin: Origin
     received_ns: int = 0  # wall clock, time.time_ns()
     manner: Manner = PLAIN
+    viewer: Viewer | None = None
+    resumable: bool = False
+    happening: Happening | None = None
+    recording: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture for a model that sees. `media_type` is image/jpeg, image/png or image/webp."""
+
+    data: bytes = field(repr=False)
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation with a model. `role`: "user" or "assistant"."""
+
+    role: str
+    text: str
+    images: tuple[Image, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What the brain is asked to answer, with what was really heard before it (oldest first)."""
+    """What a brain is asked to answer.
+
+    `system` is who the host is and what it must know now; it is never empty when a `Mind` made it. `messages` is the
+    conversation as it was heard, oldest first; the last one is the question (role "user"), worded for a model.
+    `prompt.text` is the question as it was asked.
+    """
 
     prompt: Inbound
-    heard: tuple[str, ...] = ()
+    system: str = ""
+    messages: tuple[Message, ...] = ()
+    max_tokens: int = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one request as the server counted them (or as they were estimated)."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    """Of the prompt's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A stretch of a reply, clean enough to be spoken, and the brain that wrote it."""
+
+    text: str
+    brain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One prompt of the past and what was heard of the answer. `at_ns` is wall-clock time.
+
+    `question` is "" for what the host said unasked; `cut`: the answer was broken off where `answer` ends.
+    """
+
+    prompt: str
+    viewer: str
+    question: str
+    answer: str
+    at_ns: int
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerNote:
+    """What is remembered about one viewer. Times are wall-clock; `visits` counts days or returns after hours."""
+
+    id: str
+    name: str
+    first_ns: int
+    last_ns: int
+    visits: int
+    exchanges: int
+    notes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Of one day and one link. `cost` in the millionth part of the configured currency."""
+
+    link: str
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: int
 
 
 class VerdictKind(StrEnum):
@@ -200,12 +321,27 @@ class Speech:
 
 
 @dataclass(frozen=True, slots=True)
+class PieceTimes:
+    """When what happened to one piece: seconds of the monotonic clock (`time.monotonic`, the loop's clock).
+
+    `text`: its package was whole; `asked`: a voice was asked; `sound`: its first sound came; `made`: its last (the
+    same as `released` for one that is let go while it comes); `released`: it was handed out.
+    """
+
+    text: float
+    asked: float
+    sound: float
+    made: float
+    released: float
+
+
+@dataclass(frozen=True, slots=True)
 class SpokenPiece:
     """What the speech pipeline hands to the director, in order, for one utterance.
 
     `opens` carries the sentence's text on the first piece of a sentence, None on the others;
     `last` marks the last piece of the utterance. The pause after a sentence is part of its PCM.
-    `engine` names the voice that really spoke (for the as-run log).
+    `engine` names the voice that really spoke (for the as-run log). `times` is None where nobody measured.
     """
 
     sentence: int
@@ -213,6 +349,7 @@ class SpokenPiece:
     speech: Speech
     engine: str
     last: bool = False
+    times: PieceTimes | None = None
 
 
 @dataclass(frozen=True, slots=True)

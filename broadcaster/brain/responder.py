@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from broadcaster.brain import phrases
 from broadcaster.brain.knowledge import Knowledge, Passage
 from broadcaster.brain.language import language_of
-from broadcaster.types import Turn
+from broadcaster.types import Turn, Usage
 
 QUOTE_LIMIT: Final = 160
 """Characters of a passage that are read out, to the end of a sentence: about half a minute of speech."""
@@ -71,8 +71,11 @@ class Responder:
         self._knowledge = knowledge
         self._now = now
 
-    async def reply(self, turn: Turn) -> AsyncIterator[str]:
+    async def reply(self, turn: Turn) -> AsyncIterator[str | Usage]:
         yield self.answer(turn.prompt.text, turn.prompt.id)
+
+    async def close(self) -> None:
+        pass
 
     def answer(self, question: str, seed: str = "") -> str:
         """The whole answer. `seed` chooses between phrasings, the same one for the same seed."""

@@ -55,9 +55,10 @@ def check(
     sinks = [sink.name for sink in settings.sinks if sink.enabled]
     video = settings.video
     voices = [*(link.label for link in settings.voice.chain if link.enabled), settings.voice.engine]
+    brains = [*(link.label for link in settings.brain.chain if link.enabled), "built-in rules"]
     typer.echo(
         f"{loaded.path} is good: channel {settings.channel}, {video.width}x{video.height} at {video.fps} fps, "
-        f"voice {', '.join(voices)}, head {settings.head.engine}, brain {settings.brain.engine}, "
+        f"voice {', '.join(voices)}, head {settings.head.engine}, brain {', '.join(brains)}, "
         f"sinks {', '.join(sinks) or 'none'}"
     )
 
@@ -121,7 +122,7 @@ def _check_in_another_process(loaded: LoadedConfig) -> None:
 
 def _refuse(loaded: LoadedConfig) -> None:
     """Raises ConfigError with what only the stages can say about their sections."""
-    from broadcaster.app import brains_of
+    from broadcaster.minds import end_to_end_of, mind_of
     from broadcaster.speech.engines import problems as voice_problems
     from broadcaster.speech.readiness import chain_problems
     from broadcaster.studio.avatar_source import load_source
@@ -136,7 +137,8 @@ def _refuse(loaded: LoadedConfig) -> None:
     asked: list[Callable[[], object]] = [
         lambda: draw_label(label.text, label.corner, label.height_percent, video.width, video.height),
         lambda: load_source(avatar),
-        lambda: brains_of(config.brain, cache),
+        lambda: mind_of(config.brain, cache),
+        lambda: end_to_end_of(config.brain),
     ]
     for ask in asked:
         try:

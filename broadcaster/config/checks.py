@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import broadcaster
 from broadcaster import registry
@@ -17,6 +17,8 @@ from broadcaster.errors import ConfigError
 from broadcaster.paths import channel_paths
 
 Finding = tuple[KeyPath, str]
+
+MIND_FILES: Final = tuple(("brain", key) for key in ("persona", "knowledge", "programme", "phrases"))
 
 
 def avatar_folders(name: str, base: Path | None) -> list[Path]:
@@ -47,7 +49,7 @@ def machine_findings(data: dict[str, Any], base: Path | None) -> Iterator[Findin
     Works on data that the schema may have refused elsewhere, so that every fault comes out in one run.
     """
     yield from _engines(data)
-    yield from _chain(data)
+    yield from _chains(data)
     avatar = data.get("avatar", Config.model_fields["avatar"].default)
     if isinstance(avatar, str):
         try:
@@ -55,7 +57,7 @@ def machine_findings(data: dict[str, Any], base: Path | None) -> Iterator[Findin
         except ConfigError as err:
             yield ("avatar",), str(err)
     yield from _state(data, base)
-    for section, key in (("brain", "knowledge"), ("brain", "programme"), ("voice", "model"), ("voice", "lexicon")):
+    for section, key in (*MIND_FILES, ("voice", "model"), ("voice", "lexicon")):
         name = _text(data, section, key)
         path = config_path(Path(name), base) if name else None
         if path and not (path.is_file() or (key == "knowledge" and path.is_dir())):
@@ -73,32 +75,40 @@ def _engines(data: dict[str, Any]) -> Iterator[Finding]:
     tables = (
         ("voice", registry.SYNTHESISERS, "voice engine"),
         ("head", registry.HEADS, "head engine"),
-        ("brain", registry.BRAINS, "brain engine"),
     )
     for section, table, kind in tables:
         name = _text(data, section, "engine")
         problem = registry.problem_with(table, name, kind) if name else None
-        # An unknown brain is refused by the schema already.
-        if problem and (name in table or section != "brain"):
+        if problem:
             yield (section, "engine"), problem
 
 
-def _chain(data: dict[str, Any]) -> Iterator[Finding]:
-    """What the links of the voice chain lack that are to be used; the schema judges their keys."""
-    voice = data.get("voice")
-    chain = voice.get("chain") if isinstance(voice, dict) else None
-    for index, link in enumerate(chain if isinstance(chain, list) else []):
-        if not isinstance(link, dict) or _is_off(link.get("enabled", True)):
-            continue
-        at: KeyPath = ("voice", "chain", index)
-        engine = link.get("engine")
-        if not isinstance(engine, str):
-            continue  # the schema says so
-        table = registry.LOCAL_VOICES if engine in registry.LOCAL_VOICES else registry.VOICES
-        problem = registry.problem_with(table, engine, "voice") if engine in table else None
+CHAINS: Final = (
+    ("voice", "chain", {**registry.VOICES, **registry.LOCAL_VOICES}, "voice"),
+    ("brain", "chain", registry.BRAINS, "brain"),
+    ("brain", "end_to_end", registry.END_TO_END, "end-to-end voice"),
+)
+KEYED: Final = frozenset({"dashscope", "qwen_tts", "dify", "qwen_omni"})
+"""Engines that do nothing without a key."""
+
+
+def _chains(data: dict[str, Any]) -> Iterator[Finding]:
+    """What the links lack that are to be used; the schema judges their keys."""
+    for section, key, table, kind in CHAINS:
+        part = data.get(section)
+        chain = part.get(key) if isinstance(part, dict) else None
+        for index, link in enumerate(chain if isinstance(chain, list) else []):
+            if isinstance(link, dict) and not _is_off(link.get("enabled", True)):
+                yield from _link((section, key, index), link, table, kind)
+
+
+def _link(at: KeyPath, link: dict[str, Any], table: registry.Table, kind: str) -> Iterator[Finding]:
+    engine = link.get("engine")
+    if isinstance(engine, str):  # the schema says so otherwise
+        problem = registry.problem_with(table, engine, kind) if engine in table else None
         if problem:
             yield (*at, "engine"), problem
-        if link.get("api_key") == "" and engine in ("dashscope", "qwen_tts"):
+        if link.get("api_key") == "" and engine in KEYED:
             yield (*at, "api_key"), "there is no key -> set the variable it refers to, or the link's enabled: false"
 
 

@@ -13,6 +13,15 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from broadcaster.config.brains import (
+    BrainBase,
+    DashScopeChat,
+    DifyAgent,
+    EndToEndBase,
+    OpenAIChat,
+    OpenAIRealtime,
+    QwenOmni,
+)
 from broadcaster.config.models import Alarm, Config
 from broadcaster.config.sinks import FileSink, NullSink, PreviewSink, RtmpSink
 from broadcaster.config.voices import (
@@ -44,10 +53,16 @@ LISTS: Final[dict[str, tuple[type[BaseModel], ...]]] = {
         EdgeVoice,
         ChatTTSVoice,
     ),
+    "brain.chain": (OpenAIChat, DashScopeChat, DifyAgent),
+    "brain.end_to_end": (OpenAIRealtime, QwenOmni),
 }
 """Keys (with dots) that hold a list, and what its items may be."""
 
-COMMON: Final[dict[str, type[BaseModel]]] = {"voice.chain": LinkBase}
+COMMON: Final[dict[str, type[BaseModel]]] = {
+    "voice.chain": LinkBase,
+    "brain.chain": BrainBase,
+    "brain.end_to_end": EndToEndBase,
+}
 """What all items of a list have; documented once."""
 
 TAGS: Final = ("type", "engine")

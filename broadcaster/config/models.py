@@ -15,11 +15,11 @@ from broadcaster.config.base import (
     NAME_PATTERN,
     ConfigPath,
     FromDigits,
-    HttpUrl,
     SecretHttpUrl,
     Section,
     left_open,
 )
+from broadcaster.config.minds import BrainConfig, Turns
 from broadcaster.config.sinks import PreviewSink, SinkConfig
 from broadcaster.config.voices import VoiceLink
 
@@ -132,35 +132,6 @@ class HeadConfig(Section):
     """Threads of the talking-head engine."""
 
 
-class BrainConfig(Section):
-    engine: Literal["responder", "openai"] = "responder"
-    """Who answers questions: the built-in rules (responder), or an OpenAI-compatible server (openai)."""
-    base_url: HttpUrl | None = None
-    """Address of the OpenAI-compatible server, ending in /v1. Empty: OpenAI's own."""
-    api_key: SecretStr | None = None
-    """Key of that server; use a ${...} reference. Local servers need none."""
-    model: str = ""
-    """Name of the model at that server."""
-    system_prompt: str = "你是一位直播间的数字人主播。用一到三句口语化的中文回答，不用列表、表情和网址。"
-    """What the model is told about its part."""
-    first_token_timeout_s: Annotated[float, Field(gt=0, le=120)] = 8.0
-    """Seconds to wait for the beginning of an answer before the built-in rules take over."""
-    total_timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
-    """Seconds after which an answer is cut off."""
-    host_name: str = "小播"
-    """The presenter's name, as it introduces itself."""
-    knowledge: ConfigPath | None = None
-    """File or folder of notes (.md, .txt) whose passages the built-in rules quote as answers."""
-    programme: ConfigPath | None = None
-    """YAML file of the week's programme, for "what is on" and "what comes next"."""
-
-    @model_validator(mode="after")
-    def _openai_needs_a_model(self) -> BrainConfig:
-        if self.engine == "openai" and not self.model:
-            raise ValueError("engine openai has no model -> set brain.model to a model of your server")
-        return self
-
-
 class Inbox(Section):
     capacity: Annotated[int, Field(ge=1, le=10_000)] = 200
     """Prompts that may wait; more are refused."""
@@ -269,6 +240,8 @@ class Config(Section):
     """How the presenter's lips move."""
     brain: BrainConfig = BrainConfig()
     """How questions are answered."""
+    turns: Turns = Turns()
+    """Who may cut in, and how what was cut goes on."""
     inbox: Inbox = Inbox()
     """The queue of prompts."""
     console: Console = Console()

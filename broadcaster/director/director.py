@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from broadcaster.config import Config
@@ -20,6 +20,7 @@ from broadcaster.director.agreement import Agreement
 from broadcaster.director.commands import SinkCommands
 from broadcaster.director.durable import Durable
 from broadcaster.director.events import EventHub, Subscription
+from broadcaster.director.hands import RundownHands
 from broadcaster.director.link import PlayoutLink
 from broadcaster.director.performer import Performer
 from broadcaster.director.pulse import Pulse
@@ -31,14 +32,14 @@ from broadcaster.errors import JournalError, Refused
 from broadcaster.inbox import Inbox
 from broadcaster.journal import Journal, Unfinished, asrun_rows
 from broadcaster.paths import Paths
-from broadcaster.ports import Brain, Gate, Speaker
+from broadcaster.ports import Gate, Mind, Speaker
 from broadcaster.types import PLAIN, Inbound, Manner, Origin, PromptKind, Role
 from broadcaster.wire import Aired, AnyMessage, PlayoutStatus, SinkReply, Welcome
 
 log = logging.getLogger(__name__)
 
-MEMORY_SENTENCES: Final = 40
-"""What the brain is told of what was heard: a few minutes, and a bounded question."""
+TOLD_REPORTS: Final = 40
+"""Playout tells its last 16 again; what is known beyond that cannot come twice."""
 
 COUNTERS: Final = ("accepted", "refused", "done", "cut", "skipped", "interrupts", "panics")
 """Counted by the director itself and reported from the start."""
@@ -61,7 +62,7 @@ class Director:
         paths: Paths,
         *,
         speaker: Speaker,
-        brains: Sequence[Brain],
+        mind: Mind,
         gate: Gate,
         voices: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
@@ -79,11 +80,10 @@ class Director:
         self.link = PlayoutLink(paths.playout_socket, on_up=self._up, on_down=self._down, on_message=self._message)
         clock = asyncio.get_running_loop().time
         self.rundown = Rundown(self.link, self.journal, self._pulse, self._hub.publish, self._finished, clock)
-        self._memory: deque[str] = deque(maxlen=MEMORY_SENTENCES)
-        self._heard_keys: deque[tuple[str, int, int]] = deque(maxlen=MEMORY_SENTENCES)
-        self._performer = Performer(
-            gate, brains, speaker, self.journal, self.rundown, self._pulse, lambda: tuple(self._memory)
-        )
+        self._heard_keys: deque[tuple[str, int, int]] = deque(maxlen=TOLD_REPORTS)
+        self._mind = mind
+        hands = RundownHands(self.rundown, lambda: self.playout if self.link.connected else None)
+        self._performer = Performer(gate, mind, speaker, self.journal, self.rundown, self._pulse, hands)
         self.health = self._performer.health
         self._commands = SinkCommands(self.link.send)
         self._recovery: Recovery | None = None
@@ -93,7 +93,7 @@ class Director:
         self._durable = Durable(self.journal, paths.panic_marker)
         self._agreement = Agreement(self.rundown, self._durable, self._begin_panic)
         self._voices = voices
-        self._report = Report(config, brains[0].name if brains else "", time.monotonic)
+        self._report = Report(config, time.monotonic)
 
     # -- life -------------------------------------------------------------------------------------------------
 
@@ -183,6 +183,7 @@ class Director:
         return self._hub.subscribe()
 
     def status(self) -> dict[str, Any]:
+        brain = self._mind.status()
         counters = {
             **dict.fromkeys(COUNTERS, 0),
             **self.counters,
@@ -194,7 +195,7 @@ class Director:
             "repeated": self.rundown.repeated,
             "sentences_skipped": self.rundown.sentences_skipped,
             "voice_failures": self._performer.voice_failures,
-            "brain_failures": self._performer.brain_failures,
+            "brain_failures": sum(link["failures"] for link in brain["links"]),
             "playout_connections": self.link.connections,
         }
         return self._report.status(
@@ -203,6 +204,7 @@ class Director:
             foreign=self._recovery.prompt_of(self.playout) if self._recovery and self.playout else None,
             inbox=self._inbox,
             health=self.health,
+            brain=brain,
             voices=self._voices(),
             journal_error=self.journal.error,
             stopping=self.stopping,
@@ -347,7 +349,7 @@ class Director:
         match message:
             case Aired():
                 if message.event == "heard" and not self._told_before(message):
-                    self._memory.append(message.text)
+                    self._heard(message)
                 if not self.rundown.aired(message):
                     self.journal.aired(message, "")  # an earlier director's, or cut before it was known to be on air
                     if self._recovery is not None:
@@ -358,6 +360,13 @@ class Director:
                 self._commands.answered(message)
             case _:
                 log.warning("an unexpected message from playout", extra={"message_type": type(message).__name__})
+
+    def _heard(self, event: Aired) -> None:
+        prompt = self.rundown.prompt_of(event.utterance)
+        if prompt is None and self._recovery is not None:
+            prompt = self._recovery.prompt_named(event.utterance)
+        if prompt is not None:
+            self._mind.heard(prompt, event.sentence, event.text)
 
     def _told_before(self, event: Aired) -> bool:
         """Playout tells its last reports again to every director that connects."""

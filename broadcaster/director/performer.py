@@ -10,19 +10,18 @@ import contextlib
 import itertools
 import logging
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from broadcaster.director.pulse import Pulse
 from broadcaster.director.rundown import Rundown
 from broadcaster.director.sentences import Sentences, sentences_of
 from broadcaster.director.utterance import Utterance
-from broadcaster.errors import BrainError, JournalError, VoiceError
+from broadcaster.errors import BrainError, JournalError, Stale, VoiceError
 from broadcaster.journal import Journal, Line
-from broadcaster.ports import Brain, Gate, Speaker
-from broadcaster.types import Origin, PromptKind, SpokenPiece, Turn, Verdict, VerdictKind
+from broadcaster.ports import Gate, Hands, Mind, Speaker
+from broadcaster.types import Inbound, Origin, PromptKind, SpokenPiece, Verdict, VerdictKind
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +35,6 @@ VOICE_RETRY_S: Final = (0.2, 0.5, 1.0, 2.0)
 PIECE_PATIENCE_S: Final = 300.0
 """A speaker that gives nothing for so long though it has text counts as failed; its own time-outs come first."""
 
-BRAIN_FAILURES: Final = 2
-BRAIN_REST_S: Final = 30.0
-"""A brain that failed so often in a row, or in a way that will not pass by itself, is not asked for so long: every
-question would wait for its time-out first."""
-
 NOTE_PATIENCE_S: Final = 0.5
 """The first sound waits this long for the journal to know that it was begun; a slow disk must not be heard."""
 
@@ -51,40 +45,36 @@ class Skip(Exception):
 
 @dataclass(slots=True)
 class Health:
-    """How voice and brain are doing, for the status and the alarms."""
+    """How the voice is doing, for the status and the alarms."""
 
     voice_engine: str = ""
     voice_error: str = ""
-    brain_error: str = ""
 
 
 class Performer:
-    """`brains` are asked in order until one answers. `heard` tells what was on air before."""
+    """`hands` tells the speaker how much playout holds and how soon the head is ready."""
 
     def __init__(
         self,
         gate: Gate,
-        brains: Sequence[Brain],
+        mind: Mind,
         speaker: Speaker,
         journal: Journal,
         rundown: Rundown,
         pulse: Pulse,
-        heard: Callable[[], tuple[str, ...]],
+        hands: Hands,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.health = Health()
         self.voice_failures = 0
-        self.brain_failures = 0
         self._gate = gate
-        self._brains = brains
+        self._mind = mind
         self._speaker = speaker
         self._journal = journal
         self._rundown = rundown
         self._pulse = pulse
-        self._heard = heard
+        self._hands = hands
         self._changed = changed
-        self._brain_failures: Counter[str] = Counter()
-        self._resting: dict[str, float] = {}
         self._notes: set[asyncio.Task[None]] = set()
         # Above what an earlier director of this boot used, whose cancellations the voice still remembers.
         self._runs = itertools.count(time.monotonic_ns() // 1_000_000)
@@ -102,7 +92,7 @@ class Performer:
             if writing is not None:
                 await writing
             if not utterance.texts:
-                raise Skip("empty")
+                raise Skip("stale" if utterance.stale else "empty")
             self._rundown.complete(utterance)
         except Skip as skip:
             self._rundown.drop(utterance, str(skip))
@@ -133,35 +123,30 @@ class Performer:
 
     async def _write_reply(self, utterance: Utterance, question: str) -> None:
         """Ends with a closed script, whatever happens; what a broken stream left unfinished is not spoken."""
-        prompt = utterance.prompt
-        asked = type(prompt)(prompt.id, prompt.kind, question, prompt.origin, prompt.received_ns)
-        turn = Turn(asked, self._heard())
+        asked = replace(utterance.prompt, text=question)
         try:
-            for brain in self._awake():
-                try:
-                    await self._take_reply(utterance, brain, turn)
-                except BrainError as err:
-                    self._brain_failed(brain, err)
-                    if utterance.script.lines:
-                        return
-                    continue
-                self._brain_well(brain)
-                return
+            await self._take_reply(utterance, asked)
+        except Stale:
+            utterance.stale = not utterance.script.lines
+        except BrainError:
+            pass  # told by the mind itself; what there is of the answer is spoken
         finally:
             self._close(utterance)
 
-    async def _take_reply(self, utterance: Utterance, brain: Brain, turn: Turn) -> None:
+    async def _take_reply(self, utterance: Utterance, asked: Inbound) -> None:
         cutter = Sentences()
         length = 0
-        async with _closing(brain.reply(turn)) as deltas:
-            async for delta in deltas:
-                for sentence in cutter.feed(delta):
-                    await self._admit(utterance, sentence, brain.name)
+        brain = ""
+        async with _closing(self._mind.reply(asked)) as written:
+            async for part in written:
+                brain = part.brain
+                for sentence in cutter.feed(part.text):
+                    await self._admit(utterance, sentence, brain)
                     length += len(sentence)
                 if length > REPLY_CHARACTERS:
                     return
         for sentence in cutter.rest():
-            await self._admit(utterance, sentence, brain.name)
+            await self._admit(utterance, sentence, brain)
 
     async def _admit(self, utterance: Utterance, sentence: str, brain: str) -> None:
         verdict = await self._gate.admit(sentence, Origin(source=brain))
@@ -202,7 +187,7 @@ class Performer:
         """One run of the speaker, from the first sentence that is not in hand in full."""
         start, base = utterance.rewind()
         text = utterance.script.read(start)
-        spoken = self._speaker.speak(text, next(self._runs), utterance.prompt.manner, self._rundown.seconds_unheard)
+        spoken = self._speaker.speak(text, next(self._runs), utterance.prompt.manner, self._hands)
         async with _closing(spoken) as pieces:
             while (piece := await self._next(pieces, utterance)) is not None:
                 if not noted.done():
@@ -245,29 +230,6 @@ class Performer:
         if self.health.voice_error:
             log.info("the voice speaks again", extra={"engine": engine})
             self.health.voice_error = ""
-            self._changed()
-
-    def _awake(self) -> list[Brain]:
-        """The brains to ask now, in order; when all rest, the last one all the same."""
-        now = asyncio.get_running_loop().time()
-        return [b for b in self._brains if self._resting.get(b.name, 0.0) <= now] or list(self._brains[-1:])
-
-    def _brain_failed(self, brain: Brain, err: BrainError) -> None:
-        self.brain_failures += 1
-        self._brain_failures[brain.name] += 1
-        if not err.retryable or self._brain_failures[brain.name] >= BRAIN_FAILURES:
-            self._resting[brain.name] = asyncio.get_running_loop().time() + BRAIN_REST_S
-        if brain is self._brains[0]:
-            if not self.health.brain_error:
-                log.warning("the brain failed", extra={"brain": brain.name, "reason": str(err)})
-            self.health.brain_error = str(err)
-            self._changed()
-
-    def _brain_well(self, brain: Brain) -> None:
-        self._brain_failures.pop(brain.name, None)
-        if brain is self._brains[0] and self.health.brain_error:
-            log.info("the brain answers again")
-            self.health.brain_error = ""
             self._changed()
 
 

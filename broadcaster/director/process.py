@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from broadcaster.alarms import Alarms, free_megabytes
@@ -15,7 +15,7 @@ from broadcaster.config import Config, FileSink
 from broadcaster.director.director import Director
 from broadcaster.errors import ConfigError, Refused
 from broadcaster.paths import Paths
-from broadcaster.ports import Brain, Gate, Speaker
+from broadcaster.ports import Gate, Mind, Speaker
 from broadcaster.station import Station
 from broadcaster.wire import Notice, SinkReply
 
@@ -45,7 +45,7 @@ async def run_director(
     paths: Paths,
     *,
     speaker: Speaker,
-    brains: Sequence[Brain],
+    mind: Mind,
     gate: Gate,
     beat: Beat,
     stop: asyncio.Event,
@@ -56,11 +56,11 @@ async def run_director(
 ) -> None:
     """Runs the director until `stop` is set, then finishes or cuts the sentence on air (FINISH_SECONDS) and closes.
 
-    `brains` are asked in order; the last one should never fail. `voices` tells how the links of the chain are doing.
+    `voices` tells how the links of the chain are doing.
     `serve` gets the station and runs beside it (the console); it is cancelled after the last sentence. What it raises
     ends the director.
     """
-    director = Director(config, paths, speaker=speaker, brains=brains, gate=gate, voices=voices)
+    director = Director(config, paths, speaker=speaker, mind=mind, gate=gate, voices=voices)
     await director.open()
     alarms = Alarms(config.alarms, config.channel)
     work = [

@@ -87,6 +87,10 @@ class Recovery:
             self._settled.add(event.utterance)
         self._pulse.beat()
 
+    def prompt_named(self, utterance: str) -> Inbound | None:
+        entry = self._open.get(utterance)
+        return entry.prompt if entry is not None else None
+
     def prompt_of(self, status: PlayoutStatus) -> Inbound | None:
         """The earlier director's prompt that is on air, if any."""
         entry = self._open.get(status.talking)

@@ -32,9 +32,8 @@ class Report:
     `foreign` is a prompt that an earlier director gave to playout and that is on air.
     """
 
-    def __init__(self, config: Config, brain: str, clock: Callable[[], float]) -> None:
+    def __init__(self, config: Config, clock: Callable[[], float]) -> None:
         self._config = config
-        self._brain = brain
         self._clock = clock
         self._began = clock()
         self._version = _version()
@@ -47,6 +46,7 @@ class Report:
         foreign: Inbound | None,
         inbox: Inbox,
         health: Health,
+        brain: dict[str, Any],
         voices: list[dict[str, Any]],
         journal_error: str,
         stopping: bool,
@@ -66,7 +66,7 @@ class Report:
             "clock": _clock(playout),
             "voice": _voice(health.voice_engine or self._config.voice.engine, health.voice_error, voices),
             "head": _head(playout),
-            "brain": {"engine": self._brain, "degraded": bool(health.brain_error), "error": health.brain_error},
+            "brain": brain,
             "sinks": [msgspec.to_builtins(sink) for sink in playout.sinks] if playout else [],
             "now": _now(now)
             if now

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from broadcaster.director.pulse import Pulse
 from broadcaster.director.utterance import Utterance
 from broadcaster.journal import Journal
-from broadcaster.types import SpokenPiece
+from broadcaster.types import Inbound, SpokenPiece
 from broadcaster.wire import Aired, Cut, End, Panic, Welcome
 
 log = logging.getLogger(__name__)
@@ -280,6 +280,11 @@ class Rundown:
         utterance.unsend(self.generation)
         if utterance.spoken and not utterance.pieces:
             self._finish(utterance, "cut" if utterance.failure else "done", utterance.failure, None)
+
+    def prompt_of(self, utterance: str) -> Inbound | None:
+        """Of an utterance that is given or has just been cut."""
+        leaving = (found for found, _ in self._leaving.values())
+        return next((u.prompt for u in (*self.active, *leaving) if u.id == utterance), None)
 
     def _find(self, key: tuple[str, int]) -> Utterance | None:
         return next((u for u in self.active if (u.id, u.generation) == key), None)

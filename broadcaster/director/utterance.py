@@ -108,6 +108,8 @@ class Utterance:
     """Pieces that the speaker has made of it."""
     failure: str = ""
     """Why it ends before its text does; a `SkipReason`."""
+    stale: bool = False
+    """Its question became too old before anything of the answer was written."""
     repeats: int = 0
     """How often the sentence `heard` was broken off on air by a fault and begun again."""
     resent: int = 0

@@ -66,6 +66,54 @@ MIGRATIONS: Final = (
     ALTER TABLE prompts ADD COLUMN pitch REAL NOT NULL DEFAULT 0.0;
     ALTER TABLE prompts ADD COLUMN voice TEXT NOT NULL DEFAULT '';
     """,
+    """
+    ALTER TABLE prompts ADD COLUMN viewer_id TEXT;
+    ALTER TABLE prompts ADD COLUMN viewer_name TEXT NOT NULL DEFAULT '';
+    ALTER TABLE prompts ADD COLUMN resumable INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE prompts ADD COLUMN event TEXT;
+    ALTER TABLE prompts ADD COLUMN item TEXT NOT NULL DEFAULT '';
+    ALTER TABLE prompts ADD COLUMN count INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE prompts ADD COLUMN recording TEXT;
+    CREATE TABLE exchanges (
+        row      INTEGER PRIMARY KEY AUTOINCREMENT,
+        prompt   TEXT NOT NULL UNIQUE,
+        viewer   TEXT NOT NULL,
+        question TEXT NOT NULL,
+        answer   TEXT NOT NULL,
+        at_ns    INTEGER NOT NULL,
+        cut      INTEGER NOT NULL
+    );
+    CREATE TABLE viewers (
+        id        TEXT PRIMARY KEY,
+        name      TEXT NOT NULL,
+        first_ns  INTEGER NOT NULL,
+        last_ns   INTEGER NOT NULL,
+        visits    INTEGER NOT NULL,
+        exchanges INTEGER NOT NULL,
+        notes     TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX viewers_seen ON viewers (last_ns);
+    CREATE TABLE spending (
+        day               TEXT NOT NULL,
+        link              TEXT NOT NULL,
+        requests          INTEGER NOT NULL,
+        prompt_tokens     INTEGER NOT NULL,
+        completion_tokens INTEGER NOT NULL,
+        cost              INTEGER NOT NULL,
+        PRIMARY KEY (day, link)
+    ) WITHOUT ROWID;
+    CREATE TABLE traces (
+        row      INTEGER PRIMARY KEY AUTOINCREMENT,
+        prompt   TEXT NOT NULL,
+        package  INTEGER NOT NULL,
+        kind     TEXT NOT NULL,
+        brain    TEXT NOT NULL,
+        voice    TEXT NOT NULL,
+        at_ns    INTEGER NOT NULL,
+        stages   TEXT NOT NULL
+    );
+    CREATE INDEX traces_time ON traces (at_ns);
+    """,
 )
 """Step n brings a file from version n to n + 1. Steps are only ever appended."""
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from broadcaster.journal.prompts import PROMPT_COLUMNS, prompt_of, prompt_row
 from broadcaster.journal.writer import JournalWriter
-from broadcaster.types import Inbound, Manner, Origin, PromptKind, Role, Verdict
+from broadcaster.types import Inbound, Origin, Verdict
 from broadcaster.wire import Aired
 
 KEEP_DAYS: Final = 400
@@ -70,15 +71,8 @@ class Journal:
 
     async def accept(self, prompt: Inbound) -> None:
         """Returns when the prompt is synced to disk. Raises JournalError, and then it is not accepted."""
-        row = (
-            prompt.id, prompt.kind.value, prompt.text, prompt.origin.source, prompt.origin.author,
-            prompt.origin.role.value, prompt.received_ns, prompt.manner.speed, prompt.manner.pitch,
-            prompt.manner.voice,
-        )  # fmt: skip
-        sql = (
-            "INSERT INTO prompts (id, kind, text, source, author, role, received_ns, speed, pitch, voice)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        )
+        row = prompt_row(prompt)
+        sql = f"INSERT INTO prompts ({PROMPT_COLUMNS}) VALUES ({', '.join('?' * len(row))})"
         await self._writer.durable(lambda db: db.execute(sql, row) and None)
 
     async def start(self, prompt: str) -> None:
@@ -198,16 +192,16 @@ def _prune(db: sqlite3.Connection) -> None:
 
 def _unfinished(db: sqlite3.Connection) -> list[Unfinished]:
     rows = db.execute(
-        "SELECT id, kind, text, source, author, role, received_ns, speed, pitch, voice, state, scripted FROM prompts"
+        f"SELECT {PROMPT_COLUMNS}, state, scripted FROM prompts"
         " WHERE state IN ('queued', 'started') ORDER BY received_ns"
     ).fetchall()
     return [_restored(db, row) for row in rows]
 
 
 def _restored(db: sqlite3.Connection, row: tuple[Any, ...]) -> Unfinished:
-    identity, kind, text, source, author, role, received_ns, speed, pitch, voice, state, scripted = row
-    origin, manner = Origin(source, author, Role(role)), Manner(speed, pitch, voice)
-    prompt = Inbound(identity, PromptKind(kind), text, origin, received_ns, manner)
+    *columns, state, scripted = row
+    prompt = prompt_of(columns)
+    identity = prompt.id
     lines = db.execute("SELECT text, verdict FROM script WHERE prompt = ? ORDER BY number", (identity,)).fetchall()
     heard = db.execute(
         "SELECT text, generation, sentence FROM asrun WHERE prompt = ? AND outcome = 'heard' ORDER BY row",

@@ -19,6 +19,7 @@ RESTARTS: Final = {
     "voice": ("voice", "voice-local", "director"),
     "head": ("head",),
     "brain": ("director",),
+    "turns": ("director",),
     "inbox": ("director",),
     "console": ("director",),
     "alarms": ("director",),

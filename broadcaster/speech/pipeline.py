@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
 
-from broadcaster.ports import Voice
+from broadcaster.ports import Hands, Voice
 from broadcaster.speech import words
 from broadcaster.speech.chain import ChainVoice
 from broadcaster.speech.dsp.sound import with_pause
@@ -68,7 +68,7 @@ class PacedSpeaker:
         text: AsyncIterator[str],
         generation: int,
         manner: Manner = PLAIN,
-        unheard: Callable[[], float] | None = None,
+        hands: Hands | None = None,
     ) -> AsyncIterator[SpokenPiece]:
         """Paced pieces of `text`, each with the pause behind it.
 
@@ -77,7 +77,7 @@ class PacedSpeaker:
         """
         await self.warm()
         self._asks = max(self._asks, generation)
-        run = _Utterance(self.chain, manner, self._paced, self._look_ahead_s, self._next_ask, unheard)
+        run = _Utterance(self.chain, manner, self._paced, self._look_ahead_s, self._next_ask, hands)
         reader = asyncio.create_task(run.read(text), name="speech text")
         maker = asyncio.create_task(run.make(), name="speech pieces")
         try:
@@ -106,11 +106,11 @@ class _Utterance:
         paced: bool,
         look_ahead_s: float,
         next_ask: Callable[[], int],
-        unheard: Callable[[], float] | None,
+        hands: Hands | None,
     ) -> None:
         self._paced = paced
         self._clock = asyncio.get_running_loop().time
-        self._pacer = Pacer(chain.links[0].speed, unheard or _nothing)
+        self._pacer = Pacer(chain.links[0].speed, hands.unheard if hands is not None else _nothing)
         self._splitter = SentenceSplitter()
         self._pulse = asyncio.Event()
         self._text_at = self._clock()

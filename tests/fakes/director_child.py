@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from broadcaster.brain.gate import PassGate
+from broadcaster.brain.mind import ChainMind
 from broadcaster.config import Config
 from broadcaster.director.process import run_director
 from broadcaster.errors import Refused
@@ -42,7 +43,7 @@ async def main(state_dir: Path, seconds: float) -> None:
         Config(channel="test"),
         paths,
         speaker=ScriptedSpeaker(seconds=seconds),
-        brains=[],
+        mind=ChainMind([]),
         gate=PassGate(),
         beat=lambda progress, ready, note: None,
         stop=stop,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import numpy as np
 
 from broadcaster.errors import VoiceError
+from broadcaster.ports import Hands
 from broadcaster.types import PLAIN, SAMPLE_RATE, Manner, Phone, Speech, SpokenPiece, Viseme
 
 SENTENCE = re.compile(r"[^。！？!?.\n]*[。！？!?.\n]+|[^。！？!?.\n]+$")
@@ -37,7 +38,7 @@ class ScriptedSpeaker:
         text: AsyncIterator[str],
         generation: int,
         manner: Manner = PLAIN,
-        unheard: Callable[[], float] | None = None,
+        hands: Hands | None = None,
     ) -> AsyncIterator[SpokenPiece]:
         self.runs.append(generation)
         self.manners.append(manner)

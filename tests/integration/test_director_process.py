@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from broadcaster.brain.gate import PassGate
+from broadcaster.brain.mind import ChainMind
 from broadcaster.config import Config
 from broadcaster.director.process import run_director
 from broadcaster.errors import ConfigError
@@ -64,7 +65,7 @@ class Process:
                 Config(channel="test"),
                 self._paths,
                 speaker=ScriptedSpeaker(),
-                brains=[],
+                mind=ChainMind([]),
                 gate=PassGate(),
                 beat=lambda *beat: self.beats.append(beat),
                 stop=self.stop,

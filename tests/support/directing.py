@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from broadcaster.brain.gate import PassGate
+from broadcaster.brain.mind import ChainMind
 from broadcaster.config import Config
 from broadcaster.director import Director
 from broadcaster.errors import BrainError
 from broadcaster.paths import Paths
-from broadcaster.types import Inbound, Origin, PromptKind, Role, Turn
+from broadcaster.types import Inbound, Origin, PromptKind, Role, Turn, Usage
 from sources.schema import OUTBOUND
 from tests.fakes.playout_peer import PlayoutPeer
 from tests.fakes.voice_peer import ScriptedSpeaker
@@ -33,7 +34,7 @@ class Brain:
         self.turns: list[Turn] = []
         self.closed = 0
 
-    async def reply(self, turn: Turn) -> AsyncIterator[str]:
+    async def reply(self, turn: Turn) -> AsyncIterator[str | Usage]:
         self.turns.append(turn)
         try:
             for line in self.lines:
@@ -45,6 +46,9 @@ class Brain:
         finally:
             self.closed += 1
 
+    async def close(self) -> None:
+        pass
+
 
 class Station:
     """A running director with everything around it."""
@@ -53,7 +57,7 @@ class Station:
         config = Config.model_validate({"channel": "test", "inbox": {"capacity": capacity, "max_text": 500}})
         self.paths = paths
         self.speaker = speaker
-        self.director = Director(config, paths, speaker=speaker, brains=brains, gate=gate)
+        self.director = Director(config, paths, speaker=speaker, mind=ChainMind(brains), gate=gate)
         self.events: list[dict[str, Any]] = []
         self.playout = PlayoutPeer(paths.playout_socket)
         self._tasks: list[asyncio.Task[Any]] = []

@@ -122,8 +122,11 @@ def test_on_is_a_key_and_yes_is_a_word(home: Path) -> None:
         ("video: {width: 641}", "config.yaml:1: video.width: must be a multiple of 2, and not '641'"),
         ("voice: {speed: .inf}", "config.yaml:1: voice.speed: must be"),
         ("voice: {speed: 1e999}", "config.yaml:1: voice.speed: must be"),
-        ("brain: {engine: openai}", "config.yaml:1: brain: engine openai has no model -> set brain.model"),
-        ("brain: {base_url: 'ftp://x'}", "config.yaml:1: brain.base_url: the address does not begin with http://"),
+        ("brain: {chain: [{engine: openai}]}", "config.yaml:1: brain.chain: openai has no model -> set its model"),
+        (
+            "brain: {chain: [{engine: openai, base_url: 'ftp://x'}]}",
+            "config.yaml:1: brain.chain.0.openai.base_url: the address does not begin with http://",
+        ),
         ("brain: {knowledge: nowhere.txt}", "config.yaml:1: brain.knowledge: there is no file "),
         ("state_dir: avatars/host/avatar.yaml", "config.yaml:1: state_dir: "),
         ("state_dir: /tmp/" + "x" * 90, "config.yaml:1: state_dir: the run directory "),

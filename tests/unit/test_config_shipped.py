@@ -72,11 +72,15 @@ def test_the_shipped_file_is_valid_without_any_environment_and_holds_the_default
     assert loaded.warnings == ()
     config = loaded.config.model_copy(
         update={
-            "brain": loaded.config.brain.model_copy(update={"knowledge": None, "programme": None}),
+            "brain": loaded.config.brain.model_copy(
+                update={"knowledge": None, "programme": None, "chain": [], "end_to_end": []}
+            ),
             "voice": loaded.config.voice.model_copy(update={"chain": []}),
         }
     )
     assert [link.label for link in loaded.config.voice.chain if link.enabled] == []
+    assert [link.label for link in loaded.config.brain.chain if link.enabled] == []
+    assert [link.engine for link in loaded.config.brain.end_to_end if link.enabled] == []
     same = {name: getattr(config, name) for name in Config.model_fields if name not in LISTS}
     assert same == {name: getattr(Config(), name) for name in same}
 

@@ -11,13 +11,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from broadcaster.config import BrainConfig
+from broadcaster.config import OpenAIChat
 from broadcaster.errors import BrainError
-from broadcaster.types import Turn
-
-CONNECT_S: Final = 5.0
-HEARD_CHARACTERS: Final = 1500
-"""Of what was said on air before the question: enough to answer "what did you just say"."""
+from broadcaster.types import Message, Turn, Usage
 
 _FINAL_STATUS: Final = frozenset({400, 401, 402, 403, 404, 405, 413, 422})
 """The same request would get the same answer: a wrong key, a wrong model, a wrong address."""
@@ -28,26 +24,25 @@ _THINK: Final = ("<think>", "</think>")
 class OpenAIBrain:
     """The SDK is imported when this is made. Call `close` at the end of the process."""
 
-    name = "openai"
-
-    def __init__(self, config: BrainConfig) -> None:
+    def __init__(self, config: OpenAIChat) -> None:
         import httpx2
         import openai
 
+        self.name = config.label
         self._config = config
         self._openai = openai
         self._broken = (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, ValueError)
         self._client = openai.AsyncOpenAI(
             base_url=config.base_url,
             api_key=config.api_key.get_secret_value() if config.api_key else "none",
-            timeout=httpx2.Timeout(config.total_timeout_s, connect=min(CONNECT_S, config.first_token_timeout_s)),
+            timeout=httpx2.Timeout(config.total_timeout_s, connect=config.connect_timeout_s),
             max_retries=0,
         )
 
     async def close(self) -> None:
         await self._client.close()
 
-    async def reply(self, turn: Turn) -> AsyncIterator[str]:
+    async def reply(self, turn: Turn) -> AsyncIterator[str | Usage]:
         """Raises BrainError; nothing of the server's own error text is ever yielded."""
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -86,10 +81,9 @@ class OpenAIBrain:
         )
 
     def _messages(self, turn: Turn) -> Any:
-        system = f"{self._config.system_prompt}\n\n你的名字是{self._config.host_name}。"
-        if turn.heard:
-            system += f"你刚才在直播里说过：{''.join(turn.heard)[-HEARD_CHARACTERS:]}"
-        return [{"role": "system", "content": system}, {"role": "user", "content": turn.prompt.text}]
+        asked = turn.messages or (Message("user", turn.prompt.text),)
+        system = [{"role": "system", "content": turn.system}] if turn.system else []
+        return [*system, *({"role": message.role, "content": message.text} for message in asked)]
 
     async def _within(self, step: Any, deadline: float, late: str) -> Any:
         """One step of the request, within the deadline, its errors translated."""
