@@ -30,7 +30,9 @@ def test_no_secret_is_printed_anywhere() -> None:
         ]  # fmt: skip
         settings = {
             "console": {"tokens": {"operator": f"{CANARY}-operator"}},
-            "brain": {"engine": "openai", "base_url": f"http://{NOBODY}/v1", "api_key": CANARY, "model": "m"},
+            "brain": {
+                "chain": [{"engine": "openai", "base_url": f"http://{NOBODY}/v1", "api_key": CANARY, "model": "m"}]
+            },
             "alarms": [{"on": ["playout_restarted"], "webhook": f"http://{NOBODY}/{CANARY}"}],
             "logging": {"level": "debug"},
         }

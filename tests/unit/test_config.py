@@ -125,7 +125,7 @@ def test_on_is_a_key_and_yes_is_a_word(home: Path) -> None:
         ("brain: {chain: [{engine: openai}]}", "config.yaml:1: brain.chain: openai has no model -> set its model"),
         (
             "brain: {chain: [{engine: openai, base_url: 'ftp://x'}]}",
-            "config.yaml:1: brain.chain.0.openai.base_url: the address does not begin with http://",
+            "config.yaml:1: brain.chain.0.base_url: the address does not begin with http://",
         ),
         ("brain: {knowledge: nowhere.txt}", "config.yaml:1: brain.knowledge: there is no file "),
         ("state_dir: avatars/host/avatar.yaml", "config.yaml:1: state_dir: "),
@@ -224,7 +224,7 @@ def test_a_credential_that_is_not_there_is_named(home: Path) -> None:
 
 def test_values_of_secret_fields_are_never_echoed(home: Path) -> None:
     text = f"""\
-brain: {{api_key: [{CANARY}], base_url: "{CANARY}"}}
+brain: {{chain: [{{engine: openai, api_key: [{CANARY}], base_url: "{CANARY}"}}]}}
 console: {{tokens: {{operator: {{a: {CANARY}}}}}}}
 sinks:
   - {{type: rtmp, name: a, url: "{CANARY}"}}
@@ -245,7 +245,7 @@ alarms: [{{on: [panic], webhook: "{CANARY}"}}]
         f"sinks: [{{type: rtmp, name: a, url: 'rtmp://h/live', key: {CANARY}}}]",
         f"sinks: [{{type: rtmp, name: a, url: 'rtmp://h/live/{CANARY}'}}]",
         f"sinks: [{{type: rtmp, name: a, url: 'rtmp://h/live?key={CANARY}'}}]",
-        f"brain: {{api_key: {CANARY}}}",
+        f"brain: {{chain: [{{engine: dify, url: 'http://h/v1', api_key: {CANARY}}}]}}",
         f"console: {{tokens: {{viewer: {CANARY}}}}}",
         f"alarms: [{{on: [panic], webhook: 'https://h/{CANARY}'}}]",
     ],
@@ -304,7 +304,7 @@ def test_a_recording_folder_that_cannot_be_made(home: Path) -> None:
 
 def test_a_missing_extra_names_the_command_that_installs_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(registry.EXTRAS, registry.BRAINS["openai"], ("no_such_package", "openai"))
-    (line,) = faults(home, "brain: {engine: openai, model: m}")
+    (line,) = faults(home, "brain: {chain: [{engine: openai, model: m}]}")
     assert line.endswith("needs the package no_such_package -> pip install 'broadcaster[openai]'")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from broadcaster.config import Config, LoadedConfig, load_config
+from broadcaster.config import Config, LoadedConfig, OpenAIChat, load_config
 from broadcaster.handover import pack_config, unpack_config
 from broadcaster.parent.reload import FROZEN, LIVE, RESTARTS, plan
 
@@ -17,7 +17,9 @@ FULL = {
     "channel": "one",
     "video": {"width": 640, "height": 360, "fps": 30},
     "voice": {"speed": 1.25},
-    "brain": {"engine": "openai", "base_url": "http://127.0.0.1:9/v1", "api_key": "${KEY}", "model": "m"},
+    "brain": {
+        "chain": [{"engine": "openai", "base_url": "http://127.0.0.1:9/v1", "api_key": "${KEY}", "model": "m"}],
+    },
     "console": {"tokens": {"operator": "${TOKEN}"}, "allowed_hosts": ["a.example"]},
     "sinks": [
         {"type": "rtmp", "name": "main", "url": "rtmp://a.example/live", "key": "${KEY}"},
@@ -54,6 +56,7 @@ def test_nothing_changed() -> None:
         ({"voice": {"speed": 1.25, "chain": [LOCAL]}}, ("voice-local", "director")),
         ({"head": {"engine": "still"}}, ("head",)),
         ({"inbox": {"capacity": 5}}, ("director",)),
+        ({"turns": {"ask": {"cuts": "never"}}}, ("director",)),
         ({"inbox": {"capacity": 5}, "alarms": []}, ("director",)),
         ({"sinks": [{"type": "null", "name": "n"}]}, ()),
     ],
@@ -106,7 +109,9 @@ def test_handing_over_keeps_everything() -> None:
     assert after.config == before.config
     assert after.path == before.path
     assert after.text == before.text
-    key = after.config.brain.api_key
+    link = after.config.brain.chain[0]
+    assert isinstance(link, OpenAIChat)
+    key = link.api_key
     assert key is not None
     assert key.get_secret_value() == ENV["KEY"]
 
