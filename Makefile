@@ -57,7 +57,7 @@ system-packages:
 
 test: setup dev system-packages
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: dev
 	@$(BIN)/ruff check .

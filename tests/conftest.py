@@ -14,8 +14,12 @@ from broadcaster.paths import Paths, channel_paths
 CATEGORIES = frozenset({"unit", "contract", "integration", "soak"})
 
 
+IN_REAL_TIME = frozenset({"integration", "soak"})
+"""They put channels on air and mostly wait: one after the other in one worker, while another does the rest."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A module without its one category, or with two, fails the run: `make test` picks modules by it."""
+    """A module without its one category, or with two, fails the run: `make test` deals modules out by it."""
     wrong: dict[str, list[str]] = {}
     for item in items:
         module = item.getparent(pytest.Module)
@@ -26,6 +30,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         found = sorted(CATEGORIES.intersection(names))
         if len(found) != 1:
             wrong[module.nodeid] = found
+        elif found[0] in IN_REAL_TIME:
+            item.add_marker(pytest.mark.xdist_group("air"))
     if wrong:
         lines = [f"{name}: has {', '.join(found) or 'none'}" for name, found in sorted(wrong.items())]
         raise pytest.UsageError(
