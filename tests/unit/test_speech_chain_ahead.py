@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import numpy as np
 import pytest
@@ -105,6 +105,19 @@ def test_synthesis_runs_ahead_of_air_by_so_much_at_most(seconds: float) -> None:
     assert seconds * 0.6 <= most <= seconds + 2 * 8.5, "two pieces of 40 characters may be under way on top of it"
 
 
+class Draining:
+    """Port `Hands`: half a minute of sound waits at first, and is heard as time goes by."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+
+    def unheard(self) -> float:
+        return max(0.0, 30.0 - self._clock())
+
+    def lips(self) -> float:
+        return 0.0
+
+
 def test_sound_that_waits_for_air_elsewhere_counts() -> None:
     """The utterance before is still on air: this one is not made further ahead for it, and nothing is hedged."""
     one = FaultyLink("one", first_s=0.5, rtf=0.05)
@@ -113,7 +126,7 @@ def test_sound_that_waits_for_air_elsewhere_counts() -> None:
     async def main() -> float:
         speaker = PacedSpeaker(chain_of(one, last))
         clock = asyncio.get_running_loop().time
-        stream = speaker.speak(typed(*[ONE] * 20), 1, Manner(), lambda: max(0.0, 30.0 - clock()))
+        stream = speaker.speak(typed(*[ONE] * 20), 1, Manner(), Draining(clock))
         first = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(19)
         assert one.asked == []
