@@ -14,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from broadcaster.config import references
 from broadcaster.config.checks import find_avatar, machine_findings
 from broadcaster.config.explain import explain, is_secret, key_path
+from broadcaster.config.files import stamps
 from broadcaster.config.models import Config
 from broadcaster.config.persona import avatar_voice, with_avatar_voice
 from broadcaster.config.sinks import FileSink, NullSink, PreviewSink, RtmpSink, SinkConfig
@@ -34,12 +35,16 @@ _SINK_TYPES: Final[dict[str, type[BaseModel]]] = {
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """A valid configuration, its file, what is doubtful about it, and its text with references unresolved."""
+    """A valid configuration, its file, what is doubtful about it, and its text with references unresolved.
+
+    `files` tells for each section in which state the files are that it names (see `config.files`).
+    """
 
     config: Config
     path: Path | None = None
     warnings: tuple[str, ...] = ()
     text: str = field(default="", repr=False)
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def base(self) -> Path | None:
@@ -97,7 +102,7 @@ def load_config(path: Path | None, text: str | None = None, env: Mapping[str, st
                 problems.append(Problem(str(err), ("avatar",)))
     if problems or config is None:
         raise ConfigError(*_lines(source, document, problems))
-    return LoadedConfig(config, path, tuple(_lines(source, document, warnings)), text)
+    return LoadedConfig(config, path, tuple(_lines(source, document, warnings)), text, stamps(config))
 
 
 def _with_persona(config: Config, base: Path | None) -> Config:

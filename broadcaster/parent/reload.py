@@ -47,13 +47,15 @@ class Plan:
 
 
 def plan(old: LoadedConfig, new: LoadedConfig) -> Plan:
-    """Compares resolved values: a secret that changed in its file counts, a comment does not."""
+    """Compares resolved values and the files they name: a secret or a persona that changed in its file counts, a
+    comment does not."""
     keys = type(new.config).model_fields
-    changed = tuple(key for key in keys if getattr(old.config, key) != getattr(new.config, key))
+    edited = {key for key in keys if old.files.get(key) != new.files.get(key)}
+    changed = tuple(key for key in keys if key in edited or getattr(old.config, key) != getattr(new.config, key))
     frozen = tuple(key for key in changed if key in FROZEN)
     kept = new.config.model_copy(update={key: getattr(old.config, key) for key in frozen})
     asked = dict.fromkeys(role for key in changed for role in RESTARTS.get(key, ()))
-    untouched = _untouched_voices(old.config.voice, kept.voice)
+    untouched = _untouched_voices(old.config.voice, kept.voice) if "voice" not in edited else set()
     restart = tuple(role for role in asked if role not in untouched)
     return Plan(replace(new, config=kept), restart, frozen, changed)
 

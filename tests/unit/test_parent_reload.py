@@ -103,6 +103,30 @@ def test_a_secret_that_changed_in_its_file_counts() -> None:
     assert change.restart == ("director",)
 
 
+@pytest.mark.parametrize(
+    ("key", "restart"),
+    [
+        ("brain: {programme: p.yaml}", ("director",)),
+        ("brain: {knowledge: notes}", ("director",)),
+        ("voice: {lexicon: p.yaml}", ("voice", "voice-local", "director")),
+    ],
+)
+def test_an_edited_file_counts_though_its_name_stays(short_dir: Path, key: str, restart: tuple[str, ...]) -> None:
+    (short_dir / "notes").mkdir()
+    for file in (short_dir / "p.yaml", short_dir / "notes" / "a.md"):
+        file.write_text("entries: []")
+    config = short_dir / "config.yaml"
+    config.write_text(f"{key}\nsinks: []\nstate_dir: {short_dir}\n")
+    before = load_config(config)
+    assert plan(before, load_config(config)).changed == ()
+    for file in (short_dir / "p.yaml", short_dir / "notes" / "a.md"):
+        file.write_text("entries: [] # edited")
+    change = plan(before, load_config(config))
+    assert change.restart == restart
+    assert len(change.changed) == 1
+    assert plan(change.loaded, load_config(config)).changed == ()
+
+
 def test_handing_over_keeps_everything() -> None:
     before = loaded()
     after = unpack_config(pack_config(before))
