@@ -1,4 +1,4 @@
-"""What the operator wrote down: passages of Markdown files, found by BM25 over words and character pairs.
+"""What the operator wrote down, searched by BM25 over words (see `notes` for how passages are made).
 
 `load` blocks for about a second (jieba's dictionary) and belongs in a thread; `find` takes under a millisecond.
 """
@@ -14,31 +14,31 @@ from pathlib import Path
 from typing import Any, Final
 
 from broadcaster.brain.language import STOP_WORDS, language_of
+from broadcaster.brain.notes import Passage, files_of, passages_of
 from broadcaster.errors import ConfigError
 
 MAX_PASSAGES: Final = 20_000
-MAX_FILE_BYTES: Final = 4_000_000
 """Knowledge is a folder of notes; something larger is a mistake in the path."""
 
 COVERAGE: Final = 0.5
 """Share of the question's weight that the passage must contain. Below it, an honest "I do not know" is better."""
 
+RELEVANT: Final = 0.25
+"""The same for what a model is shown: it reads the passage and may find that it does not help."""
+
+BEST: Final = 5
+"""So many of the passages that BM25 likes best are looked at by coverage."""
+
 _HAN_RUN: Final = re.compile(r"[\u3400-\u9fff]+")
 _WORD: Final = re.compile(r"[a-z0-9]+")
-_HEADING: Final = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
-_MARKUP: Final = re.compile(
-    r"!\[[^\]]*\]\([^)]*\)|\[([^\]]*)\]\([^)]*\)|[*_`]{1,3}|^\s*(?:[-+*]|\d+\.)\s+", re.MULTILINE
-)
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
-    """One paragraph group under one heading. `source` is the file's title, for naming it on air."""
+class Found:
+    """A passage, and which share of the question's weight its words cover: 0..1."""
 
-    source: str
-    heading: str
-    text: str
-    language: str
+    passage: Passage
+    score: float
 
 
 class Knowledge:
@@ -56,31 +56,45 @@ class Knowledge:
 
     @classmethod
     def load(cls, path: Path, cache: Path | None = None) -> Knowledge:
-        """Reads `*.md` and `*.txt` below `path` (or that file). Blocking. Raises ConfigError.
+        """Reads `*.md`, `*.txt` and `*.csv` below `path` (or that file). Blocking. Raises ConfigError.
 
         `cache` is a private folder for jieba's dictionary.
         """
-        passages = [passage for file in _files(path) for passage in _passages(file)]
+        passages = [passage for file in files_of(path) for passage in passages_of(file)]
         if not passages:
-            raise ConfigError(f"{path}: no passage in it -> put Markdown files there, or leave brain.knowledge empty")
+            raise ConfigError(
+                f"{path}: no passage in it -> put Markdown or CSV files there, or leave brain.knowledge empty"
+            )
         if len(passages) > MAX_PASSAGES:
             raise ConfigError(f"{path}: {len(passages)} passages; at most {MAX_PASSAGES} are searched")
         return cls(passages, _words(cache))
 
     def find(self, question: str) -> Passage | None:
         """The passage that answers best, in the question's language, or None when none fits well enough."""
+        language = language_of(question)
+        for found in self._ranked(question):
+            if found.passage.language == language and found.score >= COVERAGE:
+                return found.passage
+        return None
+
+    def find_all(self, question: str, limit: int = 3) -> list[Found]:
+        """Up to `limit` passages that may have to do with the question, of any language, the best first."""
+        near = [found for found in self._ranked(question) if found.score >= RELEVANT]
+        return sorted(near, key=lambda found: -found.score)[:limit]
+
+    def _ranked(self, question: str) -> list[Found]:
+        """The passages that BM25 likes best, in that order."""
         wanted = list(dict.fromkeys(self._query_tokens(question)))
         known = [token for token in wanted if token in self._counts]
         if not known:
-            return None
-        language = language_of(question)
+            return []
         total = sum(self._weight(token) for token in wanted)
         scores = self._bm25.get_scores(known)
-        for at in sorted(range(len(self.passages)), key=lambda i: -float(scores[i]))[:5]:
-            covered = sum(self._weight(token) for token in known if token in self._tokens[at])
-            if self.passages[at].language == language and covered / total >= COVERAGE:
-                return self.passages[at]
-        return None
+        best = sorted(range(len(self.passages)), key=lambda i: -float(scores[i]))[:BEST]
+        return [
+            Found(self.passages[at], sum(self._weight(t) for t in known if t in self._tokens[at]) / total)
+            for at in best
+        ]
 
     def _weight(self, token: str) -> float:
         """Rare tokens count more; a token that no passage has counts like one that a single passage has."""
@@ -141,50 +155,3 @@ def _words(cache: Path | None) -> Any:
                 tokenizer.initialized = True
             _tokenizer = tokenizer
         return _tokenizer
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise ConfigError(
-            f"{path}: there is no such file or folder -> set brain.knowledge to a folder of Markdown files"
-        )
-    return sorted(file for file in path.rglob("*") if file.suffix in (".md", ".txt") and file.is_file())
-
-
-def _passages(file: Path) -> Iterator[Passage]:
-    try:
-        if file.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigError(f"{file}: larger than {MAX_FILE_BYTES // 1_000_000} MB -> split it, or leave it out")
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        raise ConfigError(f"{file}: cannot be read as UTF-8 text: {err}") from err
-    title, heading, paragraph = file.stem, "", list[str]()
-
-    def flush() -> Iterator[Passage]:
-        plain = _plain("\n".join(paragraph))
-        paragraph.clear()
-        if plain:
-            yield Passage(title, heading, plain, language_of(heading + plain))
-
-    for line in text.splitlines():
-        match = _HEADING.match(line)
-        if match is not None:
-            yield from flush()
-            if len(match[1]) == 1:
-                title, heading = _plain(match[2]), ""
-            else:
-                heading = _plain(match[2])
-        elif line.strip():
-            paragraph.append(line)
-        else:
-            yield from flush()
-    yield from flush()
-
-
-def _plain(markdown: str) -> str:
-    """The words without the marks. Lines of a Chinese paragraph join without a space."""
-    text = _MARKUP.sub(lambda match: match[1] or "", markdown)
-    text = re.sub(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u3000-\u9fff\uff00-\uffef])", "", text)
-    return " ".join(text.split())
