@@ -81,7 +81,7 @@ async def _direct(child: ChildContext) -> None:
     from broadcaster.config.checks import find_avatar
     from broadcaster.console.server import create_app, serve
     from broadcaster.director.process import run_director
-    from broadcaster.minds import mind_of
+    from broadcaster.minds import Room, mind_of
     from broadcaster.speech.client import VoiceClient
     from broadcaster.speech.pipeline import PacedSpeaker
     from broadcaster.voices import chain_of
@@ -95,7 +95,11 @@ async def _direct(child: ChildContext) -> None:
     chain = await asyncio.to_thread(chain_of, config.voice, child.paths, avatar, embedded)
     speaker = PacedSpeaker(chain, cache=child.paths.cache, look_ahead_s=config.voice.look_ahead_s)
 
+    room = Room()
+
     async def serve_console(station: Station) -> None:
+        room.waiting = lambda: int(station.status()["queue"]["length"])
+
         def session(origin: Origin) -> PromptSession:
             return PromptSession(
                 station, origin, max_bytes=console.max_message_bytes, per_minute=console.messages_per_minute
@@ -108,7 +112,7 @@ async def _direct(child: ChildContext) -> None:
         )  # fmt: skip
         await serve(app, console, child.paths, asyncio.Event(), lambda url: log.info("console", extra={"url": url}))
 
-    mind = await asyncio.to_thread(mind_of, config.brain, child.paths.cache)
+    mind = await asyncio.to_thread(mind_of, config.brain, child.paths.cache, room)
     try:
         await asyncio.gather(
             speaker.warm(),

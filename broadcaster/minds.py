@@ -5,33 +5,101 @@ Imports of engines happen in `mind_of`: a channel without a chain loads none of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from broadcaster import registry
 from broadcaster.config import BrainConfig
+from broadcaster.errors import ConfigError
 
 if TYPE_CHECKING:
+    from broadcaster.brain.persona import Persona
+    from broadcaster.brain.prompting import Prompter
+    from broadcaster.brain.responder import Responder
     from broadcaster.ports import EndToEnd, Mind
 
+_Read = TypeVar("_Read")
 
-def mind_of(settings: BrainConfig, cache: Path) -> Mind:
+
+class Room:
+    """What the mind may know of its channel, once there is one. `waiting` tells how long the queue is."""
+
+    def __init__(self) -> None:
+        self.waiting: Callable[[], int] = lambda: 0
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Who speaks: the persona, what a model is told of it, and the rules that answer without a model."""
+
+    persona: Persona
+    prompter: Prompter
+    responder: Responder
+
+
+def host_of(settings: BrainConfig, cache: Path, room: Room | None = None) -> Host:
+    """Persona, programme, knowledge and phrases of the configuration. Blocking: reads files.
+
+    `cache` is a private folder for the dictionary of the search. Raises ConfigError with every fault.
+    """
+    from broadcaster.brain.knowledge import Knowledge
+    from broadcaster.brain.persona import load_persona
+    from broadcaster.brain.prompting import Prompter
+    from broadcaster.brain.responder import Responder
+    from broadcaster.brain.wording import Wording
+    from broadcaster.programme import Programme
+
+    faults: list[str] = []
+
+    def read(load: Callable[[], _Read]) -> _Read | None:
+        try:
+            return load()
+        except ConfigError as err:
+            faults.extend(err.problems)
+            return None
+
+    persona = read(lambda: load_persona(settings.persona))
+    wording = read(lambda: Wording.load(settings.phrases))
+    programme = read(lambda: Programme.load(settings.programme) if settings.programme else None)
+    knowledge = read(lambda: Knowledge.load(settings.knowledge, cache) if settings.knowledge else None)
+    if faults or persona is None:
+        raise ConfigError(*faults)
+    room = room or Room()
+    return Host(
+        persona,
+        Prompter(
+            persona,
+            mode=settings.mode,
+            max_tokens=settings.max_tokens,
+            schedule=programme,
+            knowledge=knowledge,
+            waiting=lambda: room.waiting(),
+        ),
+        Responder(
+            persona.name,
+            schedule=programme,
+            knowledge=knowledge,
+            wording=wording,
+            language=persona.language,
+            greeting=persona.greeting,
+        ),
+    )
+
+
+def mind_of(settings: BrainConfig, cache: Path, room: Room | None = None) -> Mind:
     """The enabled links of the configuration and the built-in rules as the last. Blocking: reads files.
 
     Raises ConfigError.
     """
-    from broadcaster.brain.knowledge import Knowledge
     from broadcaster.brain.mind import ChainMind
-    from broadcaster.brain.responder import Responder
-    from broadcaster.programme import Programme
 
-    programme = Programme.load(settings.programme) if settings.programme else None
-    knowledge = Knowledge.load(settings.knowledge, cache) if settings.knowledge else None
-    responder = Responder("小播", schedule=programme, knowledge=knowledge)
+    host = host_of(settings, cache, room)
     brains = [
         registry.resolve(registry.BRAINS, link.engine, "brain")(link) for link in settings.chain if link.enabled
     ]
-    return ChainMind([*brains, responder])
+    return ChainMind([*brains, host.responder])
 
 
 def end_to_end_of(settings: BrainConfig) -> list[EndToEnd]:

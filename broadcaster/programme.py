@@ -8,6 +8,7 @@ entries:
     end: "08:00"                 # not after start: ends on the next day
     days: [mon, tue, wed, thu, fri]   # optional, every day otherwise
     note: 每天早上的要闻          # optional
+    image: pictures/news.jpg     # optional, for models that see; starts at this file's folder
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from broadcaster.config import config_path
 from broadcaster.errors import ConfigError
+from broadcaster.picture import read_picture
 
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -41,6 +44,8 @@ class Entry(_Strict):
     end: Clock
     days: Annotated[list[Day], Field(min_length=1)] = list(_DAYS)
     note: Annotated[str, Field(max_length=400)] = ""
+    image: Path | None = None
+    """JPEG, PNG or WebP of at most 5 MB."""
 
 
 class _File(_Strict):
@@ -76,7 +81,7 @@ class Programme:
             raise ConfigError(f"{path}: not a YAML file: {_one_line(err)}") from err
         except ValidationError as err:
             raise ConfigError(*(_problem(path, fault) for fault in err.errors(include_url=False))) from err
-        return cls(file.entries, _zone(path, file.timezone))
+        return cls(_with_pictures(path, file.entries), _zone(path, file.timezone))
 
     def now_on(self, moment: datetime) -> Slot | None:
         """What is on at `moment` (aware); the one that began last when two overlap."""
@@ -113,6 +118,22 @@ class Programme:
     def _at(self, day: date, clock: time) -> datetime:
         moment = datetime.combine(day, clock)
         return moment.replace(tzinfo=self.zone) if self.zone is not None else moment.astimezone()
+
+
+def _with_pictures(path: Path, entries: list[Entry]) -> list[Entry]:
+    """Their pictures as whole paths. Raises ConfigError for one that cannot be shown to a model."""
+    problems, found = [], []
+    for number, entry in enumerate(entries, 1):
+        image = entry.image and config_path(entry.image, path.parent)
+        if image is not None:
+            try:
+                read_picture(image)
+            except ConfigError as err:
+                problems.append(f"{path}: entries.{number}.image: {err}")
+        found.append(entry.model_copy(update={"image": image}))
+    if problems:
+        raise ConfigError(*problems)
+    return found
 
 
 def _zone(path: Path, name: str | None) -> tzinfo | None:

@@ -55,6 +55,10 @@ def _faults(err: ValidationError, document: Document, model: type[BaseModel]) ->
         path = _written(error["loc"], document.data)
         if error["type"] == "missing":
             said = "is missing -> add it; docs/mind.md has an example"
+        elif error["type"] == "string_too_short":
+            said = "is empty -> write something, or leave it out"
+        elif error["type"] in ("string_too_long", "too_long"):
+            said = f"is longer than {error['ctx']['max_length']} -> shorten it"
         else:
             said = explain(error, path, document.data, None, model)
         found.setdefault(path, said.replace("docs/configuration.md", "docs/mind.md"))

@@ -1,6 +1,7 @@
 """What the built-in brain understands and says. Data only.
 
 Everything it says about itself is true: a digital presenter, a synthetic voice, fixed rules instead of a model.
+`brain.phrases` names a file that words it otherwise (see `wording`).
 """
 
 from __future__ import annotations
@@ -77,6 +78,38 @@ ZH: Final[dict[str, tuple[str, ...]]] = {
         "这个问题{name}答不上来。我只会按固定的规则回答，资料里也没有写到，请让运营者来回答您。",
         "抱歉，{name}没有找到可靠的答案，就不乱说了。这个问题请运营者来回答。",
     ),
+    "address": ("{viewer}，", "{viewer}您好，"),
+    "somebody": ("这位朋友",),
+    "something": ("礼物",),
+    "gift": (
+        "谢谢{viewer}送的{item}！",
+        "收到{viewer}的{item}了，谢谢您的心意。",
+        "感谢{viewer}送来{item}，让您破费了。",
+    ),
+    "gift_many": (
+        "谢谢{viewer}送的{count}个{item}！",
+        "收到{viewer}的{count}个{item}了，太感谢了。",
+        "{count}个{item}，谢谢{viewer}的心意！",
+    ),
+    "super_chat": (
+        "谢谢{viewer}的醒目留言！",
+        "看到{viewer}的醒目留言了，感谢支持。",
+        "感谢{viewer}发来的醒目留言。",
+    ),
+    "super_chat_of": (
+        "谢谢{viewer}的醒目留言，{item}，感谢支持！",
+        "看到{viewer}的醒目留言了，{item}，谢谢您。",
+    ),
+    "guard": ("欢迎{viewer}加入守护的队伍，谢谢您！", "谢谢{viewer}的守护，有您真好。"),
+    "guard_of": (
+        "谢谢{viewer}开通{item}，欢迎上船！",
+        "欢迎新的{item}，{viewer}，感谢您的支持。",
+        "{viewer}开通了{item}，谢谢您一路相伴。",
+    ),
+    "follow": ("谢谢{viewer}的关注！", "感谢{viewer}点了关注，欢迎常来。", "{viewer}关注了直播间，谢谢您。"),
+    "like": ("谢谢{viewer}的点赞！", "感谢{viewer}为直播间点赞。", "收到{viewer}的赞了，谢谢。"),
+    "like_many": ("谢谢{viewer}点的{count}个赞！", "{viewer}点了{count}个赞，谢谢您的鼓励。"),
+    "enter": ("欢迎{viewer}来到直播间。", "{viewer}来了，欢迎欢迎。", "您好，{viewer}，欢迎来坐坐。"),
 }
 
 EN: Final[dict[str, tuple[str, ...]]] = {
@@ -105,4 +138,33 @@ EN: Final[dict[str, tuple[str, ...]]] = {
         "{name} cannot answer that. I only follow fixed rules, and the notes do not mention it. "
         "Please leave this one to the operator.",
     ),
+    "address": ("{viewer}, ",),
+    "somebody": ("a friend",),
+    "something": ("gift",),
+    "gift": (
+        "Thank you for the {item}, {viewer}!",
+        "Here is a {item} from {viewer}. Thank you!",
+        "{viewer}, thank you for your {item}.",
+    ),
+    "gift_many": (
+        "Thank you for {count} times {item}, {viewer}!",
+        "{count} times {item} from {viewer}. Thank you so much!",
+    ),
+    "super_chat": (
+        "Thank you for your message, {viewer}!",
+        "I see your message, {viewer}. Thank you for the support.",
+    ),
+    "super_chat_of": (
+        "Thank you for your message, {viewer}, and for {item}!",
+        "{item} with a message from {viewer}. Thank you!",
+    ),
+    "guard": ("Welcome aboard, {viewer}!", "Thank you for joining us, {viewer}."),
+    "guard_of": ("{viewer} is now a {item}. Welcome aboard!", "Thank you, {viewer}, our new {item}."),
+    "follow": (
+        "Thank you for following, {viewer}!",
+        "{viewer} follows the channel now. Thank you!",
+    ),
+    "like": ("Thank you for the like, {viewer}!", "A like from {viewer}, thank you."),
+    "like_many": ("Thank you for {count} likes, {viewer}!", "{count} likes from {viewer}, thank you."),
+    "enter": ("Welcome, {viewer}.", "{viewer} is here. Welcome!", "Hello {viewer}, good to have you here."),
 }
