@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from broadcaster.cli import air, avatar, log, prompts, sink, status, tools, voice
+from broadcaster.cli import air, avatar, log, persona, prompts, sink, status, tools, voice
 from broadcaster.errors import (
     AlreadyRunning,
     AssetError,
@@ -41,6 +41,7 @@ app.command()(log.log)
 app.command()(tools.doctor)
 app.add_typer(avatar.app, name="avatar")
 app.add_typer(voice.app, name="voice")
+app.add_typer(persona.app, name="persona")
 app.command()(tools.version)
 
 
