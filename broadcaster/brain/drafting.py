@@ -1,4 +1,4 @@
-"""A persona drafted by a language model from a description, checked like one written by hand. For the command line."""
+"""A persona drafted by a language model, checked like one written by hand. For the command line."""
 
 from __future__ import annotations
 

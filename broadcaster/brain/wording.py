@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -16,7 +16,7 @@ from broadcaster.brain import phrases
 from broadcaster.brain.ownfiles import load_model
 from broadcaster.config import Section
 
-Table = Mapping[str, tuple[str, ...]]
+Table = Mapping[str, Sequence[str]]
 
 _EVENTS: Final = frozenset(
     "gift gift_many super_chat super_chat_of guard guard_of follow like like_many enter".split()
@@ -72,7 +72,7 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-def _checked(key: str, texts: list[str]) -> tuple[str, ...]:
+def _checked(key: str, texts: list[str]) -> list[str]:
     known = placeholders(key)
     for text in texts:
         try:
@@ -90,7 +90,7 @@ def _checked(key: str, texts: list[str]) -> tuple[str, ...]:
                 "whoever asks must be told that the host is no person -> say 数字人, 虚拟, 人工智能, AI, digital, "
                 "virtual or artificial"
             )
-    return tuple(texts)
+    return texts
 
 
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
@@ -106,7 +106,7 @@ def _texts(built_in: Table) -> Any:
                 BeforeValidator(_as_list),
                 AfterValidator(partial(_checked, key)),
             ],
-            texts,
+            list(texts),
         )
         for key, texts in built_in.items()
     }
