@@ -184,6 +184,8 @@ class Maker:
             self._chain.sounded(take.link, self._clock() - take.began)
         take.tape.append(chunk)
         take.heard_at = self._clock()
+        if take.first_at is None:
+            take.first_at = take.heard_at
         if take.slot.hedge is not None and (take is take.slot.hedge or len(chunk.pcm) >= REVIVED):
             self._settle(take)
         # Not at once: a voice that gives a piece whole ends it in the same breath, and its speed is learned first.

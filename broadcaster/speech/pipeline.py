@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
@@ -114,6 +115,9 @@ class _Utterance:
         self._splitter = SentenceSplitter()
         self._pulse = asyncio.Event()
         self._text_at = self._clock()
+        self._arrivals: deque[tuple[int, float]] = deque()
+        """Of the text that was not taken yet: characters read by then, and when that was."""
+        self._read = self._taken = 0
         self._held_since: float | None = None
         self._sentences = 0
         self._maker = Maker(
@@ -129,12 +133,14 @@ class _Utterance:
                 async for delta in text:
                     self._splitter.feed(delta)
                     self._text_at = self._clock()
+                    self._read += len(delta)
+                    self._arrivals.append((self._read, self._text_at))
                     self._notify()
         finally:
             self._splitter.finish()
             self._notify()
 
-    def _sentence(self) -> str | float:
+    def _sentence(self) -> tuple[str, float] | float:
         """The next sentence with something to say in it; else when to ask again, or ENDED."""
         while True:
             nothing = all(slot.state is not State.MADE for slot in self._maker.slots)
@@ -143,8 +149,11 @@ class _Utterance:
             sentence = self._splitter.take(settled=still >= SETTLED_S, urgent=starving and still >= STARVED_S)
             if sentence is None:
                 return ENDED if self._splitter.exhausted else SETTLED_S if still < SETTLED_S else STARVED_S
+            self._taken += len(sentence)
+            while len(self._arrivals) > 1 and self._arrivals[0][0] < self._taken:
+                self._arrivals.popleft()
             if spoken_units(sentence) > 0:
-                return sentence
+                return sentence, self._arrivals[0][1]
 
     # -- making ---------------------------------------------------------------------------------------------------
 
@@ -190,10 +199,11 @@ class _Utterance:
         if sentence.number is None:
             opens, sentence.number = sentence.text, self._sentences
             self._sentences += 1
-        self._pacer.released(self._clock(), len(speech.pcm) / SAMPLE_RATE)
+        now = self._clock()
+        self._pacer.released(now, len(speech.pcm) / SAMPLE_RATE)
         self._notify()
         last = self._maker.ended and not self._maker.slots
-        return SpokenPiece(sentence.number, opens, speech, slot.engine, last)
+        return SpokenPiece(sentence.number, opens, speech, slot.engine, last, slot.times(now))
 
     def _wait(self, slot: Slot) -> float | None:
         """Seconds until something of the first piece may be let go; None: not before something changes."""

@@ -28,8 +28,8 @@ ENDED: Final = -1.0
 RECUT: Final = 1.5
 """A piece that is to be asked again is made smaller when it is so many times too large."""
 
-Source = Callable[[], str | float]
-"""The next sentence; or the seconds after which to ask again; or ENDED."""
+Source = Callable[[], tuple[str, float] | float]
+"""The next sentence and when its last character came; or the seconds after which to ask again; or ENDED."""
 
 
 class Planner:
@@ -61,11 +61,12 @@ class Planner:
     def plan(self) -> float | None:
         """Makes the next piece's slot, or says how long to wait (ENDED: there is no more text)."""
         if self._sentence is None:
-            text = self._source()
-            if isinstance(text, float):
-                return text
+            found = self._source()
+            if isinstance(found, float):
+                return found
+            text, arrived = found
             language = "zh" if contains_han(text) or not any(c.isalpha() for c in text) else "en"
-            self._sentence, self._rest = Sentence(text.strip(), language), text
+            self._sentence, self._rest = Sentence(text.strip(), language, arrived), text
         over = self._pacer.buffered(self._clock()) + self._ready_seconds() - self._look_ahead_s
         if over > 0:
             return over

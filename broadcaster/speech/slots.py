@@ -15,7 +15,7 @@ from broadcaster.errors import VoiceError
 from broadcaster.speech.chain import Link
 from broadcaster.speech.dsp.sound import Tape, faded_out, with_silence
 from broadcaster.speech.units import spoken_units
-from broadcaster.types import SAMPLE_RATE, Piece
+from broadcaster.types import SAMPLE_RATE, Piece, PieceTimes
 
 TAIL: Final = SAMPLE_RATE * 20 // 1000
 """Samples of a piece that is let go as it comes which are always kept back, so that it can be faded out."""
@@ -38,6 +38,8 @@ class Cast:
 class Sentence:
     text: str
     language: str
+    arrived: float = 0.0
+    """When its last character came."""
     casts: dict[str, Cast] = field(default_factory=dict)
     planned: bool = False
     """All its pieces are known."""
@@ -61,6 +63,8 @@ class Take:
     """When it is late if it has given nothing: it usually begins in half the time."""
     heard_at: float
     """When sound came last; at first, when it was asked."""
+    first_at: float | None = None
+    """When sound came first."""
     tape: Tape = field(default_factory=Tape)
     task: asyncio.Task[None] | None = None
     kept: bool = False
@@ -102,6 +106,13 @@ class Slot:
     @property
     def engine(self) -> str:
         return self.take.link.voice.name if self.take is not None else ""
+
+    def times(self, now: float) -> PieceTimes | None:
+        """Of what is let go `now`; None before there is any sound."""
+        if self.take is None or self.take.first_at is None:
+            return None
+        made = self.take.heard_at if self.state is State.MADE else now
+        return PieceTimes(self.sentence.arrived, self.take.began, self.take.first_at, made, now)
 
     def takes(self) -> Iterator[Take]:
         return (take for take in (self.take, self.hedge) if take is not None)

@@ -227,3 +227,15 @@ def test_what_was_learned_is_kept_for_the_next_utterance() -> None:
 def test_sound_is_passed_on_untouched() -> None:
     pieces = [p for _, p in spoken(ScriptedVoice(), "大家好")]
     assert np.array_equal(pieces[0].speech.pcm, sound_of("大家好").pcm)
+
+
+def test_every_piece_says_when_what_happened_to_it() -> None:
+    voice = ScriptedVoice(lambda units, call: 0.5)
+    pieces = spoken(voice, 1.0, "今天天气", 0.5, "真好。", 0.5, "我们去公园走走吧。")
+    assert len(pieces) == 2
+    for (at, piece), text_at in zip(pieces, (1.5, 2.0), strict=True):
+        times = piece.times
+        assert times is not None
+        assert times.text == pytest.approx(text_at)
+        assert times.text <= times.asked < times.sound <= times.made <= times.released == at
+        assert times.made - times.asked == pytest.approx(0.5)
