@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -13,10 +15,10 @@ from broadcaster.brain import phrases
 from broadcaster.brain.gate import PassGate
 from broadcaster.brain.knowledge import Knowledge
 from broadcaster.brain.language import language_of
-from broadcaster.brain.responder import QUOTE_LIMIT, Responder
+from broadcaster.brain.responder import NAME_LIMIT, QUOTE_LIMIT, Responder, speakable
 from broadcaster.errors import ConfigError
 from broadcaster.programme import Entry, Programme
-from broadcaster.types import Origin, VerdictKind
+from broadcaster.types import Happening, Inbound, Origin, PromptKind, RoomEvent, Turn, VerdictKind, Viewer
 
 pytestmark = pytest.mark.unit
 
@@ -127,6 +129,96 @@ def test_the_same_prompt_always_gets_the_same_answer_and_others_vary() -> None:
 @given(st.text(max_size=80))
 def test_it_never_fails_and_never_says_nothing(question: str) -> None:
     assert host().answer(question, question).strip()
+
+
+def test_who_gets_no_answer_is_told_so_by_name() -> None:
+    question = "明天股票会涨吗"
+    for seed in ("a", "b", "c"):
+        answer = host().answer(question, seed, Viewer("7", "小明🎉_88"))
+        assert answer.startswith("小明 88")
+        assert "运营者" in answer
+    assert not host().answer(question, "a", Viewer("7", "🎉")).startswith("，")
+
+
+def test_a_host_of_one_language_keeps_to_it_and_greets_in_its_own_words() -> None:
+    chinese = Responder("小播", language="zh", greeting="您吉祥！")
+    assert "不是真人" in chinese.answer("who are you")
+    assert chinese.answer("你好") == "您吉祥！"
+    assert "not a real person" in Responder("Sunny", language="en").answer("你是谁")
+
+
+# -- events of the room ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("happening", "words"),
+    [
+        (Happening(RoomEvent.GIFT, "辣条"), ("小明", "辣条")),
+        (Happening(RoomEvent.GIFT, "辣条", 3), ("小明", "3个辣条")),
+        (Happening(RoomEvent.GIFT), ("小明", "礼物")),
+        (Happening(RoomEvent.SUPER_CHAT), ("小明", "醒目留言")),
+        (Happening(RoomEvent.SUPER_CHAT, "30元"), ("小明", "30元")),
+        (Happening(RoomEvent.GUARD, "舰长"), ("小明", "舰长")),
+        (Happening(RoomEvent.GUARD), ("小明", "守护")),
+        (Happening(RoomEvent.FOLLOW), ("小明", "关注")),
+        (Happening(RoomEvent.LIKE), ("小明", "赞")),
+        (Happening(RoomEvent.LIKE, count=20), ("小明", "20个赞")),
+        (Happening(RoomEvent.ENTER), ("小明",)),
+    ],
+)
+def test_every_event_is_answered_by_name_and_never_twice_the_same_way(
+    happening: Happening, words: tuple[str, ...]
+) -> None:
+    rules, english = host(), Responder("Sunny", language="en")
+    said = [rules.thank(happening, Viewer("7", "小明"), f"p{number}") for number in range(30)]
+    assert all(word in text for word in words for text in said)
+    assert all(one != other for one, other in itertools.pairwise(said))
+    thanked = english.thank(replace(happening, item="rose" if happening.item else ""), Viewer("7", "Bob"), "p")
+    assert "Bob" in thanked
+    assert thanked.isascii()
+
+
+def test_somebody_without_a_name_is_thanked_too() -> None:
+    for viewer in (None, Viewer("7", "🎉🎉"), Viewer("7", "")):
+        assert "这位朋友" in host().thank(Happening(RoomEvent.FOLLOW), viewer, "a")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("小明", "小明"),
+        ("✨云♡朵✨", "云 朵"),
+        ("cat_lover-99", "cat lover-99"),
+        ("用户13800138000", "用户8000"),
+        ("加微信https://t.cn/abc", "加微信"),
+        ("阿卜杜拉·艾则孜", "阿卜杜拉·艾则孜"),
+        ("a\u202eb\u200b{name}<b>", "a b name b"),
+        ("😀", ""),
+        ("很长" * 30, "很长" * 8),
+    ],
+)
+def test_names_as_they_can_be_read_out(name: str, said: str) -> None:
+    assert speakable(name) == said
+
+
+@given(st.text(max_size=60), st.sampled_from(RoomEvent), st.text(max_size=40), st.integers(1, 10**9))
+def test_no_name_breaks_a_thank_you(name: str, event: RoomEvent, item: str, count: int) -> None:
+    said = host().thank(Happening(event, item, count), Viewer("7", name), "s")
+    assert said.isprintable()
+    assert not set("{}<>\n") & set(said)
+    assert len(said) < 2 * NAME_LIMIT + 60
+
+
+async def test_a_prompt_of_an_event_is_thanked_and_a_question_answered() -> None:
+    gift = Inbound(
+        "p1", PromptKind.EVENT, "小明 gift 辣条 x3", Origin("chat"),
+        viewer=Viewer("7", "小明"), happening=Happening(RoomEvent.GIFT, "辣条", 3),
+    )  # fmt: skip
+    rules = host()
+    assert rules.name == "rules"
+    assert "3个辣条" in "".join([str(part) async for part in rules.reply(Turn(gift))])
+    question = Inbound("p2", PromptKind.ASK, "几点了", Origin("chat"))
+    assert "9点5分" in "".join([str(part) async for part in rules.reply(Turn(question))])
 
 
 def test_both_languages_have_every_phrase() -> None:
