@@ -73,6 +73,7 @@ def test_the_commands() -> None:
         "run", "check", "render", "say", "ask", "interrupt", "panic", "resume", "status", "log", "doctor", "version",
         "sink list", "sink add", "sink change", "sink pause", "sink resume", "sink stop", "sink remove", "sink reset",
         "avatar expand", "voice list", "voice try", "voice add", "voice remove",
+        "persona write", "persona show",
     }  # fmt: skip
 
 
