@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from broadcaster.brain.drafting import as_yaml
 from broadcaster.brain.persona import BUILT_IN, Persona, load_persona, parse_persona
 from broadcaster.brain.wording import Wording, placeholders
 from broadcaster.errors import ConfigError
+from broadcaster.programme import Programme
 
 pytestmark = pytest.mark.unit
 
@@ -145,3 +147,26 @@ def test_no_phrase_comes_twice_in_a_row_and_a_prompt_keeps_its_own() -> None:
     assert all(one != other for one, other in itertools.pairwise(said))
     assert set(said) == {text.format(viewer="小明") for text in phrases.ZH["follow"]}
     assert wording.pick("zh", "follow", "p199", viewer="小明", name="小播") == said[-1]
+
+
+# -- the page -------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_explains_every_key_and_phrase_and_its_examples_are_accepted(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/mind.md").read_text()
+    persona, programme, own = (
+        next(block for block in re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S) if begin in block)
+        for begin in ("\nlength: ", "\nentries:", "zh:\n  greeting:")
+    )
+    assert parse_persona(persona).language == "zh"
+    assert phrases_of(tmp_path, own).pick("en", "goodbye", "") == "Come back for another cup."
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures/qingming.jpg").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "programme.yaml").write_text(programme)
+    assert Programme.load(tmp_path / "programme.yaml").entries[0].image
+    assert set(Persona.model_fields) <= set(re.findall(r"`(\w+)`", page.partition("| key |")[2].partition("\n\n")[0]))
+    rows = [
+        row.strip("|").split("|") for row in page.partition("| phrases |")[2].partition("\n\n")[0].splitlines()[2:]
+    ]
+    told = {key: set(re.findall(r"\{(\w+)\}", row[1])) for row in rows for key in re.findall(r"`(\w+)`", row[0])}
+    assert told == {key: set(placeholders(key)) for key in phrases.ZH}
