@@ -106,6 +106,8 @@ class Director:
         except JournalError as err:
             log.error("no journal; prompts are refused until it is back", extra={"reason": str(err)})
             return
+        finally:
+            await self._mind.open(self.journal.memory, self.journal.ledger)
         self.rundown.panicked = bool(self._durable.panicked)
         if found:
             publish = self.rundown.publish_on_air

@@ -8,9 +8,12 @@ from __future__ import annotations
 import sqlite3
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from broadcaster.journal.ledger import JournalLedger
+from broadcaster.journal.memory import JournalMemory
 from broadcaster.journal.prompts import PROMPT_COLUMNS, prompt_of, prompt_row
 from broadcaster.journal.writer import JournalWriter
 from broadcaster.types import Inbound, Origin, Verdict
@@ -52,6 +55,8 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._writer = JournalWriter(path)
         self.path = path
+        self.memory = JournalMemory(self._writer)
+        self.ledger = JournalLedger(self._writer)
 
     @property
     def error(self) -> str:
@@ -188,6 +193,8 @@ def _prune(db: sqlite3.Connection) -> None:
     oldest = time.time_ns() - KEEP_DAYS * _DAY_NS
     db.execute("DELETE FROM asrun WHERE start_ns < ?", (oldest,))
     db.execute("DELETE FROM prompts WHERE finished_ns < ?", (oldest,))
+    oldest_day = datetime.fromtimestamp(oldest / 1e9, UTC).date().isoformat()
+    db.execute("DELETE FROM spending WHERE day < ?", (oldest_day,))
 
 
 def _unfinished(db: sqlite3.Connection) -> list[Unfinished]:

@@ -1,0 +1,96 @@
+"""The conversation as it was heard, and who was in it: port `MemoryStore` on the journal. Director's event loop."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+from broadcaster.journal.writer import JournalWriter
+from broadcaster.types import Exchange, ViewerNote
+
+_EXCHANGE = "prompt, viewer, question, answer, at_ns, cut"
+_VIEWER = "id, name, first_ns, last_ns, visits, exchanges, notes"
+
+
+class JournalMemory:
+    """Port `MemoryStore`. Every write is bounded where it happens: the tables never outgrow what may stay."""
+
+    def __init__(self, writer: JournalWriter) -> None:
+        self._writer = writer
+
+    async def exchanges(self, limit: int) -> list[Exchange]:
+        def job(db: sqlite3.Connection) -> list[Exchange]:
+            rows = db.execute(f"SELECT {_EXCHANGE} FROM exchanges ORDER BY row DESC LIMIT ?", (limit,)).fetchall()
+            return [Exchange(*row[:5], bool(row[5])) for row in reversed(rows)]
+
+        found: list[Exchange] = await self._writer.durable(job)
+        return found
+
+    async def summary(self) -> str:
+        def job(db: sqlite3.Connection) -> str:
+            row = db.execute("SELECT value FROM state WHERE key = 'summary'").fetchone()
+            return "" if row is None else str(row[0])
+
+        found: str = await self._writer.durable(job)
+        return found
+
+    async def viewer(self, id: str) -> ViewerNote | None:
+        def job(db: sqlite3.Connection) -> ViewerNote | None:
+            row = db.execute(f"SELECT {_VIEWER} FROM viewers WHERE id = ?", (id,)).fetchone()
+            return None if row is None else ViewerNote(*row)
+
+        found: ViewerNote | None = await self._writer.durable(job)
+        return found
+
+    async def viewers(self) -> int:
+        found: int = await self._writer.durable(lambda db: db.execute("SELECT count(*) FROM viewers").fetchone()[0])
+        return found
+
+    def keep_exchange(self, exchange: Exchange, keep: int) -> None:
+        row = (
+            exchange.prompt, exchange.viewer, exchange.question, exchange.answer, exchange.at_ns, int(exchange.cut)
+        )  # fmt: skip
+
+        def job(db: sqlite3.Connection) -> None:
+            changed = db.execute(
+                "UPDATE exchanges SET viewer = ?2, question = ?3, answer = ?4, at_ns = ?5, cut = ?6 WHERE prompt = ?1",
+                row,
+            ).rowcount
+            if not changed:
+                db.execute(f"INSERT INTO exchanges ({_EXCHANGE}) VALUES (?, ?, ?, ?, ?, ?)", row)
+                db.execute(
+                    "DELETE FROM exchanges WHERE row <= (SELECT row FROM exchanges ORDER BY row DESC LIMIT 1 OFFSET ?)",
+                    (keep,),
+                )
+
+        self._writer.deferred(job)
+
+    def keep_summary(self, text: str) -> None:
+        sql = "INSERT OR REPLACE INTO state VALUES ('summary', ?, ?)"
+        self._writer.deferred(lambda db: db.execute(sql, (text, time.time_ns())) and None)
+
+    def keep_viewer(self, note: ViewerNote, keep: int) -> None:
+        row = (note.id, note.name, note.first_ns, note.last_ns, note.visits, note.exchanges, note.notes)
+
+        def job(db: sqlite3.Connection) -> None:
+            db.execute("INSERT OR REPLACE INTO viewers VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            db.execute(
+                "DELETE FROM viewers WHERE id IN (SELECT id FROM viewers ORDER BY last_ns DESC, id LIMIT -1 OFFSET ?)",
+                (keep,),
+            )
+
+        self._writer.deferred(job)
+
+    async def forget(self, viewer: str | None = None) -> int:
+        """Deletes one viewer (note, questions and answers), or all that is remembered; how many rows. Raises
+        JournalError."""
+
+        def job(db: sqlite3.Connection) -> int:
+            if viewer is not None:
+                gone = db.execute("DELETE FROM viewers WHERE id = ?", (viewer,)).rowcount
+                return gone + db.execute("DELETE FROM exchanges WHERE viewer = ?", (viewer,)).rowcount
+            gone = db.execute("DELETE FROM viewers").rowcount + db.execute("DELETE FROM exchanges").rowcount
+            return gone + db.execute("DELETE FROM state WHERE key = 'summary'").rowcount
+
+        gone: int = await self._writer.durable(job)
+        return gone

@@ -1,0 +1,79 @@
+"""What the mind keeps in the journal: the conversation, the viewers, what answers cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from broadcaster.journal import Journal
+from broadcaster.types import Exchange, Spent, ViewerNote
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.sqlite"
+
+
+async def opened(path: Path) -> Journal:
+    journal = Journal(path)
+    await journal.open()
+    return journal
+
+
+def exchange(number: int, answer: str = "答") -> Exchange:
+    return Exchange(f"p{number}", "v1", f"问{number}", answer, number)
+
+
+def viewer(number: int, seen: int) -> ViewerNote:
+    return ViewerNote(f"v{number}", "小明", 1, seen, 1, 1, "问过天气")
+
+
+async def test_the_last_exchanges_stay_in_order_and_survive_a_restart(path: Path) -> None:
+    journal = await opened(path)
+    for number in range(10):
+        journal.memory.keep_exchange(exchange(number), keep=3)
+    journal.memory.keep_exchange(exchange(8, "更长的回答"), keep=3)
+    journal.memory.keep_summary("聊了天气。")
+    journal.close()
+    journal = await opened(path)
+    assert await journal.memory.exchanges(5) == [exchange(7), exchange(8, "更长的回答"), exchange(9)]
+    assert await journal.memory.exchanges(1) == [exchange(9)]
+    assert await journal.memory.summary() == "聊了天气。"
+    journal.close()
+
+
+async def test_viewers_are_bounded_and_who_was_seen_longest_ago_goes(path: Path) -> None:
+    journal = await opened(path)
+    for number, seen in ((1, 50), (2, 10), (3, 30)):
+        journal.memory.keep_viewer(viewer(number, seen), keep=2)
+    assert await journal.memory.viewers() == 2
+    assert await journal.memory.viewer("v2") is None
+    assert await journal.memory.viewer("v1") == viewer(1, 50)
+    journal.close()
+
+
+async def test_one_viewer_or_everything_can_be_forgotten(path: Path) -> None:
+    journal = await opened(path)
+    journal.memory.keep_viewer(viewer(1, 1), keep=9)
+    journal.memory.keep_viewer(viewer(2, 1), keep=9)
+    journal.memory.keep_exchange(exchange(1), keep=9)
+    assert await journal.memory.forget("v1") == 2
+    assert await journal.memory.exchanges(9) == []
+    assert await journal.memory.viewers() == 1
+    journal.memory.keep_summary("聊了天气。")
+    assert await journal.memory.forget() == 2
+    assert await journal.memory.summary() == ""
+    journal.close()
+
+
+async def test_what_is_spent_adds_up_by_day_and_link(path: Path) -> None:
+    journal = await opened(path)
+    journal.ledger.add("2026-11-24", Spent("qwen", 1, 100, 20, 1_500))
+    journal.ledger.add("2026-11-24", Spent("qwen", 1, 50, 10, 700))
+    journal.ledger.add("2026-11-25", Spent("qwen", 1, 1, 1, 1))
+    assert await journal.ledger.spent("2026-11-24") == [Spent("qwen", 2, 150, 30, 2_200)]
+    assert await journal.ledger.spent("2026-11-23") == []
+    journal.close()
