@@ -21,7 +21,7 @@ class JournalMemory:
     async def exchanges(self, limit: int) -> list[Exchange]:
         def job(db: sqlite3.Connection) -> list[Exchange]:
             rows = db.execute(f"SELECT {_EXCHANGE} FROM exchanges ORDER BY row DESC LIMIT ?", (limit,)).fetchall()
-            return [Exchange(*row[:5], bool(row[5])) for row in reversed(rows)]
+            return [Exchange(*row, bool(cut)) for *row, cut in reversed(rows)]
 
         found: list[Exchange] = await self._writer.durable(job)
         return found
@@ -53,13 +53,15 @@ class JournalMemory:
 
         def job(db: sqlite3.Connection) -> None:
             changed = db.execute(
-                "UPDATE exchanges SET viewer = ?2, question = ?3, answer = ?4, at_ns = ?5, cut = ?6 WHERE prompt = ?1",
+                "UPDATE exchanges SET viewer = ?2, question = ?3, answer = ?4, at_ns = ?5, cut = ?6"
+                " WHERE prompt = ?1",
                 row,
             ).rowcount
             if not changed:
                 db.execute(f"INSERT INTO exchanges ({_EXCHANGE}) VALUES (?, ?, ?, ?, ?, ?)", row)
                 db.execute(
-                    "DELETE FROM exchanges WHERE row <= (SELECT row FROM exchanges ORDER BY row DESC LIMIT 1 OFFSET ?)",
+                    "DELETE FROM exchanges WHERE row <="
+                    " (SELECT row FROM exchanges ORDER BY row DESC LIMIT 1 OFFSET ?)",
                     (keep,),
                 )
 
@@ -75,7 +77,8 @@ class JournalMemory:
         def job(db: sqlite3.Connection) -> None:
             db.execute("INSERT OR REPLACE INTO viewers VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             db.execute(
-                "DELETE FROM viewers WHERE id IN (SELECT id FROM viewers ORDER BY last_ns DESC, id LIMIT -1 OFFSET ?)",
+                "DELETE FROM viewers WHERE id IN"
+                " (SELECT id FROM viewers ORDER BY last_ns DESC, id LIMIT -1 OFFSET ?)",
                 (keep,),
             )
 
