@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
+from broadcaster.cloud import dial
+from broadcaster.cloud.dial import Dial
 from broadcaster.errors import VoiceError
-from broadcaster.speech.remote import dial
-from broadcaster.speech.remote.dial import Dial
 from broadcaster.types import Piece
 from tests.contract.voice_cases.case import sound
 from tests.fakes.dashscope_server import TTS_PATH, DashScopeServer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from broadcaster.speech.remote.cloud_errors import failed, refused
+from broadcaster.cloud.cloud_errors import failed, refused
 
 pytestmark = pytest.mark.unit
 

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
+from broadcaster.cloud.bridge import QUEUED, Bridge
 from broadcaster.errors import VoiceError
-from broadcaster.speech.remote.bridge import QUEUED, Bridge
 
 pytestmark = pytest.mark.unit
 

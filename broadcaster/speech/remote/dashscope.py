@@ -12,9 +12,9 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
+from broadcaster.cloud import cloud_errors
+from broadcaster.cloud.sdk_call import SdkCall, made_with_key, silence_sdk
 from broadcaster.config.voices import DashScopeVoice
-from broadcaster.speech.remote import cloud_errors
-from broadcaster.speech.remote.sdk_call import SdkCall, made_with_key, silence_sdk
 from broadcaster.types import Piece, RawSound, TimedWord, VoiceReference
 
 URL: Final = "wss://dashscope.aliyuncs.com/api-ws/v1/inference"

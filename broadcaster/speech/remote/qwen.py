@@ -10,11 +10,11 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
+from broadcaster.cloud import cloud_errors
+from broadcaster.cloud.sdk_call import SdkCall, made_with_key, silence_sdk
 from broadcaster.config.voices import QwenVoice
 from broadcaster.errors import VoiceError
-from broadcaster.speech.remote import cloud_errors
 from broadcaster.speech.remote.dashscope import factor
-from broadcaster.speech.remote.sdk_call import SdkCall, made_with_key, silence_sdk
 from broadcaster.types import Piece, RawSound, VoiceReference
 
 URL: Final = "wss://dashscope.aliyuncs.com/api-ws/v1/realtime"

@@ -18,10 +18,10 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
+from broadcaster.cloud import cloud_errors
+from broadcaster.cloud.bridge import Bridge
+from broadcaster.cloud.dial import Dial
 from broadcaster.errors import VoiceError
-from broadcaster.speech.remote import cloud_errors
-from broadcaster.speech.remote.bridge import Bridge
-from broadcaster.speech.remote.dial import Dial
 from broadcaster.types import RawSound
 
 IO_S: Final = 10.0
@@ -37,7 +37,7 @@ class SdkCall:
     """Base of the calls. A subclass makes its SDK object and fills in the four methods below."""
 
     def __init__(self, url: str, connect_timeout_s: float) -> None:
-        self.bridge: Bridge[RawSound] = Bridge()
+        self.bridge: Bridge[Any] = Bridge()
         self._url = url
         self._connect_timeout_s = connect_timeout_s
         self._dial = Dial(url, connect_timeout_s)
@@ -103,8 +103,9 @@ class SdkCall:
 
     # -- the loop -------------------------------------------------------------------------------------------------
 
-    async def stream(self) -> AsyncIterator[RawSound]:
-        """The sound as it comes. Raises VoiceError."""
+    async def stream(self) -> AsyncIterator[Any]:
+        """What was put into the bridge, as it comes: sound, and what else the subclass puts there. Raises
+        VoiceError."""
         self._thread.start()
         try:
             await self.bridge.wait_connected(self._connect_timeout_s)
