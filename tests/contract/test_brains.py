@@ -1,169 +1,302 @@
-"""One suite over every brain, and what the OpenAI-compatible one makes of every way a server can fail."""
+"""One suite over every brain of `registry.BRAINS`: the real SDK or HTTP client against a local server.
+
+To add an engine, write `tests/contract/brain_cases/<its name>.py` with `CASES`, a list of `BrainCase` (one per
+setting that changes the wire), and a fake of its server in `tests/fakes/`: a `ModelServer` that words its events.
+Every fault must end as `OUTCOMES` says: the chain treats all engines alike. What only one engine has is tested in
+`test_brain_<engine>.py`, with the same fake. The built-in rules are a brain too, and take part where no wire is.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
-from broadcaster.brain.engines.openai_chat import OpenAIBrain
+from broadcaster import registry
 from broadcaster.brain.knowledge import Knowledge
 from broadcaster.brain.responder import Responder
-from broadcaster.config import OpenAIChat
 from broadcaster.errors import BrainError
 from broadcaster.ports import Brain
-from broadcaster.registry import BRAINS, resolve
-from broadcaster.types import Inbound, Message, Origin, PromptKind, Turn
-from tests.fakes.llm_server import LlmServer
+from broadcaster.types import Message, Turn, Usage
+from tests.contract.brain_cases.case import (
+    ENDLESS,
+    OUTCOMES,
+    PICTURE,
+    QUESTION,
+    SECRET,
+    SYSTEM,
+    BrainCase,
+    Fault,
+    all_cases,
+    cases_of,
+    turn,
+)
+from tests.fakes.model_server import NOISE, ModelServer
 
 pytestmark = pytest.mark.contract
 
-KEY = "sk-canary-0123456789abcdef"
+CASES = all_cases()
+ANSWER = "你好，我是模型。"
+BEFORE = (Message("user", "早上好。"), Message("assistant", "大家早。"))
+
+NEVER_S = 10.0
+"""Longer than anything here takes: a wait that runs out is a failure."""
+
+GIVES_UP_S = 0.03
+"""How long the listener of an endless answer waits for more."""
 
 
-def turn(text: str = "你是谁？", heard: tuple[str, ...] = ()) -> Turn:
-    said = [Message("assistant", sentence) for sentence in heard]
-    return Turn(Inbound("p1", PromptKind.ASK, text, Origin("test")), "", (*said, Message("user", text)))
+@dataclass
+class Take:
+    """What was read of one answer."""
+
+    parts: list[str] = field(default_factory=list)
+    usage: list[Usage] = field(default_factory=list)
+    gave_up: bool = False
+    error: BrainError | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.parts)
+
+
+async def read(brain: Brain, asked: Turn | None = None, *, first: float = NEVER_S, gap: float = NEVER_S) -> Take:
+    """Reads one answer as whoever iterates does: gives up when nothing comes, and closes it in any case."""
+    take = Take()
+    async with aclosing(brain.reply(asked or turn())) as answer:  # type: ignore[type-var]
+        try:
+            while True:
+                async with asyncio.timeout(gap if take.parts else first):
+                    part = await anext(answer, None)
+                if part is None:
+                    break
+                if isinstance(part, Usage):
+                    take.usage.append(part)
+                else:
+                    take.parts.append(part)
+        except TimeoutError:
+            take.gave_up = True
+        except BrainError as err:
+            take.error = err
+    return take
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(NEVER_S):
+        while not true():  # noqa: ASYNC110  # sockets and tasks end when they end
+            await asyncio.sleep(0.002)
+
+
+@dataclass
+class Bench:
+    server: ModelServer
+    brain: Brain
 
 
 @asynccontextmanager
-async def model(server: LlmServer, **options: float) -> AsyncIterator[OpenAIBrain]:
-    config = OpenAIChat(base_url=server.base_url, api_key=SecretStr(KEY), model="test-model", **options)
-    brain = OpenAIBrain(config)
-    try:
-        yield brain
-    finally:
-        await brain.close()
-
-
-async def read(brain: Brain, asked: Turn) -> str:
-    return "".join([delta async for delta in brain.reply(asked) if isinstance(delta, str)])
-
-
-@pytest.fixture(params=["responder", "openai"])
-async def brain(request: pytest.FixtureRequest) -> AsyncIterator[Brain]:
-    if request.param == "responder":
-        yield Responder("小播")
-        return
-    async with LlmServer() as server, model(server) as made:
-        yield made
+async def bench(case: BrainCase, **options: object) -> AsyncIterator[Bench]:
+    """A server and an engine beside it; behind them no task and no connection may be left."""
+    tasks = asyncio.all_tasks()
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(case.serve())
+        brain = case.make(server, **options)
+        try:
+            yield Bench(server, brain)
+        finally:
+            await brain.close()
+        await until(lambda: server.open == 0)
+    await until(lambda: asyncio.all_tasks() <= tasks)
 
 
 def test_every_registered_brain_is_in_this_suite() -> None:
-    assert set(BRAINS) == {"openai", "dashscope", "dify"}
-    assert resolve(BRAINS, "openai", "brain") is OpenAIBrain
+    missing = [name for name in registry.BRAINS if not cases_of(name)]
+    assert not missing, f"write tests/contract/brain_cases/<name>.py for {', '.join(missing)}"
+    assert len({str(case) for case in CASES}) == len(CASES)
+    assert {case.engine for case in CASES} == set(registry.BRAINS)
+    assert set(OUTCOMES) == set(Fault)
 
 
-async def test_it_answers_with_text(brain: Brain) -> None:
-    assert (await read(brain, turn())).strip()
-    assert (await read(brain, turn(heard=("刚才说的。",)))).strip()
-    assert brain.name
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_it_answers_as_it_comes_and_tells_its_tokens(case: BrainCase) -> None:
+    async with bench(case, price_in=1.0) as on:
+        assert on.brain.name == case.link(on.server).label == case.engine
+        take = await read(on.brain)
+        assert (take.text, take.error) == (ANSWER, None)
+        assert len([part for part in take.parts if part]) == 2
+        assert [(used.prompt_tokens, used.completion_tokens) for used in take.usage] == [(21, 8)]
+        assert SECRET in on.server.keys[0]
+        on.server.usage = None
+        silent = await read(on.brain)
+        assert (silent.text, silent.usage) == (ANSWER, [])
+        assert on.server.left == 0
 
 
-async def test_two_questions_at_once_do_not_mix(brain: Brain) -> None:
-    alone = await read(brain, turn())
-    assert await asyncio.gather(read(brain, turn()), read(brain, turn())) == [alone, alone]
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_the_first_words_come_before_the_last_are_written(case: BrainCase) -> None:
+    async with bench(case) as on:
+        on.server.stall_after = 1
+        async with aclosing(on.brain.reply(turn())) as answer:  # type: ignore[type-var]
+            async with asyncio.timeout(NEVER_S):
+                part = ""
+                while not part:
+                    part = await anext(answer)
+            assert part == "你好，"
 
 
-async def test_closing_the_iterator_early_is_quiet(brain: Brain) -> None:
-    reply = brain.reply(turn())
-    assert await anext(reply)
-    await reply.aclose()  # type: ignore[attr-defined]
-    assert (await read(brain, turn())).strip()
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_the_model_gets_the_part_it_plays_what_was_heard_and_the_question(case: BrainCase) -> None:
+    async with bench(case) as on:
+        await read(on.brain, turn(before=BEFORE))
+        assert case.texts_of(on.server.requests[0]) == [SYSTEM, "早上好。", "大家早。", QUESTION]
 
 
-async def test_the_model_gets_the_question_the_part_it_plays_and_what_was_heard() -> None:
-    async with LlmServer() as server, model(server) as brain:
-        assert await read(brain, turn("天气怎么样？", ("早上好。", "欢迎。"))) == "你好，我是模型。"
-        (request,) = server.requests
-        assert request["model"] == "test-model"
-        assert request["stream"] is True
-        assert request["messages"][-1] == {"role": "user", "content": "天气怎么样？"}
-        assert [message["content"] for message in request["messages"]][:2] == ["早上好。", "欢迎。"]
-        assert server.keys == [f"Bearer {KEY}"]
+SEEING = [
+    (case, vision)
+    for case in CASES
+    for vision in (True, False)
+    if case.setting not in ("text", "multimodal") or vision is (case.setting == "multimodal")
+]
+"""DashScope's two settings are two wires."""
 
 
-async def test_what_a_model_thinks_aloud_is_not_spoken() -> None:
-    script = ["<th", "ink>先想", "一想</thi", "nk>", "好的，", "1 < 2", " <b"]
-    async with LlmServer(script) as server, model(server) as brain:
-        assert await read(brain, turn()) == "好的，1 < 2 <b"
+@pytest.mark.parametrize(("case", "vision"), SEEING, ids=str)
+async def test_a_picture_goes_along_for_a_model_that_sees(case: BrainCase, vision: bool) -> None:
+    async with bench(case, vision=vision) as on:
+        assert (await read(on.brain, turn(images=(PICTURE,)))).text == ANSWER
+        uri = f"data:image/png;base64,{base64.b64encode(PICTURE.data).decode()}"
+        assert case.pictures_of(on.server) in ([[uri], [PICTURE.data]] if vision else [[]])
+        assert case.texts_of(on.server.requests[0])[-1] == QUESTION
 
 
-@pytest.mark.parametrize(
-    ("break_it", "retryable"),
-    [
-        (lambda server: setattr(server, "status", 401), False),
-        (lambda server: setattr(server, "status", 404), False),
-        (lambda server: setattr(server, "status", 429), True),
-        (lambda server: setattr(server, "status", 500), True),
-        (lambda server: setattr(server, "stall_after", 0), True),
-        (lambda server: setattr(server, "stall_after", 1), True),
-        (lambda server: setattr(server, "drop_after", 0), True),
-        (lambda server: setattr(server, "drop_after", 1), True),
-        (lambda server: setattr(server, "garbage_after", 1), True),
-        (lambda server: setattr(server, "first_delay", 30.0), True),
-        (lambda server: setattr(server, "script", []), True),
-        (lambda server: setattr(server, "script", ["<think>only thoughts"]), True),
-    ],
-    ids=[
-        "wrong-key", "no-such-model", "too-many-requests", "server-error", "stalls-at-once", "stalls-in-the-answer",
-        "drops-at-once", "drops-in-the-answer", "malformed-event", "late", "empty", "never-stops-thinking",
-    ],
-)  # fmt: skip
-async def test_every_failure_is_a_brain_error_without_the_key(
-    break_it: Callable[[LlmServer], None], retryable: bool
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_thoughts_and_tool_calls_are_not_said_wherever_the_bytes_are_cut(case: BrainCase) -> None:
+    async with bench(case) as on:
+        on.server.chatter = on.server.odd = True
+        take = await read(on.brain)
+        assert (take.text, take.error) == (ANSWER, None)
+        assert NOISE not in take.text
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_two_questions_at_once_do_not_mix(case: BrainCase) -> None:
+    async with bench(case) as on:
+        on.server.echo = True
+        questions = ["一二三四五六七八", "甲乙丙丁戊己庚辛", "ABCDEFGH"]
+        takes = await asyncio.gather(*(read(on.brain, turn(question, system="")) for question in questions))
+        assert [take.text for take in takes] == questions
+
+
+@pytest.mark.parametrize("fault", Fault, ids=str)
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_every_fault_ends_in_the_same_error_and_tells_nothing(
+    case: BrainCase, fault: Fault, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with LlmServer() as server:
-        break_it(server)
-        async with model(server, first_token_timeout_s=0.3, total_timeout_s=0.6) as brain:
-            said: list[str] = []
-            with pytest.raises(BrainError) as failure:
-                said += [delta async for delta in brain.reply(turn())]
-            assert failure.value.retryable is retryable
-            assert KEY not in str(failure.value)
-            assert "".join(said) in ("", "你好，")
-            server.status, server.first_delay, server.script = 200, 0.0, ["又好了。"]
-            server.stall_after = server.drop_after = server.garbage_after = None
-            assert await read(brain, turn()) == "又好了。"
-            assert len(server.requests) == 2  # never asked twice by itself
+    caplog.set_level(logging.DEBUG, "dashscope")
+    outcome = OUTCOMES[fault]
+    async with bench(case) as on:
+        case.break_it(on.server, fault)
+        take = await read(on.brain)
+        assert not take.gave_up
+        assert take.error is not None
+        error = take.error
+        assert (error.retryable, error.denied, error.retry_after_s) == (
+            outcome.retryable,
+            outcome.denied,
+            outcome.retry_after_s,
+        ), str(error)
+        assert outcome.says in str(error)
+        assert bool(take.text) is outcome.said
+        assert ANSWER.startswith(take.text)
+        told = f"{error} {error.__notes__ if hasattr(error, '__notes__') else ''}"
+        for secret in (SECRET, QUESTION, "trouble"):
+            assert secret not in told
+            assert secret not in " ".join(record.getMessage() for record in caplog.records if record.name[:2] == "da")
+        assert len(on.server.requests) == 1, "an engine runs once; who repeats is decided elsewhere"
+
+        on.server.well()
+        on.server.script = ["又好了。"]
+        assert (await read(on.brain)).text == "又好了。"
 
 
-async def test_nobody_there_is_a_brain_error() -> None:
-    async with LlmServer() as server:
+@pytest.mark.parametrize("how", ENDLESS)
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_giving_up_is_seen_by_the_server(case: BrainCase, how: str) -> None:
+    async with bench(case) as on:
+        ENDLESS[how](on.server)
+        some = how == "stalls in the answer"
+        take = await read(on.brain, first=NEVER_S if some else GIVES_UP_S, gap=GIVES_UP_S)
+        assert take.gave_up
+        assert bool(take.text) is some
+        await until(lambda: on.server.left == len(on.server.requests))  # a slow machine may not have asked yet
+        on.server.well()
+        assert (await read(on.brain)).text == ANSWER
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_cancelling_the_reader_is_seen_by_the_server(case: BrainCase) -> None:
+    async with bench(case) as on:
+        on.server.stall_after = 0
+        task = asyncio.create_task(read(on.brain))
+        await until(lambda: len(on.server.requests) == 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await until(lambda: on.server.left == 1)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_nobody_there_is_an_error_that_may_pass(case: BrainCase) -> None:
+    async with case.serve() as server:
         pass
-    async with model(server) as brain:
-        with pytest.raises(BrainError, match="no connection"):
-            await read(brain, turn())
+    brain = case.make(server)
+    take = await read(brain)
+    await brain.close()
+    assert take.error is not None
+    assert take.error.retryable
+    assert "no connection" in str(take.error)
+    assert f"127.0.0.1:{server.port}" in str(take.error)
 
 
-async def test_the_server_is_told_when_the_answer_is_not_wanted_any_more() -> None:
-    async with LlmServer(["一", "二", "三"]) as server, model(server) as brain:
-        server.stall_after = 2
-        reply = brain.reply(turn())
-        assert [await anext(reply), await anext(reply)] == ["一", "二"]
-        await reply.aclose()  # type: ignore[attr-defined]
-        async with asyncio.timeout(5):
-            while server.left == 0:  # noqa: ASYNC110  # the server sees it when the kernel tells it
-                await asyncio.sleep(0.005)
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_a_server_that_takes_no_connection_is_given_up(case: BrainCase, hole: int) -> None:
+    async with case.serve() as server:
+        pass
+    server.port = hole
+    brain = case.make(server, connect_timeout_s=0.1)
+    take = await read(brain)
+    await brain.close()
+    assert not take.gave_up
+    assert take.error is not None
+    assert "no connection" in str(take.error)
+    assert "0.1 s" in str(take.error)
 
 
-async def test_cancelling_while_it_waits_is_told_too() -> None:
-    async with LlmServer() as server, model(server) as brain:
-        server.stall_after = 0
-        task = asyncio.create_task(read(brain, turn()))
-        async with asyncio.timeout(5):
-            while not server.requests:  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            while server.left == 0:  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
+# -- the built-in rules ----------------------------------------------------------------------------------------------
+
+
+async def test_the_rules_answer_like_any_brain_without_tokens() -> None:
+    rules = Responder("小播")
+    alone = await read(rules, turn("你是谁？"))
+    assert alone.text.strip()
+    assert (alone.usage, alone.error) == ([], None)
+    assert rules.name
+    both = await asyncio.gather(read(Responder("小播"), turn("你是谁？")), read(Responder("小播"), turn("你是谁？")))
+    assert [take.text for take in both] == [alone.text, alone.text]
+
+
+async def test_the_rules_stop_quietly() -> None:
+    rules = Responder("小播")
+    answer = rules.reply(turn("你是谁？"))
+    assert await anext(answer)
+    await answer.aclose()  # type: ignore[attr-defined]
+    assert (await read(rules, turn("你是谁？"))).text.strip()
 
 
 def test_the_shipped_notes_answer_the_questions_they_were_written_for() -> None:

@@ -26,10 +26,9 @@ one engine has (a trap of its SDK, a field of its request) is tested in `test_vo
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -289,19 +288,6 @@ async def test_nobody_there_is_an_error_that_may_pass(case: VoiceCase, bench: Ca
     assert take.error is not None
     assert take.error.retryable
     assert SECRET not in str(take.error)
-
-
-@pytest.fixture
-def hole() -> Iterator[int]:
-    """A port that takes no connection and refuses none: its queue is full."""
-    with socket.socket() as listener, ExitStack() as stack:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(3):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -137,7 +137,7 @@ class HttpVoice:
     ) -> bytes | None:
         """One request and its answer; the first byte of the next one, or None at the end of the connection."""
         head = first + await reader.readuntil(b"\r\n\r\n")
-        request = await _request(head, reader)
+        request = await read_request(head, reader)
         self.requests.append(request)
         gone = asyncio.create_task(reader.read(1))
         answer = asyncio.create_task(self._answer(request, writer))
@@ -230,7 +230,7 @@ def _head(writer: asyncio.StreamWriter, status: int, content_type: str, length: 
     writer.write(f"HTTP/1.1 {status} Whatever\r\n{kind}{how}\r\n\r\n".encode())
 
 
-async def _request(head: bytes, reader: asyncio.StreamReader) -> Request:
+async def read_request(head: bytes, reader: asyncio.StreamReader) -> Request:
     first, _, rest = head.decode("latin-1").partition("\r\n")
     method, path, _ = first.split(" ")
     headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in rest.split("\r\n")) if k}

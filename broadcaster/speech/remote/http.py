@@ -7,14 +7,13 @@ is the only way to tell these servers to stop.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import httpx
 
 from broadcaster.errors import VoiceError
+from broadcaster.hosts import is_here, place_of
 
 KEPT_ALIVE_S: Final = 4.0
 """A free connection is kept for the next piece. uvicorn, which all of these servers run on, closes after 5 s."""
@@ -41,26 +40,10 @@ Refusal = Callable[[int, bytes], VoiceError | None]
 """(status, beginning of the body) -> what that means for one kind of server; None: nothing special."""
 
 
-def place_of(url: str) -> str:
-    """host:port of an address, without the names and passwords in it."""
-    parts = urlsplit(url)
-    host = parts.hostname or "the server"
-    return f"{host}:{parts.port}" if parts.port else host
-
-
 def status_error(place: str, status: int) -> VoiceError:
     """The error behind an HTTP status."""
     hint = f" -> {_HINTS[status]}" if status in _HINTS else ""
     return VoiceError(f"{place} answered {status}{hint}", retryable=status not in _REFUSED, denied=status in _DENIED)
-
-
-def is_here(url: str) -> bool:
-    """Whether that server runs on this machine: a proxy for the way out must not catch what is meant for it."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class SoundClient:

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from broadcaster.config.voices import OpenAISpeechVoice
 from broadcaster.errors import VoiceError
-from broadcaster.speech.remote.http import is_here, place_of, status_error
+from broadcaster.hosts import is_here, place_of
+from broadcaster.speech.remote.http import status_error
 from broadcaster.speech.remote.readers import sounds
 from broadcaster.types import Piece, RawSound, VoiceReference
 
