@@ -7,11 +7,11 @@ import logging
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from broadcaster.errors import BrainError
 from broadcaster.ports import Brain, Ledger, MemoryStore
-from broadcaster.types import Inbound, Message, Turn, Usage, Written
+from broadcaster.types import Inbound, Message, Turn, Usage, Viewer, Written
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +19,37 @@ HEARD_SENTENCES: Final = 40
 FAILURES: Final = 2
 REST_S: Final = 30.0
 """A brain that failed so often in a row, or in a way that will not pass by itself, is not asked for so long."""
+
+
+class Conversation(Protocol):
+    """What was heard on air and what is known of the viewers. Everything but the awaited ones returns at once."""
+
+    async def open(self, store: MemoryStore) -> None:
+        """Reads what is remembered. Never fails: what cannot be read is forgotten, and told in the log."""
+
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation as it was heard, oldest first, bounded in tokens; without the question that is asked now."""
+
+    def summary(self) -> str:
+        """Of what is older than `messages`; may be ""."""
+
+    async def viewer_note(self, viewer: Viewer | None) -> str:
+        """What is remembered about them; "" where nothing is. Never fails."""
+
+    def heard(self, prompt: Inbound, sentence: int, text: str) -> None: ...
+
+    def ended(self, prompt: Inbound) -> None: ...
+
+    def status(self) -> dict[str, Any]:
+        """`{messages, tokens, viewers}`."""
+
+    async def close(self) -> None: ...
+
+
+class Prompting(Protocol):
+    """From a question to what a model is sent. Never fails for what a viewer wrote."""
+
+    async def turn(self, prompt: Inbound, conversation: Conversation) -> Turn: ...
 
 
 class ChainMind:
