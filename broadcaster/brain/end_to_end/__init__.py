@@ -1,0 +1,1 @@
+"""Models that answer with sound of their own."""
