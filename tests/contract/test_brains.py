@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,9 +22,8 @@ import pytest
 from broadcaster import registry
 from broadcaster.brain.knowledge import Knowledge
 from broadcaster.brain.responder import Responder
-from broadcaster.errors import BrainError
 from broadcaster.ports import Brain
-from broadcaster.types import Message, Turn, Usage
+from broadcaster.types import Message
 from tests.contract.brain_cases.case import (
     ENDLESS,
     OUTCOMES,
@@ -39,6 +38,7 @@ from tests.contract.brain_cases.case import (
     turn,
 )
 from tests.fakes.model_server import NOISE, ModelServer
+from tests.support.answers import NEVER_S, read, until
 
 pytestmark = pytest.mark.contract
 
@@ -46,52 +46,8 @@ CASES = all_cases()
 ANSWER = "你好，我是模型。"
 BEFORE = (Message("user", "早上好。"), Message("assistant", "大家早。"))
 
-NEVER_S = 10.0
-"""Longer than anything here takes: a wait that runs out is a failure."""
-
 GIVES_UP_S = 0.03
 """How long the listener of an endless answer waits for more."""
-
-
-@dataclass
-class Take:
-    """What was read of one answer."""
-
-    parts: list[str] = field(default_factory=list)
-    usage: list[Usage] = field(default_factory=list)
-    gave_up: bool = False
-    error: BrainError | None = None
-
-    @property
-    def text(self) -> str:
-        return "".join(self.parts)
-
-
-async def read(brain: Brain, asked: Turn | None = None, *, first: float = NEVER_S, gap: float = NEVER_S) -> Take:
-    """Reads one answer as whoever iterates does: gives up when nothing comes, and closes it in any case."""
-    take = Take()
-    async with aclosing(brain.reply(asked or turn())) as answer:  # type: ignore[type-var]
-        try:
-            while True:
-                async with asyncio.timeout(gap if take.parts else first):
-                    part = await anext(answer, None)
-                if part is None:
-                    break
-                if isinstance(part, Usage):
-                    take.usage.append(part)
-                else:
-                    take.parts.append(part)
-        except TimeoutError:
-            take.gave_up = True
-        except BrainError as err:
-            take.error = err
-    return take
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(NEVER_S):
-        while not true():  # noqa: ASYNC110  # sockets and tasks end when they end
-            await asyncio.sleep(0.002)
 
 
 @dataclass
@@ -127,13 +83,13 @@ def test_every_registered_brain_is_in_this_suite() -> None:
 async def test_it_answers_as_it_comes_and_tells_its_tokens(case: BrainCase) -> None:
     async with bench(case, price_in=1.0) as on:
         assert on.brain.name == case.link(on.server).label == case.engine
-        take = await read(on.brain)
+        take = await read(on.brain, turn())
         assert (take.text, take.error) == (ANSWER, None)
         assert len([part for part in take.parts if part]) == 2
         assert [(used.prompt_tokens, used.completion_tokens) for used in take.usage] == [(21, 8)]
         assert SECRET in on.server.keys[0]
         on.server.usage = None
-        silent = await read(on.brain)
+        silent = await read(on.brain, turn())
         assert (silent.text, silent.usage) == (ANSWER, [])
         assert on.server.left == 0
 
@@ -179,7 +135,7 @@ async def test_a_picture_goes_along_for_a_model_that_sees(case: BrainCase, visio
 async def test_thoughts_and_tool_calls_are_not_said_wherever_the_bytes_are_cut(case: BrainCase) -> None:
     async with bench(case) as on:
         on.server.chatter = on.server.odd = True
-        take = await read(on.brain)
+        take = await read(on.brain, turn())
         assert (take.text, take.error) == (ANSWER, None)
         assert NOISE not in take.text
 
@@ -202,7 +158,7 @@ async def test_every_fault_ends_in_the_same_error_and_tells_nothing(
     outcome = OUTCOMES[fault]
     async with bench(case) as on:
         case.break_it(on.server, fault)
-        take = await read(on.brain)
+        take = await read(on.brain, turn())
         assert not take.gave_up
         assert take.error is not None
         error = take.error
@@ -222,7 +178,7 @@ async def test_every_fault_ends_in_the_same_error_and_tells_nothing(
 
         on.server.well()
         on.server.script = ["又好了。"]
-        assert (await read(on.brain)).text == "又好了。"
+        assert (await read(on.brain, turn())).text == "又好了。"
 
 
 @pytest.mark.parametrize("how", ENDLESS)
@@ -231,19 +187,19 @@ async def test_giving_up_is_seen_by_the_server(case: BrainCase, how: str) -> Non
     async with bench(case) as on:
         ENDLESS[how](on.server)
         some = how == "stalls in the answer"
-        take = await read(on.brain, first=NEVER_S if some else GIVES_UP_S, gap=GIVES_UP_S)
+        take = await read(on.brain, turn(), first=NEVER_S if some else GIVES_UP_S, gap=GIVES_UP_S)
         assert take.gave_up
         assert bool(take.text) is some
         await until(lambda: on.server.left == len(on.server.requests))  # a slow machine may not have asked yet
         on.server.well()
-        assert (await read(on.brain)).text == ANSWER
+        assert (await read(on.brain, turn())).text == ANSWER
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_cancelling_the_reader_is_seen_by_the_server(case: BrainCase) -> None:
     async with bench(case) as on:
         on.server.stall_after = 0
-        task = asyncio.create_task(read(on.brain))
+        task = asyncio.create_task(read(on.brain, turn()))
         await until(lambda: len(on.server.requests) == 1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -256,7 +212,7 @@ async def test_nobody_there_is_an_error_that_may_pass(case: BrainCase) -> None:
     async with case.serve() as server:
         pass
     brain = case.make(server)
-    take = await read(brain)
+    take = await read(brain, turn())
     await brain.close()
     assert take.error is not None
     assert take.error.retryable
@@ -270,7 +226,7 @@ async def test_a_server_that_takes_no_connection_is_given_up(case: BrainCase, ho
         pass
     server.port = hole
     brain = case.make(server, connect_timeout_s=0.1)
-    take = await read(brain)
+    take = await read(brain, turn())
     await brain.close()
     assert not take.gave_up
     assert take.error is not None

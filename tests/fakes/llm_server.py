@@ -18,8 +18,6 @@ class LlmServer(ModelServer):
         super().__init__(script)
         self.unknown: dict[str, str] = {}
         """Field -> what the server says about it."""
-        self.silent_end = False
-        """It forgets to end after the last word."""
 
     @property
     def base_url(self) -> str:
@@ -54,7 +52,7 @@ class LlmServer(ModelServer):
                 "prompt_tokens_details": {"cached_tokens": 16},
             }
             last += event({**_BASE, "choices": [], "usage": usage})
-        return last + b"data: [DONE]\n\n"
+        return last if self.silent_end else last + b"data: [DONE]\n\n"
 
     def broken(self, words: str) -> bytes:
         return event({"error": {"message": words, "type": "server_error", "code": self.code}})

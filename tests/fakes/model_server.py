@@ -27,7 +27,7 @@ class ModelServer:
     mid-chunk, sends an event that is no JSON, tells an error in the wire's own way, ends properly but too early.
     `filtered`: the last piece is followed by the word that a filter cut the answer off. `chatter`: thoughts, tool
     calls and signs of life come between the pieces. `odd`: cut anywhere. `echo`: the question is the answer.
-    `hangs_up`: it takes the question and closes the connection.
+    `hangs_up`: it takes the question and closes the connection. `silent_end`: it forgets to end the stream.
 
     `requests` are the bodies, `keys` their keys, `left` counts clients that went away before the end, `open` the
     connections that are open now.
@@ -57,7 +57,7 @@ class ModelServer:
         self.garbage_after: int | None = None
         self.error_after: int | None = None
         self.ends_after: int | None = None
-        self.filtered = self.chatter = self.odd = self.echo = self.hangs_up = False
+        self.filtered = self.chatter = self.odd = self.echo = self.hangs_up = self.silent_end = False
         self.usage: tuple[int, int] | None = (21, 8)
         """Tokens of question and answer that it tells at the end; None: it tells nothing."""
 
@@ -177,6 +177,8 @@ class ModelServer:
                 await self._chunk(writer, self.noise())
             await self._chunk(writer, self.end(self.filtered) if piece is None else self.piece(piece))
             await asyncio.sleep(0)
+        if self.silent_end:
+            await asyncio.Event().wait()
         writer.write(b"0\r\n\r\n")
         await writer.drain()
 

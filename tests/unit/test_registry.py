@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
 from broadcaster import registry
+from broadcaster.config.brains import BrainLink, EndToEndLink
 from broadcaster.config.sinks import FileSink, NullSink, PreviewSink, RtmpSink
 from broadcaster.errors import ConfigError
 
@@ -18,8 +20,10 @@ TABLES = {
     "source": registry.SOURCES,
     "voice engine": registry.SYNTHESISERS,
     "voice": registry.VOICES,
+    "local voice": registry.LOCAL_VOICES,
     "head engine": registry.HEADS,
-    "brain engine": registry.BRAINS,
+    "brain": registry.BRAINS,
+    "end-to-end voice": registry.END_TO_END,
 }
 ENTRIES = [(kind, name) for kind, table in TABLES.items() for name in table]
 
@@ -43,6 +47,21 @@ def test_a_package_that_is_not_installed_is_named() -> None:
 def test_every_sink_type_of_the_schema_has_an_adapter() -> None:
     types = {model.model_fields["type"].default for model in (RtmpSink, FileSink, PreviewSink, NullSink)}
     assert types == set(registry.SINKS)
+
+
+@pytest.mark.parametrize(
+    ("links", "table"),
+    [(BrainLink, registry.BRAINS), (EndToEndLink, registry.END_TO_END)],
+    ids=["brains", "end-to-end voices"],
+)
+def test_every_engine_of_the_mind_has_settings(links: object, table: registry.Table) -> None:
+    models = get_args(get_args(links)[0])
+    assert {model.model_fields["engine"].default for model in models} == set(table)
+
+
+def test_an_extra_belongs_to_an_entry() -> None:
+    targets = {target for table in TABLES.values() for target in table.values()}
+    assert set(registry.EXTRAS) <= targets
 
 
 def test_reading_the_tables_imports_no_adapter() -> None:

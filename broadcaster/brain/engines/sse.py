@@ -22,8 +22,9 @@ async def data_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
             line.clear()
             if text.startswith("data:"):
                 data.append(text.removeprefix("data:").removeprefix(" "))
-            elif not text and data:
-                yield "\n".join(data)
+            elif not text:
+                if any(data):
+                    yield "\n".join(data)
                 data.clear()
         line += rest
         if len(line) > LINE_LIMIT:
