@@ -25,11 +25,17 @@ class Lips:
 
     def __init__(self) -> None:
         self._patches: dict[int, MouthPatch] = {}
+        self._arrived: dict[int, int] = {}
         self._gain = 0
 
-    def put(self, patch: MouthPatch) -> None:
+    def put(self, patch: MouthPatch, now_ns: int = 0) -> None:
         if len(self._patches) < MAX_PATCHES:
             self._patches[patch.tick] = patch
+            self._arrived[patch.tick] = now_ns
+
+    def arrived_ns(self, tick: int) -> int:
+        """When the patch of a tick came; 0 when it is not in hand."""
+        return self._arrived.get(tick, 0)
 
     def has(self, ticks: Iterable[int]) -> bool:
         return all(tick in self._patches for tick in ticks)
@@ -37,6 +43,7 @@ class Lips:
     def void(self) -> None:
         """Another anchor, another head or none: what is in hand fits no more."""
         self._patches.clear()
+        self._arrived.clear()
 
     def reset(self) -> None:
         self.void()
@@ -45,6 +52,7 @@ class Lips:
     def take(self, tick: int, opening: bool) -> Mouth | None:
         """The mouth of `tick`, once. `opening`: speech is on and goes on; else the mouth fades out."""
         patch = self._patches.pop(tick, None)
+        self._arrived.pop(tick, None)
         if patch is None:
             self._gain = 0
             return None

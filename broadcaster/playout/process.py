@@ -23,6 +23,7 @@ from broadcaster.playout.clock import RealClock, Tick
 from broadcaster.playout.encoder import Encoder, identified
 from broadcaster.playout.fanout import Fanout
 from broadcaster.playout.priority import wake_promptly
+from broadcaster.playout.packages import Packages
 from broadcaster.playout.sinkset import SinkSet
 from broadcaster.playout.status import playout_status
 from broadcaster.playout.talk import Talk
@@ -86,7 +87,8 @@ class Playout:
         )
         self._links = links.Links(paths.playout_socket, inbox, self._sinks.command)
         self._clock: RealClock[links.Event] = RealClock(fps, inbox)
-        self._talk = Talk(fps, avatar.loop_frames, self._links.to_head, self._links.to_director)
+        tell = self._links.to_director
+        self._talk = Talk(fps, avatar.loop_frames, self._links.to_head, tell, Packages(fps, tell))
         run = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         self._encoder = Encoder(video, config.audio, identified(config.aigc, config.channel, run))
         overlay = draw_label(label.text, label.corner, label.height_percent, video.width, video.height)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from broadcaster.playout.lips import Lips, Mouth
+from broadcaster.playout.packages import Packages
 from broadcaster.playout.utterance import Sentence, Utterance
 from broadcaster.studio.mixer import fade_out
 from broadcaster.types import SAMPLE_RATE, MouthPatch, PcmArray, base_index, samples_at
@@ -54,7 +55,9 @@ class TalkCounters:
 class Talk:
     """Fed with messages by `handle`, asked once per tick by `pull` (mouth) and `take` (sound)."""
 
-    def __init__(self, fps: int, loop_frames: int, to_head: ToHead, report: Report) -> None:
+    def __init__(
+        self, fps: int, loop_frames: int, to_head: ToHead, report: Report, packages: Packages | None = None
+    ) -> None:
         self.counters = TalkCounters()
         self.generation = 0
         self.panicked = False
@@ -62,6 +65,7 @@ class Talk:
         self._loop_frames = loop_frames
         self._to_head = to_head
         self._report = report
+        self._packages = packages or Packages(fps)
         self._queue: deque[Utterance] = deque()
         self._current: Utterance | None = None
         self._epoch = 0
@@ -105,7 +109,7 @@ class Talk:
         if patch.tick < self._next_tick or patch.base != base_index(patch.tick, self._loop_frames):
             self.counters.patches_late += 1
             return
-        self._lips.put(patch)
+        self._lips.put(patch, self._packages.now_ns())
 
     def cut(self, generation: int) -> None:
         """Drops everything older than `generation`; what sounds now fades in the next `take`."""
@@ -163,6 +167,7 @@ class Talk:
             self._try_start(tick)
         if self._start is not None and tick % WINDOW_EVERY == 0:
             self._to_head(Window(tick, tick + WINDOW_TICKS))
+        self._packages.lips_ns = self._lips.arrived_ns(tick)
         return self._mouth(tick)
 
     def take(self, tick: int) -> PcmArray | None:
@@ -172,6 +177,7 @@ class Talk:
             return None
         count = samples_at(tick + 1, self._fps) - samples_at(tick, self._fps)
         sound = current.take(count)
+        self._packages.sounded(current, self._start_sample)
         self._report_sentences(current, tick)
         if self._fade_out:
             self._finish("cut")
@@ -203,6 +209,11 @@ class Talk:
         return self._lips.has(needed)
 
     @property
+    def lead_ticks(self) -> int:
+        """Pictures the head must have made before a piece of sound begins; 0 without a head."""
+        return self._lead
+
+    @property
     def talking(self) -> str:
         return self._current.id if self._current is not None and self._speaking else ""
 
@@ -232,7 +243,7 @@ class Talk:
         if self.queued_samples > MAX_QUEUED_SECONDS * SAMPLE_RATE:
             self.counters.refused += 1
             return
-        utterance.append(message)
+        utterance.append(message, self._packages.now_ns())
         self._to_head(message)
         self._soon(until_next_ns)
 
@@ -272,6 +283,7 @@ class Talk:
                 self._emit("done", first, None, tick, 0)
             return
         self._current = self._queue.popleft()
+        self._current.free_ns = self._packages.now_ns()
         self._slips = 0
         self._deadline = tick + START_DEADLINE_TICKS
         self._anchor(tick + 1)
@@ -321,6 +333,7 @@ class Talk:
         self._speaking = True
         if self._hole_since is not None:
             self.counters.holes += 1
+            self._packages.gap_ticks = tick - self._hole_since
             self.counters.hole_ticks += tick - self._hole_since
             self._hole_since = None
 

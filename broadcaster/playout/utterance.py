@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +24,15 @@ class Sentence:
     ended: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Package:
+    """Where a package of speech begins in its utterance, and when that came (CLOCK_MONOTONIC)."""
+
+    number: int
+    start: int
+    arrived_ns: int
+
+
 @dataclass(slots=True)
 class Utterance:
     id: str
@@ -34,9 +45,14 @@ class Utterance:
     phones: list[tuple[str, str, int, int]] = field(default_factory=list)
     head_base: int = 0
     """Samples that were aired before the present head connected, and that it knows nothing of."""
+    packages: deque[Package] = field(default_factory=deque)
+    """Those that have not begun to sound."""
+    last_package: int = -1
+    free_ns: int = 0
+    """When the air became free for it (CLOCK_MONOTONIC)."""
 
-    def append(self, message: Speak) -> None:
-        """Adds a piece. Raises WireError for a broken one."""
+    def append(self, message: Speak, now_ns: int = 0) -> None:
+        """Adds a piece that came `now_ns`. Raises WireError for a broken one."""
         if len(message.pcm) % 2:
             raise WireError(f"half a sample in the speech of {message.utterance}")
         pcm = np.frombuffer(message.pcm, dtype="<i2")
@@ -45,6 +61,9 @@ class Utterance:
             self.sentences.append(Sentence(message.sentence, text, message.engine, self.samples, self.samples))
         elif message.engine not in self.sentences[-1].engine.split("+"):
             self.sentences[-1].engine += f"+{message.engine}"  # another voice took over inside the sentence
+        if message.package > self.last_package:
+            self.last_package = message.package
+            self.packages.append(Package(message.package, self.samples, now_ns))
         offset = self.samples
         self.phones += [
             (symbol, viseme, start + offset, end + offset) for symbol, viseme, start, end in message.phones
@@ -52,6 +71,11 @@ class Utterance:
         self.pcm.append(pcm)
         self.samples += len(pcm)
         self.sentences[-1].end = self.samples
+
+    def packages_begun(self) -> Iterator[Package]:
+        """Those whose first sample was taken since the last call."""
+        while self.packages and self.packages[0].start < self.aired:
+            yield self.packages.popleft()
 
     def take(self, count: int) -> PcmArray:
         """The next `count` samples or what is there; moves on."""

@@ -3,7 +3,8 @@
 Who talks to whom (all over UNIX stream sockets in the channel's run directory):
 
     director ──Speak, End, Cut, Panic, SinkCommand──────> playout     (playout.sock, playout listens)
-    playout  ──Welcome, Aired, PlayoutStatus, SinkReply─> director
+    playout  ──Welcome, Aired, PackageOnAir, SinkReply,
+               PlayoutStatus────────────────────────────> director
     playout  ──Welcome, Anchor, Speak, End, Cut, Window─> head        (playout.sock, the head connects)
     head     ──Hello, Patch, HeadStatus─────────────────> playout
     director ──Synthesise, Cancel───────────────────────> voice       (voice.sock, voice listens; voice-local alike)
@@ -39,6 +40,7 @@ from broadcaster.wire.messages import (
     Hello,
     Message,
     Notice,
+    PackageOnAir,
     Panic,
     Patch,
     PlayoutStatus,
@@ -68,6 +70,7 @@ __all__ = [
     "Hello",
     "Message",
     "Notice",
+    "PackageOnAir",
     "Panic",
     "Patch",
     "PlayoutStatus",

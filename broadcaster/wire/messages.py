@@ -38,7 +38,8 @@ class Speak(Message, frozen=True):
     """Speech of one piece. Pieces of one utterance arrive in order and are joined without a gap.
 
     `pcm` is s16le mono 48 kHz; phones are (symbol, viseme, start, end) in samples of this piece.
-    `opens` is the sentence's text on the first piece of that sentence.
+    `opens` is the sentence's text on the first piece of that sentence. `package` numbers the packages of an
+    utterance, each of one or several pieces; -1: nobody wants to know when it was on air.
     """
 
     generation: int
@@ -48,6 +49,7 @@ class Speak(Message, frozen=True):
     pcm: bytes
     phones: list[tuple[str, str, int, int]]
     engine: str = ""
+    package: int = -1
 
 
 class End(Message, frozen=True):
@@ -129,6 +131,25 @@ class Aired(Message, frozen=True):
     wall_ns: int
 
 
+class PackageOnAir(Message, frozen=True):
+    """The first sample of a package is on air; for the trace, never told twice. Times are CLOCK_MONOTONIC in ns.
+
+    `arrived_ns`: its first piece was read; `free_ns`: nothing of an earlier utterance was on air any more (0 for
+    packages that do not begin an utterance); `lips_ns`: the mouth of its first tick came (0: it began without);
+    `on_air_ns`: the tick with its first sample was made. `gap_ms`: silence right before it in mid-utterance, because
+    it came too late.
+    """
+
+    generation: int
+    utterance: str
+    package: int
+    arrived_ns: int
+    free_ns: int
+    lips_ns: int
+    on_air_ns: int
+    gap_ms: int = 0
+
+
 class SinkStatus(Message, frozen=True):
     """What OBS shows for an output. `state`: "off", "paused", "connecting", "live", "waiting",
     "suspended" (refused three times: a slow try every 5 minutes), "failed"."""
@@ -180,6 +201,8 @@ class PlayoutStatus(Message, frozen=True):
     uptime_s: float
     faults: int = 0
     """Ticks and messages that raised: bugs that the picture survived."""
+    lead_ticks: int = 0
+    """Pictures the head must have made before a piece of sound may begin; 0 without a head."""
 
 
 class SinkCommand(Message, frozen=True):
@@ -275,6 +298,6 @@ class Notice(Message, frozen=True):
 
 AnyMessage = (
     Hello | Welcome | Speak | End | Cut | Panic | Anchor | Window | Patch | HeadStatus | Aired
-    | PlayoutStatus | SinkStatus | SinkCommand | SinkReply | Synthesise | Synthesised
+    | PackageOnAir | PlayoutStatus | SinkStatus | SinkCommand | SinkReply | Synthesise | Synthesised
     | SynthesisFailed | Cancel | Beat | Restart | Notice
 )  # fmt: skip
