@@ -71,11 +71,11 @@ def test_errors_and_bare_refusals_are_left_to_somebody_else(written: str) -> Non
             cleaned(written, sizes)
 
 
-PARTS = st.sampled_from(
+MARKS = (
     "你好， 今天 3.5 * ** ` ``` <think> </think> （ ） ( ) 笑 - | a 。 http://x.cn/a ， { } [ ] 抱歉， 我无法回答 # _"
-    " 作为AI， 【思考】 【/思考】".split(" ")
-    + ["\n", " ", ". ", "- "]
+    " 作为AI， 【思考】 【/思考】"
 )
+PARTS = st.sampled_from([*MARKS.split(" "), "\n", " ", ". ", "- "])
 
 
 @given(parts=st.lists(PARTS, max_size=14), sizes=st.lists(st.integers(1, 9), max_size=20))
