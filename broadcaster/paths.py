@@ -51,6 +51,11 @@ class Paths:
         return self.state / "sinks.json"
 
     @property
+    def questions(self) -> Path:
+        """Recorded questions, until their prompt is over."""
+        return self.state / "questions"
+
+    @property
     def panic_marker(self) -> Path:
         """There while a panic was given past a director that does not answer, until the journal has it."""
         return self.state / "panic"

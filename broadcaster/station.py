@@ -6,10 +6,13 @@ The `Station` is the director's face; it lives in the director's asyncio loop an
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from broadcaster.types import PLAIN, Inbound, Manner, Origin, PromptKind
 from broadcaster.wire import SinkReply
+
+MAX_RECORDING_BYTES: Final = 10 * 1024 * 1024
+"""Of a recorded question: a minute of uncompressed CD sound."""
 
 
 class Events(Protocol):
@@ -28,11 +31,21 @@ class Station(Protocol):
     Refusals are `errors.Refused` with a `code` (`sources.schema.ErrorCode`) and a text for people.
     """
 
-    async def accept(self, kind: PromptKind, text: str, origin: Origin, manner: Manner = PLAIN) -> Inbound:
+    async def accept(
+        self, kind: PromptKind, text: str, origin: Origin, manner: Manner = PLAIN, *, recording: str = ""
+    ) -> Inbound:
         """Queues a text that is to be said in that manner. It is in the journal, synced to disk, when this returns.
 
         Who may ask for air time is for the source to decide; `origin.role` only says who comes first.
-        Refused: panicked, full, too_long, empty, journal, stopping.
+        `recording` is what `attach` returned; the text then says what the recorded question is about.
+        Refused: panicked, full, too_long, empty, journal, stopping; refused (a recording that is not there).
+        """
+
+    async def attach(self, data: bytes, by: Origin) -> str:
+        """Keeps a recorded question (a sound file of up to 60 s) until it is asked; its name, for `accept`.
+
+        It is deleted when its prompt is over, or after 10 minutes. Moderators and operators. Refused: forbidden,
+        too_large, full, journal (it cannot be stored), refused (no sound, too long, or nobody here can listen).
         """
 
     async def interrupt(self, by: Origin) -> None:
@@ -71,7 +84,7 @@ class Station(Protocol):
         - `voice`: `engine` (that spoke last), `degraded`, `error`, `links`: list of `{name, state, spoken, failures,
           error}` in the order of asking; state is closed (in use), open (left alone) or half_open (about to be tried)
         - `head`: `connected`, `engine`, `degraded`, `rendered`, `skipped`, `render_ms`, `note`
-        - `brain`: `engine`, `degraded`, `error`
+        - `brain`: as `ports.Mind.status` says, and `end_to_end`: list of `{name, state, answered, failures, error}`
         - `sinks`: list of `wire.SinkStatus` as mappings
         - `now`: None or `{id, kind, sentence, text, origin, author}`; `next`: up to 5 of
           `{id, kind, text, origin, author}`; `queue`: `{length, capacity}`

@@ -12,13 +12,17 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from broadcaster.config import Config
 from broadcaster.director.admission import Admission, need
 from broadcaster.director.agreement import Agreement
+from broadcaster.director.attachments import Attachments
 from broadcaster.director.commands import SinkCommands
 from broadcaster.director.durable import Durable
+from broadcaster.director.end_to_end import EndToEndDesk
 from broadcaster.director.events import EventHub, Subscription
 from broadcaster.director.hands import RundownHands
 from broadcaster.director.link import PlayoutLink
@@ -65,6 +69,7 @@ class Director:
         mind: Mind,
         gate: Gate,
         voices: Callable[[], list[dict[str, Any]]] = list,
+        end_to_end: EndToEndDesk | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self.playout: PlayoutStatus | None = None
@@ -83,7 +88,11 @@ class Director:
         self._heard_keys: deque[tuple[str, int, int]] = deque(maxlen=TOLD_REPORTS)
         self._mind = mind
         hands = RundownHands(self.rundown, lambda: self.playout if self.link.connected else None)
-        self._performer = Performer(gate, mind, speaker, self.journal, self.rundown, self._pulse, hands)
+        self._end_to_end = end_to_end
+        self._performer = Performer(
+            gate, mind, speaker, self.journal, self.rundown, self._pulse, hands, end_to_end=end_to_end
+        )
+        self._attachments = Attachments(paths.questions)
         self.health = self._performer.health
         self._commands = SinkCommands(self.link.send)
         self._recovery: Recovery | None = None
@@ -109,6 +118,7 @@ class Director:
         finally:
             await self._mind.open(self.journal.memory, self.journal.ledger)
         self.rundown.panicked = bool(self._durable.panicked)
+        await asyncio.to_thread(self._attachments.open, [entry.prompt for entry in found])
         if found:
             publish = self.rundown.publish_on_air
             self._recovery = Recovery(found, self.journal, self._inbox, self._pulse, publish, self._end)
@@ -144,15 +154,25 @@ class Director:
 
     # -- Station ----------------------------------------------------------------------------------------------
 
-    async def accept(self, kind: PromptKind, text: str, origin: Origin, manner: Manner = PLAIN) -> Inbound:
+    async def accept(
+        self, kind: PromptKind, text: str, origin: Origin, manner: Manner = PLAIN, *, recording: str = ""
+    ) -> Inbound:
         try:
             prompt = self._inbound(kind, text, origin, manner)
+            if recording:
+                prompt = replace(prompt, recording=self._recording(kind, recording))
             self._inbox.reserve()
         except Refused:
             self.counters["refused"] += 1
             raise
+        self._attachments.begun(prompt)
         # Shielded: a client that leaves now must not leave a prompt behind that is in the journal and nowhere else.
         return await asyncio.shield(self._keep(self._journalled(prompt)))
+
+    async def attach(self, data: bytes, by: Origin) -> str:
+        need(by, Role.MODERATOR, "a recording")
+        self._need_end_to_end()
+        return await self._attachments.keep(data)
 
     async def interrupt(self, by: Origin) -> None:
         need(by, Role.MODERATOR, "interrupt")
@@ -185,7 +205,7 @@ class Director:
         return self._hub.subscribe()
 
     def status(self) -> dict[str, Any]:
-        brain = self._mind.status()
+        brain = {**self._mind.status(), "end_to_end": self._end_to_end.status() if self._end_to_end else []}
         counters = {
             **dict.fromkeys(COUNTERS, 0),
             **self.counters,
@@ -232,6 +252,7 @@ class Director:
         try:
             await self.journal.accept(prompt)
         except JournalError as err:
+            self._attachments.ended(prompt.id)
             self._inbox.release()
             self.counters["refused"] += 1
             raise Refused(f"the prompt was not accepted: {err}", "journal") from err
@@ -239,6 +260,19 @@ class Director:
         self.counters["accepted"] += 1
         self._pulse.beat()
         return prompt
+
+    def _recording(self, kind: PromptKind, name: str) -> Path:
+        self._need_end_to_end()
+        if kind is not PromptKind.ASK:
+            raise Refused("only a question can be a recording")
+        return self._attachments.path(name)
+
+    def _need_end_to_end(self) -> None:
+        if self._end_to_end is None or not self._end_to_end.enabled:
+            raise Refused(
+                "nobody here can listen to a recording -> set up an end-to-end voice (brain.end_to_end), or ask in "
+                "writing"
+            )
 
     def _put_back(self, utterances: list[Utterance]) -> None:
         for utterance in utterances:
@@ -266,6 +300,7 @@ class Director:
         """The journal came back after the start: what it knows is taken over now."""
         log.info("the journal is read after all", extra={"prompts": len(found)})
         for entry in found:
+            self._attachments.begun(entry.prompt)
             self.journal.requeue(entry.prompt.id)
             self._inbox.restore(entry.prompt)
         if self._durable.panicked and not self.rundown.panicked:
@@ -321,6 +356,7 @@ class Director:
 
     def _end(self, prompt: str, state: str, reason: str, event: Aired | None = None, sentence: int = 0) -> None:
         self.journal.finish(prompt, state, reason)
+        self._attachments.ended(prompt)
         self.counters[state] += 1
         message: dict[str, Any] = {"type": state, "id": prompt}
         if state == "skipped":

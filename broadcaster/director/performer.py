@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from broadcaster.director.end_to_end import EndToEndDesk
 from broadcaster.director.pulse import Pulse
 from broadcaster.director.rundown import Rundown
 from broadcaster.director.sentences import Sentences, sentences_of
@@ -64,6 +65,7 @@ class Performer:
         pulse: Pulse,
         hands: Hands,
         changed: Callable[[], None] = lambda: None,
+        end_to_end: EndToEndDesk | None = None,
     ) -> None:
         self.health = Health()
         self.voice_failures = 0
@@ -75,6 +77,7 @@ class Performer:
         self._pulse = pulse
         self._hands = hands
         self._changed = changed
+        self._end_to_end = end_to_end
         self._notes: set[asyncio.Task[None]] = set()
         # Above what an earlier director of this boot used, whose cancellations the voice still remembers.
         self._runs = itertools.count(time.monotonic_ns() // 1_000_000)
@@ -119,7 +122,23 @@ class Performer:
                 self._add(utterance, Verdict(verdict.kind, sentence, verdict.reason))
             self._close(utterance)
             return None
+        if prompt.kind is PromptKind.ASK and await self._answered_with_sound(utterance, verdict.text):
+            return None
         return asyncio.create_task(self._write_reply(utterance, verdict.text))
+
+    async def _answered_with_sound(self, utterance: Utterance, question: str) -> bool:
+        """Whether an end-to-end voice has answered. What it says has passed the gate, and the script is whole."""
+        if self._end_to_end is None:
+            return False
+        asked = replace(utterance.prompt, text=question)
+        reply = await self._end_to_end.answer(asked, lambda: self._mind.turn(asked))
+        if reply is None:
+            return False
+        for verdict in reply.verdicts:
+            self._add(utterance, verdict)
+        self._close(utterance)
+        utterance.sound = reply.pieces
+        return True
 
     async def _write_reply(self, utterance: Utterance, question: str) -> None:
         """Ends with a closed script, whatever happens; what a broken stream left unfinished is not spoken."""
@@ -185,6 +204,9 @@ class Performer:
 
     async def _run(self, utterance: Utterance, noted: asyncio.Task[None]) -> None:
         """One run of the speaker, from the first sentence that is not in hand in full."""
+        if utterance.sound:
+            await self._give_sound(utterance, noted)
+            return
         start, base = utterance.rewind()
         text = utterance.script.read(start)
         spoken = self._speaker.speak(text, next(self._runs), utterance.prompt.manner, self._hands)
@@ -195,6 +217,14 @@ class Performer:
                 self._voice_well(piece.engine)
                 self._rundown.give(utterance, piece, base)
                 await self._room()
+
+    async def _give_sound(self, utterance: Utterance, noted: asyncio.Task[None]) -> None:
+        """Of an end-to-end voice: all of it is there."""
+        await asyncio.wait({noted}, timeout=NOTE_PATIENCE_S)
+        for piece in utterance.sound:
+            self._rundown.give(utterance, piece, 0)
+            await self._room()
+        utterance.sound = ()
 
     async def _next(self, pieces: AsyncIterator[SpokenPiece], utterance: Utterance) -> SpokenPiece | None:
         step = asyncio.ensure_future(anext(pieces, None))

@@ -108,6 +108,8 @@ class Utterance:
     """Pieces that the speaker has made of it."""
     failure: str = ""
     """Why it ends before its text does; a `SkipReason`."""
+    sound: tuple[SpokenPiece, ...] = ()
+    """Of an end-to-end voice, in place of a speaker's; not given yet."""
     stale: bool = False
     """Its question became too old before anything of the answer was written."""
     repeats: int = 0
