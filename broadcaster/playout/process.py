@@ -22,8 +22,8 @@ from broadcaster.playout import links
 from broadcaster.playout.clock import RealClock, Tick
 from broadcaster.playout.encoder import Encoder, identified
 from broadcaster.playout.fanout import Fanout
-from broadcaster.playout.priority import wake_promptly
 from broadcaster.playout.packages import Packages
+from broadcaster.playout.priority import wake_promptly
 from broadcaster.playout.sinkset import SinkSet
 from broadcaster.playout.status import playout_status
 from broadcaster.playout.talk import Talk
