@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, Final, Protocol
 
-from broadcaster.types import PLAIN, Inbound, Manner, Origin, PromptKind
+from broadcaster.types import PLAIN, Happening, Inbound, Manner, Origin, PromptKind, Viewer
 from broadcaster.wire import SinkReply
 
 MAX_RECORDING_BYTES: Final = 10 * 1024 * 1024
@@ -32,11 +32,22 @@ class Station(Protocol):
     """
 
     async def accept(
-        self, kind: PromptKind, text: str, origin: Origin, manner: Manner = PLAIN, *, recording: str = ""
+        self,
+        kind: PromptKind,
+        text: str,
+        origin: Origin,
+        manner: Manner = PLAIN,
+        *,
+        viewer: Viewer | None = None,
+        resumable: bool = False,
+        happening: Happening | None = None,
+        recording: str = "",
     ) -> Inbound:
         """Queues a text that is to be said in that manner. It is in the journal, synced to disk, when this returns.
 
-        Who may ask for air time is for the source to decide; `origin.role` only says who comes first.
+        Who may ask for air time is for the source to decide; `origin.role` only says who comes first. `viewer` is
+        who asks. `resumable`: cut by another prompt or by a restart, it goes on where it was cut. `happening` is what
+        happened, for PromptKind.EVENT, whose text is made of it.
         `recording` is what `attach` returned; the text then says what the recorded question is about.
         Refused: panicked, full, too_long, empty, journal, stopping; refused (a recording that is not there).
         """
@@ -68,7 +79,7 @@ class Station(Protocol):
         """
 
     def subscribe(self) -> Events:
-        """Outbound events of `sources.schema` (`on_air`, `done`, `cut`, `skipped`, `status`) from now on.
+        """Outbound events of `sources.schema` (`on_air`, `held`, `done`, `cut`, `skipped`, `status`) from now on.
 
         Subscribed at the call, not at the first `anext`; ended by `aclose` or by the end of the daemon. A
         subscriber that lags loses its oldest events, and the loss is counted (`counters.events_lost`).

@@ -19,6 +19,11 @@ TEXT_LIMIT: Final = 20_000
 
 REF_LIMIT: Final = 64
 
+NAME_LIMIT: Final = 64
+"""Characters of a viewer's name, of its id and of a gift."""
+
+COUNT_LIMIT: Final = 1_000_000
+
 SCHEMA_PATH: Final = Path(__file__).resolve().parents[1] / "docs" / "schema" / "messages.json"
 
 
@@ -74,6 +79,34 @@ VoiceName = Annotated[
     Field(pattern=VOICE_PATTERN, description="A voice of the engine that speaks; one it does not know is ignored"),
 ]
 
+Resumable = Annotated[
+    bool,
+    Field(
+        strict=True, description="Cut by another prompt or by a restart, it goes on at the sentence where it was cut"
+    ),
+]
+ViewerName = Annotated[
+    str | None, Field(min_length=1, max_length=NAME_LIMIT, description="Who asks, as the platform shows it")
+]
+ViewerId = Annotated[
+    str | None,
+    Field(min_length=1, max_length=NAME_LIMIT, description="Stable at its platform; else the name is taken"),
+]
+Recording = Annotated[
+    str | None, Field(pattern=r"^[0-9a-f]{24}$", description="A recorded question that was handed in before")
+]
+
+
+RECORDING_PATTERN: Final = r"^[0-9a-f]{24}$"
+
+Recording = Annotated[
+    str | None,
+    Field(
+        pattern=RECORDING_PATTERN,
+        description="The question as sound: what POST /api/recordings returned. `text` says what it is about",
+    ),
+]
+
 
 class Say(_Message):
     """Speak this text as it stands. Needs the role moderator."""
@@ -83,6 +116,7 @@ class Say(_Message):
     speed: Speed = None
     pitch: Pitch = None
     voice: VoiceName = None
+    resumable: Resumable = False
     ref: Ref = None
 
 
@@ -94,6 +128,24 @@ class Ask(_Message):
     speed: Speed = None
     pitch: Pitch = None
     voice: VoiceName = None
+    viewer: ViewerName = None
+    viewer_id: ViewerId = None
+    recording: Recording = None
+    recording: Recording = None
+    ref: Ref = None
+
+
+class Event(_Message):
+    """This has happened in the room; the host thanks or welcomes. Needs the role moderator."""
+
+    type: Literal["event"]
+    event: Literal["gift", "super_chat", "guard", "follow", "like", "enter"]
+    viewer: Annotated[
+        str, Field(min_length=1, max_length=NAME_LIMIT, description="Who did it, as the platform shows it")
+    ]
+    viewer_id: ViewerId = None
+    item: Annotated[str, Field(max_length=NAME_LIMIT, description="What was given")] = ""
+    count: Annotated[int, Field(ge=1, le=COUNT_LIMIT, strict=True, description="How many")] = 1
     ref: Ref = None
 
 
@@ -118,7 +170,7 @@ class Resume(_Message):
     ref: Ref = None
 
 
-Inbound = Annotated[Say | Ask | Interrupt | Panic | Resume, Field(discriminator="type")]
+Inbound = Annotated[Say | Ask | Event | Interrupt | Panic | Resume, Field(discriminator="type")]
 
 
 class Accepted(_Message):
@@ -145,6 +197,14 @@ class OnAir(_Message):
     sentence: int = Field(ge=0)
     text: str
     tick: int
+
+
+class Held(_Message):
+    """The prompt was cut by another one, or by the end of the daemon; it goes on later, at this sentence."""
+
+    type: Literal["held"] = "held"
+    id: str
+    sentence: int = Field(ge=0)
 
 
 class Done(_Message):
@@ -188,13 +248,17 @@ class Status(_Message):
     status: dict[str, Any]
 
 
-Outbound = Annotated[Accepted | Ok | OnAir | Done | Cut | Skipped | Error | Status, Field(discriminator="type")]
+Outbound = Annotated[
+    Accepted | Ok | OnAir | Held | Done | Cut | Skipped | Error | Status, Field(discriminator="type")
+]
 
-INBOUND: Final[TypeAdapter[Say | Ask | Interrupt | Panic | Resume]] = TypeAdapter(Inbound)
-OUTBOUND: Final[TypeAdapter[Accepted | Ok | OnAir | Done | Cut | Skipped | Error | Status]] = TypeAdapter(Outbound)
+INBOUND: Final[TypeAdapter[Say | Ask | Event | Interrupt | Panic | Resume]] = TypeAdapter(Inbound)
+OUTBOUND: Final[TypeAdapter[Accepted | Ok | OnAir | Held | Done | Cut | Skipped | Error | Status]] = TypeAdapter(
+    Outbound
+)
 
 
-def parse(raw: str | bytes) -> Say | Ask | Interrupt | Panic | Resume:
+def parse(raw: str | bytes) -> Say | Ask | Event | Interrupt | Panic | Resume:
     """One inbound message from its JSON text. Raises ValueError with a reason that quotes nothing of the input."""
     try:
         return INBOUND.validate_json(raw)
@@ -204,7 +268,7 @@ def parse(raw: str | bytes) -> Say | Ask | Interrupt | Panic | Resume:
 
 def _explain(err: ValidationError) -> str:
     first = err.errors(include_url=False, include_context=False, include_input=False)[0]
-    kinds = "say, ask, interrupt, panic, resume"
+    kinds = "say, ask, event, interrupt, panic, resume"
     match first["type"]:
         case "json_invalid":
             return "not a JSON text"
@@ -221,8 +285,8 @@ def _explain(err: ValidationError) -> str:
 
 def published_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of both directions: `$defs` holds every message, `inbound` and `outbound` list them."""
-    inbound = (Say, Ask, Interrupt, Panic, Resume)
-    outbound = (Accepted, Ok, OnAir, Done, Cut, Skipped, Error, Status)
+    inbound = (Say, Ask, Event, Interrupt, Panic, Resume)
+    outbound = (Accepted, Ok, OnAir, Held, Done, Cut, Skipped, Error, Status)
     _, defs = models_json_schema([(model, "validation") for model in (*inbound, *outbound)])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -12,12 +12,36 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Protocol
 
 from broadcaster.errors import Refused
-from broadcaster.types import PLAIN, Inbound, Manner, Origin, PromptKind, Role
-from sources.schema import REF_LIMIT, Accepted, Ask, Error, ErrorCode, Interrupt, Ok, Panic, Resume, Say, parse
+from broadcaster.types import (
+    PLAIN,
+    Happening,
+    Inbound,
+    Manner,
+    Origin,
+    PromptKind,
+    Role,
+    RoomEvent,
+    Viewer,
+)
+from sources.schema import (
+    REF_LIMIT,
+    Accepted,
+    Ask,
+    Error,
+    ErrorCode,
+    Event,
+    Interrupt,
+    Ok,
+    Panic,
+    Resume,
+    Say,
+    parse,
+)
 
 NEEDED: Final = {
     "say": Role.MODERATOR,
     "ask": Role.MODERATOR,
+    "event": Role.MODERATOR,
     "interrupt": Role.MODERATOR,
     "panic": Role.MODERATOR,
     "resume": Role.OPERATOR,
@@ -27,7 +51,18 @@ NEEDED: Final = {
 class PromptDesk(Protocol):
     """The part of `broadcaster.station.Station` that a prompt source needs."""
 
-    async def accept(self, kind: PromptKind, text: str, origin: Origin, manner: Manner = PLAIN) -> Inbound: ...
+    async def accept(
+        self,
+        kind: PromptKind,
+        text: str,
+        origin: Origin,
+        manner: Manner = PLAIN,
+        *,
+        viewer: Viewer | None = None,
+        resumable: bool = False,
+        happening: Happening | None = None,
+        recording: str = "",
+    ) -> Inbound: ...
 
     async def interrupt(self, by: Origin) -> None: ...
 
@@ -84,11 +119,10 @@ class PromptSession:
         except Refused as err:
             yield _error(_code(err.code), str(err), message.ref)
 
-    async def _perform(self, message: Say | Ask | Interrupt | Panic | Resume) -> dict[str, Any]:
+    async def _perform(self, message: Say | Ask | Event | Interrupt | Panic | Resume) -> dict[str, Any]:
         match message:
-            case Say() | Ask():
-                kind, manner = PromptKind(message.type), _manner(message)
-                prompt = await self._desk.accept(kind, message.text, self._origin, manner)
+            case Say() | Ask() | Event():
+                prompt = await self._accept(message)
                 return Accepted(id=prompt.id, ref=message.ref).model_dump()
             case Interrupt():
                 await self._desk.interrupt(self._origin)
@@ -97,6 +131,20 @@ class PromptSession:
             case Resume():
                 await self._desk.resume(self._origin)
         return Ok(command=message.type, ref=message.ref).model_dump()
+
+    async def _accept(self, message: Say | Ask | Event) -> Inbound:
+        desk, by = self._desk, self._origin
+        match message:
+            case Say():
+                manner = _manner(message)
+                return await desk.accept(PromptKind.SAY, message.text, by, manner, resumable=message.resumable)
+            case Ask():
+                viewer, recording = _viewer(message), message.recording or ""
+                manner = _manner(message)
+                return await desk.accept(PromptKind.ASK, message.text, by, manner, viewer=viewer, recording=recording)
+            case Event():
+                happening = Happening(RoomEvent(message.event), message.item, message.count)
+                return await desk.accept(PromptKind.EVENT, "", by, viewer=_viewer(message), happening=happening)
 
     def _spend(self) -> bool:
         now = self._now()
@@ -112,6 +160,13 @@ class PromptSession:
 def _manner(message: Say | Ask) -> Manner:
     speed = 1.0 if message.speed is None else message.speed
     return Manner(speed, message.pitch or 0.0, message.voice or "")
+
+
+def _viewer(message: Ask | Event) -> Viewer | None:
+    """One whose platform gives no id is known by its name; one without a name has only its id."""
+    if message.viewer is None and message.viewer_id is None:
+        return None
+    return Viewer(message.viewer_id or f"name:{message.viewer}", message.viewer or "")
 
 
 def _ref_of(raw: str | bytes) -> str | None:

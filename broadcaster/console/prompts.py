@@ -83,4 +83,4 @@ def _kind(raw: str | bytes) -> str:
         kind = json.loads(raw).get("type")
     except (ValueError, AttributeError, RecursionError):
         return "other"
-    return kind if kind in ("say", "ask", "interrupt", "panic", "resume") else "other"
+    return kind if kind in ("say", "ask", "event", "interrupt", "panic", "resume") else "other"

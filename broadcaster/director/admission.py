@@ -6,9 +6,35 @@ import secrets
 import time
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
 
 from broadcaster.errors import Refused
-from broadcaster.types import PLAIN, Inbound, Manner, Origin, PromptKind, Role
+from broadcaster.types import (
+    PLAIN,
+    Happening,
+    Inbound,
+    Manner,
+    Origin,
+    PromptKind,
+    Role,
+    RoomEvent,
+    Viewer,
+)
+
+NAME_LIMIT: Final = 64
+"""Characters of a viewer's name and of a gift's; longer ones are shortened."""
+
+_HAPPENED: Final = {
+    RoomEvent.GIFT: "gift",
+    RoomEvent.SUPER_CHAT: "super chat",
+    RoomEvent.GUARD: "guard",
+    RoomEvent.FOLLOW: "follow",
+    RoomEvent.LIKE: "like",
+    RoomEvent.ENTER: "enter",
+}
+_JOINER: Final = "\u200d"
 
 
 class Admission:
@@ -19,8 +45,24 @@ class Admission:
         self._wall_ns = wall_ns
         self._last_ns = 0
 
-    def inbound(self, kind: PromptKind, text: str, origin: Origin, manner: Manner = PLAIN) -> Inbound:
-        """Raises Refused: "empty", "too_long"."""
+    def inbound(
+        self,
+        kind: PromptKind,
+        text: str,
+        origin: Origin,
+        manner: Manner = PLAIN,
+        *,
+        viewer: Viewer | None = None,
+        resumable: bool = False,
+        happening: Happening | None = None,
+        recording: Path | None = None,
+    ) -> Inbound:
+        """The text of an event is made of it. Raises Refused: "empty", "too_long"."""
+        if viewer is not None:
+            viewer = Viewer(_name(viewer.id), _name(viewer.name))
+        if happening is not None:
+            happening = replace(happening, item=_name(happening.item))
+            text = happening_text(happening, viewer)
         cleaned = _cleaned(text)
         if not cleaned:
             raise Refused("there is nothing to say in this text", "empty")
@@ -28,7 +70,22 @@ class Admission:
             raise Refused(f"the text has {len(cleaned)} characters; at most {self._max_text} are taken", "too_long")
         self._last_ns = max(self._last_ns + 1, self._wall_ns())
         identity = f"{self._last_ns // 1_000_000:011x}{secrets.token_hex(3)}"
-        return Inbound(identity, kind, cleaned, origin, self._last_ns, manner)
+        return Inbound(
+            identity, kind, cleaned, origin, self._last_ns, manner, viewer, resumable, happening, recording
+        )
+
+
+def happening_text(happening: Happening, viewer: Viewer | None) -> str:
+    """An event in a line, for the queue and the log: who, what, which, how many."""
+    count = f"x{happening.count}" if happening.count != 1 else ""
+    who = viewer.name if viewer else ""
+    return " ".join(part for part in (who, _HAPPENED[happening.event], happening.item, count) if part)
+
+
+def _name(text: str) -> str:
+    """On one line, without what cannot be seen: a name must not turn round the text it stands in."""
+    seen = (char for char in text if char == _JOINER or unicodedata.category(char) != "Cf")
+    return " ".join(_cleaned("".join(seen)).split())[:NAME_LIMIT].strip()
 
 
 def _cleaned(text: str) -> str:

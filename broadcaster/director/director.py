@@ -12,7 +12,6 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,7 +36,7 @@ from broadcaster.inbox import Inbox
 from broadcaster.journal import Journal, Unfinished, asrun_rows
 from broadcaster.paths import Paths
 from broadcaster.ports import Gate, Mind, Speaker
-from broadcaster.types import PLAIN, Inbound, Manner, Origin, PromptKind, Role
+from broadcaster.types import PLAIN, Happening, Inbound, Manner, Origin, PromptKind, Role, Viewer
 from broadcaster.wire import Aired, AnyMessage, PlayoutStatus, SinkReply, Welcome
 
 log = logging.getLogger(__name__)
@@ -155,12 +154,29 @@ class Director:
     # -- Station ----------------------------------------------------------------------------------------------
 
     async def accept(
-        self, kind: PromptKind, text: str, origin: Origin, manner: Manner = PLAIN, *, recording: str = ""
+        self,
+        kind: PromptKind,
+        text: str,
+        origin: Origin,
+        manner: Manner = PLAIN,
+        *,
+        viewer: Viewer | None = None,
+        resumable: bool = False,
+        happening: Happening | None = None,
+        recording: str = "",
     ) -> Inbound:
         try:
-            prompt = self._inbound(kind, text, origin, manner)
-            if recording:
-                prompt = replace(prompt, recording=self._recording(kind, recording))
+            self._check_open()
+            prompt = self._admission.inbound(
+                kind,
+                text,
+                origin,
+                manner,
+                viewer=viewer,
+                resumable=resumable,
+                happening=happening,
+                recording=self._recording(kind, recording) if recording else None,
+            )
             self._inbox.reserve()
         except Refused:
             self.counters["refused"] += 1
@@ -241,12 +257,11 @@ class Director:
 
     # -- accepting --------------------------------------------------------------------------------------------
 
-    def _inbound(self, kind: PromptKind, text: str, origin: Origin, manner: Manner) -> Inbound:
+    def _check_open(self) -> None:
         if self.stopping:
             raise Refused("the daemon is going down; send it again when it is back", "stopping")
         if self.rundown.panicked:
             raise Refused("the channel is in panic; an operator must resume it first", "panicked")
-        return self._admission.inbound(kind, text, origin, manner)
 
     async def _journalled(self, prompt: Inbound) -> Inbound:
         try:

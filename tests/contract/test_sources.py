@@ -87,7 +87,7 @@ class Broken:
     def __init__(self, code: str) -> None:
         self.code = code
 
-    async def accept(self, kind: PromptKind, text: str, origin: Origin, manner: Manner = PLAIN) -> Inbound:
+    async def accept(self, *_: Any, **about: Any) -> Inbound:
         raise Refused("no", self.code)
 
     async def interrupt(self, by: Origin) -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from broadcaster.errors import Refused
-from broadcaster.types import PLAIN, Inbound, Manner, Origin, PromptKind
+from broadcaster.types import PLAIN, Happening, Inbound, Manner, Origin, PromptKind, Viewer
 from broadcaster.wire import SinkReply
 
 EVENTS = 64
@@ -41,17 +41,28 @@ class FakeStation:
     def subscribers(self) -> int:
         return len(self._subscribers)
 
-    async def accept(self, kind: PromptKind, text: str, origin: Origin, manner: Manner = PLAIN) -> Inbound:
+    async def accept(
+        self,
+        kind: PromptKind,
+        text: str,
+        origin: Origin,
+        manner: Manner = PLAIN,
+        *,
+        viewer: Viewer | None = None,
+        resumable: bool = False,
+        happening: Happening | None = None,
+        recording: str = "",
+    ) -> Inbound:
         if self.panicked:
             raise Refused("the channel is in panic; an operator has to resume", "panicked")
-        if not text.strip():
+        if not text.strip() and happening is None:
             raise Refused("there is nothing to say in this text", "empty")
         if len(text) > self.max_text:
             raise Refused(f"the text has {len(text)} characters, {self.max_text} are allowed", "too_long")
         if len(self.queue) >= self.capacity:
             raise Refused("the queue is full; try again later", "full")
         self._made += 1
-        prompt = Inbound(f"p{self._made}", kind, text, origin, time.time_ns(), manner)
+        prompt = Inbound(f"p{self._made}", kind, text, origin, time.time_ns(), manner, viewer, resumable, happening)
         self.queue.append(prompt)
         return prompt
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broadcaster.errors import Refused
-from broadcaster.types import PLAIN, Inbound, Manner, Origin, PromptKind, Role
+from broadcaster.types import PLAIN, Happening, Inbound, Manner, Origin, PromptKind, Role, RoomEvent, Viewer
 from sources import schema
 from sources.schema import ErrorCode, parse
 from sources.websocket import PromptSession
@@ -26,15 +26,29 @@ class Desk:
         self.refusal = refusal
         self.calls: list[tuple[str, str]] = []
         self.manners: list[Manner] = []
+        self.about: list[dict[str, Any]] = []
 
     def _call(self, what: str, text: str = "") -> None:
         if self.refusal is not None:
             raise self.refusal
         self.calls.append((what, text))
 
-    async def accept(self, kind: PromptKind, text: str, origin: Origin, manner: Manner = PLAIN) -> Inbound:
+    async def accept(
+        self,
+        kind: PromptKind,
+        text: str,
+        origin: Origin,
+        manner: Manner = PLAIN,
+        *,
+        viewer: Viewer | None = None,
+        resumable: bool = False,
+        happening: Happening | None = None,
+        recording: str = "",
+    ) -> Inbound:
         self._call(kind.value, text)
         self.manners.append(manner)
+        about = {"viewer": viewer, "resumable": resumable, "happening": happening, "recording": recording}
+        self.about.append({key: value for key, value in about.items() if value})
         return Inbound(f"p{len(self.calls)}", kind, text, origin)
 
     async def interrupt(self, by: Origin) -> None:
@@ -69,8 +83,8 @@ def test_the_published_schema_names_every_message_and_forbids_unknown_fields() -
         ref["$ref"].rpartition("/")[2] for way in ("inbound", "outbound") for ref in published["$defs"][way]["oneOf"]
     }
     assert names == {
-        "Say", "Ask", "Interrupt", "Panic", "Resume",
-        "Accepted", "Ok", "OnAir", "Done", "Cut", "Skipped", "Error", "Status",
+        "Say", "Ask", "Event", "Interrupt", "Panic", "Resume",
+        "Accepted", "Ok", "OnAir", "Held", "Done", "Cut", "Skipped", "Error", "Status",
     }  # fmt: skip
     assert all(published["$defs"][name]["additionalProperties"] is False for name in names)
 
@@ -89,6 +103,59 @@ async def test_every_message_has_its_answer(message: dict[str, Any], answer: dic
     desk = Desk()
     assert await ask(session(desk=desk), message) == answer
     assert desk.calls == [(message["type"], message.get("text", ""))]
+
+
+@pytest.mark.parametrize(
+    ("message", "about"),
+    [
+        ({"type": "say", "text": "好", "resumable": True}, {"resumable": True}),
+        ({"type": "say", "text": "好", "resumable": False}, {}),
+        ({"type": "ask", "text": "好", "viewer": "小明"}, {"viewer": Viewer("name:小明", "小明")}),
+        ({"type": "ask", "text": "好", "viewer": "小明", "viewer_id": "7"}, {"viewer": Viewer("7", "小明")}),
+        ({"type": "ask", "text": "好", "viewer_id": "7"}, {"viewer": Viewer("7", "")}),
+        ({"type": "ask", "text": "好", "recording": "a" * 24}, {"recording": "a" * 24}),
+        (
+            {"type": "event", "event": "gift", "viewer": "小明", "viewer_id": "7", "item": "辣条", "count": 3},
+            {"viewer": Viewer("7", "小明"), "happening": Happening(RoomEvent.GIFT, "辣条", 3)},
+        ),
+        (
+            {"type": "event", "event": "follow", "viewer": "小明"},
+            {"viewer": Viewer("name:小明", "小明"), "happening": Happening(RoomEvent.FOLLOW)},
+        ),
+    ],
+)
+async def test_what_a_message_says_of_itself_reaches_the_channel(
+    message: dict[str, Any], about: dict[str, Any]
+) -> None:
+    desk = Desk()
+    assert (await ask(session(desk=desk), message))["type"] == "accepted"
+    assert desk.calls[0][0] == message["type"]
+    assert desk.about == [about]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "say", "text": "好", "resumable": 1},
+        {"type": "say", "text": "好", "viewer": "小明"},
+        {"type": "ask", "text": "好", "resumable": True},
+        {"type": "ask", "text": "好", "viewer": "", "viewer_id": "7"},
+        {"type": "ask", "text": "好", "viewer": "名" * 65},
+        {"type": "ask", "text": "好", "recording": "../../etc/passwd"},
+        {"type": "event", "viewer": "小明"},
+        {"type": "event", "event": "gift"},
+        {"type": "event", "event": "riot", "viewer": "小明"},
+        {"type": "event", "event": "gift", "viewer": "小明", "count": 0},
+        {"type": "event", "event": "gift", "viewer": "小明", "count": 1_000_001},
+        {"type": "event", "event": "gift", "viewer": "小明", "count": "3"},
+        {"type": "event", "event": "gift", "viewer": "小明", "item": "物" * 65},
+        {"type": "event", "event": "gift", "viewer": "小明", "text": "好"},
+    ],
+)
+async def test_what_a_message_cannot_say_of_itself_is_refused(message: dict[str, Any]) -> None:
+    desk = Desk()
+    assert (await ask(session(desk=desk), message))["code"] == "bad_message"
+    assert desk.calls == []
 
 
 @pytest.mark.parametrize("kind", ["say", "ask"])
@@ -124,9 +191,11 @@ async def test_a_manner_out_of_bounds_is_refused_by_name(field: str, values: lis
         assert desk.calls == []
 
 
-@pytest.mark.parametrize("kind", ["say", "ask", "interrupt", "panic", "resume"])
+@pytest.mark.parametrize("kind", ["say", "ask", "event", "interrupt", "panic", "resume"])
 async def test_roles(kind: str) -> None:
     message = {"type": kind, **({"text": "好"} if kind in ("say", "ask") else {})}
+    if kind == "event":
+        message |= {"event": "enter", "viewer": "小明"}
     allowed = {role: (await ask(session(role), message))["type"] != "error" for role in Role}
     assert allowed == {
         Role.VIEWER: False,
@@ -206,12 +275,16 @@ JSON = st.recursive(
 NEARLY = st.fixed_dictionaries(
     {},
     optional={
-        "type": st.sampled_from(["say", "ask", "interrupt", "panic", "resume", "stop"]) | JSON,
+        "type": st.sampled_from(["say", "ask", "event", "interrupt", "panic", "resume", "stop"]) | JSON,
         "text": st.text(max_size=60) | JSON,
         "ref": st.text(max_size=70) | JSON,
         "speed": st.floats() | JSON,
         "pitch": st.floats() | JSON,
         "voice": st.text(max_size=70) | JSON,
+        "viewer": st.text(max_size=70) | JSON,
+        "event": st.sampled_from(["gift", "enter"]) | JSON,
+        "count": st.integers() | JSON,
+        "resumable": st.booleans() | JSON,
         "extra": JSON,
     },
 )
