@@ -105,16 +105,6 @@ async def test_how_long_a_busy_server_wants_to_be_left_alone(headers: dict[str, 
         assert take.error.retry_after_s == wait_s
 
 
-async def test_a_server_that_forgets_to_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("broadcaster.brain.engines.openai_chat.USAGE_S", 0.01)
-    async with LlmServer() as server:
-        server.silent_end = True
-        brain = CASE.make(server)
-        take = await read(brain, turn())
-        await brain.close()
-        assert (take.text, take.error) == ("你好，我是模型。", None)
-
-
 class RefusingServer(LlmServer):
     def piece(self, text: str) -> bytes:
         delta = {"role": "assistant", "content": None, "refusal": text}

@@ -149,6 +149,17 @@ async def test_two_questions_at_once_do_not_mix(case: BrainCase) -> None:
         assert [take.text for take in takes] == questions
 
 
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_a_server_that_forgets_to_end_is_not_waited_for(
+    case: BrainCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broadcaster.brain.engines.asked.TAIL_S", 0.01)
+    async with bench(case) as on:
+        on.server.silent_end = True
+        take = await read(on.brain, turn())
+        assert (take.text, take.error) == (ANSWER, None)
+
+
 @pytest.mark.parametrize("fault", Fault, ids=str)
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_every_fault_ends_in_the_same_error_and_tells_nothing(

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from broadcaster.brain.engines import refusals
-from broadcaster.brain.engines.asked import data_uri, messages_of
+from broadcaster.brain.engines.asked import data_uri, following, messages_of
 from broadcaster.config.brains import DashScopeChat
 from broadcaster.errors import BrainError
 from broadcaster.hosts import is_here, place_of
@@ -57,7 +57,7 @@ class DashScopeBrain:
             try:
                 chunks = await self._model.call(**self._request(turn), session=session)
                 async with contextlib.aclosing(chunks):
-                    async for chunk in chunks:
+                    while (chunk := await following(chunks, bool(answer.finish))) is not None:
                         if text := answer.read(chunk):
                             yield text
             except self._broken as err:
@@ -127,7 +127,7 @@ class _Answer:
         """Of the HTTP response; the SDK makes one up for the errors that are told in a stream."""
         self.begun = False
         self.usage: Usage | None = None
-        self._finish = ""
+        self.finish = ""
         self._said = False
 
     def read(self, chunk: Any) -> str:
@@ -141,18 +141,18 @@ class _Answer:
             return ""
         finish = choices[0].get("finish_reason")
         if finish and finish != "null":
-            self._finish = finish
+            self.finish = finish
         text = _text((choices[0].get("message") or {}).get("content"))
         self._said = self._said or bool(text.strip())
         return text
 
     def fault(self) -> BrainError | None:
         """What was wrong with it as a whole, once it has ended."""
-        if self._finish == "content_filter":
+        if self.finish == "content_filter":
             return refusals.filtered(self._place)
         if not self._said:
             return refusals.empty(self._place)
-        return None if self._finish else refusals.unfinished(self._place)
+        return None if self.finish else refusals.unfinished(self._place)
 
     def _error(self, chunk: Any) -> BrainError:
         code = str(chunk.code or "")

@@ -7,22 +7,18 @@ without that field, and never with it again.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Collection, Iterator
 from typing import Any, Final
 
 from broadcaster.brain.engines import refusals
-from broadcaster.brain.engines.asked import data_uri, messages_of
+from broadcaster.brain.engines.asked import data_uri, following, messages_of
 from broadcaster.config.brains import OpenAIChat
 from broadcaster.errors import BrainError
 from broadcaster.hosts import is_here, place_of
 from broadcaster.types import Message, Turn, Usage
 
 OPENAI: Final = "https://api.openai.com/v1"
-
-USAGE_S: Final = 1.0
-"""The tokens are told after the last word; a server that forgets to is not waited for longer."""
 
 _OPTIONAL: Final = (
     ("max_tokens", "max_completion_tokens"),
@@ -73,7 +69,7 @@ class OpenAIBrain:
         with self._translated(answer):
             stream = await self._opened(turn)
             try:
-                while (chunk := await _next(stream, answer)) is not None:
+                while (chunk := await following(stream, bool(answer.finish))) is not None:
                     if text := answer.read(chunk):
                         yield text
             finally:
@@ -173,16 +169,6 @@ class _Answer:
         if not self._said:
             return refusals.empty(place)
         return None if self.finish else refusals.unfinished(place)
-
-
-async def _next(stream: Any, answer: _Answer) -> Any:
-    if not answer.finish:
-        return await anext(stream, None)
-    try:
-        async with asyncio.timeout(USAGE_S):
-            return await anext(stream, None)
-    except TimeoutError:
-        return None
 
 
 def _worded(message: Message, vision: bool) -> dict[str, Any]:
