@@ -57,7 +57,7 @@ def add(
     from datetime import UTC, datetime
 
     from broadcaster.speech import reference
-    from broadcaster.speech.trial import language_of
+    from broadcaster.speech.packing import language_of
 
     said = _text_of(text)
     spoken = _language(language or language_of(said))

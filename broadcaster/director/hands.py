@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from broadcaster.director.rundown import Rundown
 from broadcaster.wire import PlayoutStatus
+
+LONGEST_LIPS_S: Final = 1.5
+"""A head that needs longer is late whatever is done for it."""
 
 
 class RundownHands:
@@ -19,4 +23,9 @@ class RundownHands:
         return self._rundown.seconds_unheard()
 
     def lips(self) -> float:
-        return 0.0
+        """The pictures that a head must be ahead by, at the speed it has shown, and a tick on the way to it and back."""
+        status = self._playout()
+        if status is None or status.head is None:
+            return 0.0
+        pictures = status.lead_ticks * status.head.render_ms / 1000
+        return min(pictures + 2 / status.fps, LONGEST_LIPS_S)

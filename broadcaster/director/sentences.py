@@ -1,13 +1,19 @@
-"""Cuts a text that is still growing into sentences, for the gate. Pure."""
+"""Cuts a text that is still growing into sentences, for the gate. Pure.
+
+The rules are those of `broadcaster.sentences`, which the voice follows too.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-_HARD: Final = "。！？!?…\n；;"
-_CLOSING: Final = "”’\"'）)】》」』"
+from broadcaster.sentences import clause_ends, sentence_end, spoken_units
+
 SENTENCE_LIMIT: Final = 200
 """A text without any full stop is cut here at the latest, at a comma or a space if there is one."""
+
+CLAUSE_UNITS: Final = 6.0
+"""A clause that goes before its sentence has at least so much to say."""
 
 _SOFT: Final = "，、,：: "
 
@@ -22,35 +28,35 @@ class Sentences:
         self._text += delta
         found: list[str] = []
         while (end := self._end()) is not None:
-            found.append(self._text[:end])
-            self._text = self._text[end:]
+            found.append(self._take(end))
         return found
+
+    def clause(self) -> str:
+        """What can go before its sentence is whole, to its last comma; "" when that is too little."""
+        ends = clause_ends(self._text)
+        if not ends or spoken_units(self._text[: ends[-1]]) < CLAUSE_UNITS:
+            return ""
+        return self._take(ends[-1])
 
     def rest(self) -> list[str]:
         """The end of the text: everything that is left, as the last sentence."""
         left, self._text = self._text, ""
         return [left] if left.strip() else []
 
-    def _end(self) -> int | None:
-        """Where the first sentence ends; None while its end could still move (a closing quote may follow)."""
-        text = self._text
-        for at, char in enumerate(text):
-            if char in _HARD or (char == "." and self._is_full_stop(at)):
-                end = at + 1
-                while end < len(text) and (text[end] in _HARD or text[end] in _CLOSING or text[end] in " ."):
-                    end += 1
-                if end == len(text) and char != "\n":
-                    return None
-                if text[:end].strip(_HARD + _CLOSING + " ."):
-                    return end
-            if at >= SENTENCE_LIMIT:
-                cut = max(text.rfind(mark, 0, SENTENCE_LIMIT) for mark in _SOFT)
-                return cut + 1 if cut > 0 else SENTENCE_LIMIT
-        return None
+    def _take(self, end: int) -> str:
+        taken, self._text = self._text[:end], self._text[end:]
+        return taken
 
-    def _is_full_stop(self, at: int) -> bool:
-        """Not inside 3.14 or example.com: something must follow, and it must be a space or a line end."""
-        return at + 1 < len(self._text) and self._text[at + 1] in " \n"
+    def _end(self) -> int | None:
+        """Where the first sentence ends; None while its end could still move. A line that has ended is not kept."""
+        text = self._text
+        end = sentence_end(text, settled=text.endswith("\n"))
+        if end is not None and end <= SENTENCE_LIMIT:
+            return end
+        if len(text) > SENTENCE_LIMIT:
+            cut = max(text.rfind(mark, 0, SENTENCE_LIMIT) for mark in _SOFT)
+            return cut + 1 if cut > 0 else SENTENCE_LIMIT
+        return None
 
 
 def sentences_of(text: str) -> list[str]:

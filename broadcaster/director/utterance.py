@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from broadcaster.journal import Line
-from broadcaster.types import SAMPLE_RATE, Inbound, SpokenPiece
+from broadcaster.types import SAMPLE_RATE, Inbound, SpokenPiece, VerdictKind
 from broadcaster.wire import Speak, pack_speech
 
 
@@ -54,13 +54,17 @@ class Script:
             if not self._changed.is_set():
                 await self._changed.wait()
 
-    def verdict_at(self, offset: int) -> str:
-        """Verdict of the line that covers this character."""
+    def verdict_of(self, start: int, length: int) -> str:
+        """Verdict of the lines that these characters are of: the first one that did not simply pass, if any."""
+        found = []
+        begins = 0
         for line in self.lines:
-            if offset < len(line.text):
-                return line.verdict
-            offset -= len(line.text)
-        return self.lines[-1].verdict if self.lines else ""
+            if begins < start + max(length, 1) and begins + len(line.text) > start:
+                found.append(line.verdict)
+            begins += len(line.text)
+        changed = [verdict for verdict in found if verdict not in ("", VerdictKind.PASS)]
+        last = self.lines[-1].verdict if self.lines else ""
+        return (changed or found or [last])[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +168,9 @@ class Utterance:
         return self.starts[last], last + any(piece.sentence == last for piece in given)
 
     def verdict(self, sentence: int) -> str:
-        return self.script.verdict_at(self.starts[sentence]) if sentence < len(self.starts) else ""
+        if sentence >= len(self.starts):
+            return ""
+        return self.script.verdict_of(self.starts[sentence], len(self.texts[sentence]))
 
     def hear(self, sentence: int) -> None:
         """A sentence was heard in full: its sound is not needed any more."""

@@ -48,6 +48,7 @@ def playout_status(
         panicked=talk.panicked,
         uptime_s=uptime_s,
         faults=loop.faults,
+        lead_ticks=talk.lead_ticks,
     )
 
 

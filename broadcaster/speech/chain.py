@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from broadcaster.errors import VoiceError
 from broadcaster.ports import Breaker, Voice
-from broadcaster.speech.pacing import SpeedModel
+from broadcaster.speech.pacing import SoundModel, SpeedModel
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ class Link:
     breaker: Breaker = field(default_factory=AlwaysClosed)
     languages: frozenset[str] = LANGUAGES
     speed: SpeedModel = field(default_factory=SpeedModel)
+    sound: SoundModel = field(default_factory=SoundModel)
     first_s: float = math.inf
     """Seconds to its first sound, the latest counting most."""
     spoken: int = 0
@@ -84,6 +85,11 @@ class ChainVoice:
             if language in link.languages and link.breaker.allows():
                 return link
         return self.last
+
+    def likely(self, language: str) -> Link:
+        """Which one `choose` would probably take; takes no try of a breaker."""
+        asked = (link for link in self.links[:-1] if language in link.languages and link.breaker.state == "closed")
+        return next(asked, self.last)
 
     def behind(self, link: Link) -> int | None:
         """Number of the link after this one; None behind the last."""

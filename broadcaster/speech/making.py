@@ -21,8 +21,9 @@ from typing import Any, Final
 from broadcaster.errors import VoiceError
 from broadcaster.speech.chain import ChainVoice, Link
 from broadcaster.speech.pacing import HEDGE_MARGIN_S, Pacer
-from broadcaster.speech.planning import ENDED, Planner, Source
+from broadcaster.speech.planning import Planner
 from broadcaster.speech.slots import Sentence, Slot, State, Take
+from broadcaster.speech.supply import ENDED, Supply
 from broadcaster.types import SAMPLE_RATE, Manner, Speech
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Maker:
         self,
         chain: ChainVoice,
         pacer: Pacer,
-        source: Source,
+        supply: Supply,
         manner: Manner,
         *,
         paced: bool,
@@ -71,7 +72,7 @@ class Maker:
         self._chain = chain
         self._pacer = pacer
         self._paced = paced
-        self._planner = Planner(chain, pacer, source, manner, self.slots, paced=paced, look_ahead_s=look_ahead_s)
+        self._planner = Planner(chain, pacer, supply, manner, self.slots, paced=paced, look_ahead_s=look_ahead_s)
         self._next_ask = next_ask
         self._changed = changed
         self._clock = asyncio.get_running_loop().time
@@ -203,6 +204,7 @@ class Maker:
             self._chain.recalled(take.link)
         else:
             self._chain.spoke(take.link, slot.units, self._clock() - take.began)
+        take.link.sound.observe(slot.piece, take.tape.seconds)
         for link, err in slot.refused_by:
             self._chain.failed(link, err)  # another voice could say it
         slot.refused_by.clear()
@@ -331,6 +333,11 @@ class Maker:
         return again
 
     def _leave_out(self, slot: Slot, err: VoiceError) -> None:
+        if not err.retryable and slot.given == 0:
+            self._reset(slot)
+            slot.attempts = 0
+            if self._planner.apart(slot):
+                return
         self._chain.left_out += 1
         self._left_out_in_a_row += 1
         log.warning("a piece of speech was left out", extra={"reason": str(err), "sentence": slot.piece.sentence})

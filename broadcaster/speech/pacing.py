@@ -11,7 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from broadcaster.speech.units import spoken_units
+from broadcaster.types import Piece
+
 FIRST: Final = (4.0, 8.0)
+LARGEST_FIRST: Final = 16.0
+"""Units of a first piece of an engine that takes long for the shortest one: a larger piece gives the second time."""
+
 SECOND: Final = 12.0
 LATER: Final = 20.0
 LARGEST: Final = 40.0
@@ -42,8 +48,17 @@ PREBUFFER_S: Final = 0.3
 HEDGE_MARGIN_S: Final = 0.3
 """The embedded voice is started so much earlier than its predicted time asks for."""
 
+SHORTEST_PACKAGE: Final = 10.0
+"""Units of a package behind the first, unless it is configured."""
+
+SLOWEST_SUSTAINED: Final = 0.8
+"""Seconds of work per second of sound, fixed cost apart, from which on larger packages no longer help."""
+
 SOUND_PER_UNIT_S: Final = 0.2
-"""Seconds that a unit sounds, roughly, where the sound is not there yet."""
+"""Seconds that a unit sounds, roughly, where nothing was heard yet."""
+
+_SOUND_RANGE: Final = (0.08, 0.6)
+_SOUND_WEIGHT: Final = 0.2
 
 _PRIOR: Final = (0.4, 0.08)
 """Seconds per piece and per unit of the embedded voice on two slow cores; right within a factor of two anywhere."""
@@ -67,9 +82,13 @@ class SpeedModel:
         """Mean relative error of the predictions."""
         self._w = self._x = self._y = self._xx = self._xy = 0.0
 
+    def expected(self, units: float) -> float:
+        """Seconds that a piece of `units` takes on the average."""
+        return self.fixed + self.per_unit * units
+
     def predicted(self, units: float) -> float:
         """Seconds that a piece of `units` will take, with a margin for what predictions were off lately."""
-        return (self.fixed + self.per_unit * units) * (1.0 + min(1.2 * self.spread, 0.6))
+        return self.expected(units) * (1.0 + min(1.2 * self.spread, 0.6))
 
     def units_within(self, seconds: float) -> float:
         """The largest piece predicted to be ready in `seconds`; may be negative."""
@@ -77,7 +96,7 @@ class SpeedModel:
 
     def observe(self, units: float, seconds: float) -> None:
         """One piece was synthesised. A stall (a restart, a suspended machine) counts as an outlier at most."""
-        expected = self.fixed + self.per_unit * units
+        expected = self.expected(units)
         seconds = max(_FLATTEST * max(units, 1.0), min(seconds, _OUTLIER * expected))
         self.spread += 0.2 * (abs(seconds - expected) / expected - self.spread)
         self._w = self._w * _FORGET + 1.0
@@ -104,6 +123,30 @@ class SpeedModel:
             self.per_unit, self.fixed = max(xy / xx, _FLATTEST), 0.0
 
 
+class SoundModel:
+    """Learns how many seconds a unit of text sounds, for each language, at the voice's own speed."""
+
+    def __init__(self) -> None:
+        self._per_unit: dict[str, float] = {}
+
+    def seconds(self, piece: Piece) -> float:
+        """What the piece will sound, about."""
+        return self.per_unit(piece.language) / piece.manner.speed * spoken_units(piece.text)
+
+    def per_unit(self, language: str) -> float:
+        """Seconds."""
+        return self._per_unit.get(language, SOUND_PER_UNIT_S)
+
+    def observe(self, piece: Piece, seconds: float) -> None:
+        """That piece sounded so long. Very short ones say little."""
+        units = spoken_units(piece.text)
+        if units < FIRST[0]:
+            return
+        measured = min(max(seconds * piece.manner.speed / units, _SOUND_RANGE[0]), _SOUND_RANGE[1])
+        known = self._per_unit.setdefault(piece.language, measured)
+        self._per_unit[piece.language] = known + _SOUND_WEIGHT * (measured - known)
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
     """Units that the next piece should have."""
@@ -115,12 +158,22 @@ class Size:
 class Pacer:
     """The pacing of one utterance. All times are seconds of one monotonic clock, passed in.
 
-    `speed` is that of the voice which is asked next. `unheard` tells how much sound waits in playout's hands.
+    `speed` and `sound_per_unit` are those of the voice which is asked next. `unheard` tells how much sound waits in
+    playout's hands, `lips` how long before it is heard a piece must be there for the head.
     """
 
-    def __init__(self, speed: SpeedModel, unheard: Callable[[], float] = lambda: 0.0) -> None:
+    def __init__(
+        self,
+        speed: SpeedModel,
+        unheard: Callable[[], float] = lambda: 0.0,
+        lips: Callable[[], float] = lambda: 0.0,
+        shortest: float = SHORTEST_PACKAGE,
+    ) -> None:
         self.speed = speed
+        self.sound_per_unit = SOUND_PER_UNIT_S
+        self.lips = lips
         self._unheard = unheard
+        self._shortest = shortest
         self._play_end: float | None = None
         self._begun = 0
         """Pieces given to the voice that were long enough to count."""
@@ -128,6 +181,11 @@ class Pacer:
     @property
     def started(self) -> bool:
         return self._play_end is not None
+
+    @property
+    def begun(self) -> bool:
+        """The voice was given something that was long enough to count."""
+        return self._begun > 0
 
     def buffered(self, now: float) -> float:
         """Seconds of sound on air or let go that are still to be heard.
@@ -139,12 +197,39 @@ class Pacer:
     def size(self, now: float, ready_s: float) -> Size:
         """Of the next piece to synthesise; `ready_s` is the sound that waits to be let go."""
         if self._begun == 0:
-            return Size(*FIRST)
-        in_hand = self.buffered(now) + ready_s
-        fitting = self.speed.units_within(in_hand if self.started else in_hand + WORTH_HOLDING_S)
+            lasting = (self.speed.expected(FIRST[1]) + self.lips()) / self.sound_per_unit
+            return Size(FIRST[0], min(max(FIRST[1], lasting), LARGEST_FIRST))
+        fitting = self._fitting(now, ready_s)
         least = SECOND if self._begun == 1 else LATER
         minimum = min(max(fitting, FIRST[1]), least)
         return Size(minimum, min(max(fitting, minimum + 2.0), LARGEST))
+
+    def least(self, now: float, ready_s: float) -> float:
+        """Units below which the next package is too small to be worth a request of its own.
+
+        At least so many that a voice which works without a break stays ahead of what is heard; less when a package of
+        that size would not be ready before the one in hand has been heard, but never less than a first piece.
+        """
+        if self._begun == 0:
+            return FIRST[0]
+        return min(self.sustained(), max(self._fitting(now, ready_s), FIRST[1]))
+
+    def sustained(self) -> float:
+        """Units of a package that sounds as long as the voice needs for it, or the configured minimum."""
+        per_unit = self.speed.predicted(1.0) - self.speed.predicted(0.0)
+        if per_unit >= SLOWEST_SUSTAINED * self.sound_per_unit:
+            return max(self._shortest, LATER)
+        lasting = (self.speed.predicted(0.0) + self.lips()) / (self.sound_per_unit - per_unit)
+        return min(max(self._shortest, lasting), LARGEST)
+
+    def slack(self, now: float, ready_s: float, units: float) -> float:
+        """Seconds that a package of `units` may still wait and be ready, lips and all, before it is due."""
+        return self.buffered(now) + ready_s - self.lips() - self.speed.predicted(units)
+
+    def _fitting(self, now: float, ready_s: float) -> float:
+        """Units that are predicted to be ready, lips and all, before what is in hand has been heard."""
+        in_hand = self.buffered(now) + ready_s - self.lips()
+        return self.speed.units_within(in_hand if self.started else in_hand + WORTH_HOLDING_S)
 
     def began(self, units: float) -> None:
         """A piece was given to the voice. Very short ones (a greeting) do not make the next one larger."""
@@ -159,7 +244,7 @@ class Pacer:
         if self.buffered(now) > 0:
             return 0.0
         limit = MAX_HOLD_IN_HOLE_S if self.started else MAX_HOLD_S
-        return max(0.0, min(next_in_s - sound_s, limit - held_s))
+        return max(0.0, min(next_in_s + self.lips() - sound_s, limit - held_s))
 
     def released(self, now: float, sound_s: float) -> None:
         self._play_end = max(now, self._play_end or now) + sound_s

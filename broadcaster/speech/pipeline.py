@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
@@ -20,22 +19,14 @@ from broadcaster.speech import words
 from broadcaster.speech.chain import ChainVoice
 from broadcaster.speech.dsp.sound import with_pause
 from broadcaster.speech.making import Maker, closing
-from broadcaster.speech.pacing import AHEAD_S, LET_GO_S, PREBUFFER_S, SOUND_PER_UNIT_S, Pacer
-from broadcaster.speech.packing import SentenceSplitter
-from broadcaster.speech.planning import ENDED
+from broadcaster.speech.pacing import AHEAD_S, LET_GO_S, PREBUFFER_S, SHORTEST_PACKAGE, Pacer
 from broadcaster.speech.slots import TAIL, Slot, State
-from broadcaster.speech.units import spoken_units
+from broadcaster.speech.supply import Supply
 from broadcaster.types import PLAIN, SAMPLE_RATE, Manner, SpokenPiece
 
 log = logging.getLogger(__name__)
 
-SETTLED_S: Final = 0.06
-"""An end mark with nothing behind it for so long is the end: a model writes its next word sooner."""
-
 SHORTEST_WAIT_S: Final = 0.001
-
-STARVED_S: Final = 0.4
-"""Text that stands still for so long in mid-sentence is spoken up to its last comma when nothing else is in hand."""
 
 
 class PacedSpeaker:
@@ -52,11 +43,13 @@ class PacedSpeaker:
         paced: bool = True,
         cache: Path | None = None,
         look_ahead_s: float = AHEAD_S,
+        shortest: float = SHORTEST_PACKAGE,
     ) -> None:
         self.chain = voice if isinstance(voice, ChainVoice) else ChainVoice.of(voice)
         self._paced = paced
         self._cache = cache
         self._look_ahead_s = look_ahead_s
+        self._shortest = shortest
         self._asks = 0
 
     async def warm(self) -> None:
@@ -78,7 +71,7 @@ class PacedSpeaker:
         """
         await self.warm()
         self._asks = max(self._asks, generation)
-        run = _Utterance(self.chain, manner, self._paced, self._look_ahead_s, self._next_ask, hands)
+        run = _Utterance(self.chain, manner, self._paced, self._look_ahead_s, self._shortest, self._next_ask, hands)
         reader = asyncio.create_task(run.read(text), name="speech text")
         maker = asyncio.create_task(run.make(), name="speech pieces")
         try:
@@ -106,22 +99,20 @@ class _Utterance:
         manner: Manner,
         paced: bool,
         look_ahead_s: float,
+        shortest: float,
         next_ask: Callable[[], int],
         hands: Hands | None,
     ) -> None:
         self._paced = paced
         self._clock = asyncio.get_running_loop().time
-        self._pacer = Pacer(chain.links[0].speed, hands.unheard if hands is not None else _nothing)
-        self._splitter = SentenceSplitter()
+        unheard, lips = (hands.unheard, hands.lips) if hands is not None else (_nothing, _nothing)
+        self._pacer = Pacer(chain.links[0].speed, unheard, lips, shortest)
+        self._supply = Supply(self._pacer, self._clock, paced=paced, shortest=shortest)
         self._pulse = asyncio.Event()
-        self._text_at = self._clock()
-        self._arrivals: deque[tuple[int, float]] = deque()
-        """Of the text that was not taken yet: characters read by then, and when that was."""
-        self._read = self._taken = 0
         self._held_since: float | None = None
         self._sentences = 0
         self._maker = Maker(
-            chain, self._pacer, self._sentence, manner,
+            chain, self._pacer, self._supply, manner,
             paced=paced, look_ahead_s=look_ahead_s, next_ask=next_ask, changed=self._notify,
         )  # fmt: skip
 
@@ -131,29 +122,11 @@ class _Utterance:
         try:
             async with closing(text):
                 async for delta in text:
-                    self._splitter.feed(delta)
-                    self._text_at = self._clock()
-                    self._read += len(delta)
-                    self._arrivals.append((self._read, self._text_at))
+                    self._supply.feed(delta)
                     self._notify()
         finally:
-            self._splitter.finish()
+            self._supply.finish()
             self._notify()
-
-    def _sentence(self) -> tuple[str, float] | float:
-        """The next sentence with something to say in it; else when to ask again, or ENDED."""
-        while True:
-            nothing = all(slot.state is not State.MADE for slot in self._maker.slots)
-            starving = nothing and self._pacer.buffered(self._clock()) < 2 * STARVED_S
-            still = self._clock() - self._text_at
-            sentence = self._splitter.take(settled=still >= SETTLED_S, urgent=starving and still >= STARVED_S)
-            if sentence is None:
-                return ENDED if self._splitter.exhausted else SETTLED_S if still < SETTLED_S else STARVED_S
-            self._taken += len(sentence)
-            while len(self._arrivals) > 1 and self._arrivals[0][0] < self._taken:
-                self._arrivals.popleft()
-            if spoken_units(sentence) > 0:
-                return sentence, self._arrivals[0][1]
 
     # -- making ---------------------------------------------------------------------------------------------------
 
@@ -215,8 +188,9 @@ class _Utterance:
         if slot.state is State.MADE:
             if slot.given:
                 return 0.0
-            if buffered > LET_GO_S and not whole:
-                return buffered - LET_GO_S
+            early = buffered - LET_GO_S - self._pacer.lips()
+            if early > 0 and not whole:
+                return early
             return self._hold(now, slot, slot.samples / SAMPLE_RATE)
         return self._stream(now, slot, buffered)
 
@@ -231,9 +205,9 @@ class _Utterance:
             return None
         if slot.given:
             return 0.0
-        if buffered > 0:
-            return buffered
-        sounds_s = max(slot.units * SOUND_PER_UNIT_S, more)
+        if (early := buffered - self._pacer.lips()) > 0:
+            return early
+        sounds_s = max(slot.seconds, more)
         late_by = slot.take.due - now - sounds_s
         return late_by if late_by > 0 else self._hold(now, slot, sounds_s)
 

@@ -1,4 +1,4 @@
-"""What is said next and in which pieces: sentences cut to the voice that will speak them. Director's event loop.
+"""What is said next and in which pieces: packages cut to the voice that will speak them. Director's event loop.
 
 A piece is cut as late as possible: its size follows from the sound in hand and from the speed of its voice.
 """
@@ -8,28 +8,22 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from broadcaster.sentences import sentence_end
 from broadcaster.speech.chain import LANGUAGES, ChainVoice, Link
-from broadcaster.speech.g2p import contains_han
-from broadcaster.speech.pacing import LARGEST, LATER, SOUND_PER_UNIT_S, Pacer, Size
-from broadcaster.speech.packing import cut
+from broadcaster.speech.pacing import LARGEST, LATER, Pacer, Size
+from broadcaster.speech.packing import cut, language_of
 from broadcaster.speech.punctuation import pause_ms
 from broadcaster.speech.reading.languages import stretches
 from broadcaster.speech.slots import Cast, Sentence, Slot, State
+from broadcaster.speech.supply import Package, Supply
 from broadcaster.speech.units import spoken_units
 from broadcaster.types import SAMPLE_RATE, Manner, Piece
 
-ENDED: Final = -1.0
-"""What a source says at the end of the text."""
-
 RECUT: Final = 1.5
 """A piece that is to be asked again is made smaller when it is so many times too large."""
-
-Source = Callable[[], tuple[str, float] | float]
-"""The next sentence and when its last character came; or the seconds after which to ask again; or ENDED."""
 
 
 class Planner:
@@ -39,7 +33,7 @@ class Planner:
         self,
         chain: ChainVoice,
         pacer: Pacer,
-        source: Source,
+        supply: Supply,
         manner: Manner,
         slots: deque[Slot],
         *,
@@ -48,7 +42,7 @@ class Planner:
     ) -> None:
         self._chain = chain
         self._pacer = pacer
-        self._source = source
+        self._supply = supply
         self._manner = manner
         self._slots = slots
         self._paced = paced
@@ -56,25 +50,25 @@ class Planner:
         self._clock = asyncio.get_running_loop().time
         self._sentence: Sentence | None = None
         self._rest = ""
+        self._language = "zh"
         self._count = 0
 
     def plan(self) -> float | None:
         """Makes the next piece's slot, or says how long to wait (ENDED: there is no more text)."""
+        over = self._pacer.buffered(self._clock()) + self._ready_seconds() - self._look_ahead_s
+        if over > 0 and not (self._sentence is None and self._supply.exhausted):
+            return over
         if self._sentence is None:
-            found = self._source()
+            found = self._take()
             if isinstance(found, float):
                 return found
-            text, arrived = found
-            language = "zh" if contains_han(text) or not any(c.isalpha() for c in text) else "en"
-            self._sentence, self._rest = Sentence(text.strip(), language, arrived), text
-        over = self._pacer.buffered(self._clock()) + self._ready_seconds() - self._look_ahead_s
-        if over > 0:
-            return over
+            self._sentence = Sentence(found.text.strip(), language_of(found.text), found.arrived)
+            self._rest = found.text
         sentence = self._sentence
         cast = sentence.cast(sentence.language)
         if cast.link is None:
             cast.link = self._chain.choose(cast.language, cast.start)
-        size = self._size(cast.link)
+        size = self._size(cast.link, cast.language)
         end = cut(self._rest, size.minimum, size.maximum)
         text, self._rest = self._rest[:end], self._rest[end:]
         if spoken_units(text) > 0:
@@ -86,10 +80,23 @@ class Planner:
             self._count += 1
         return None
 
-    def _size(self, link: Link) -> Size:
+    def _take(self) -> Package | float:
+        """The next package, of a size for the voice that will probably be asked."""
+        if self._paced:
+            self._pace_for(self._chain.likely(self._language), self._language)
+        found = self._supply.take(self._coming_seconds())
+        if isinstance(found, Package):
+            self._language = language_of(found.text)
+        return found
+
+    def _pace_for(self, link: Link, language: str) -> None:
+        self._pacer.speed = link.speed
+        self._pacer.sound_per_unit = link.sound.per_unit(language) / self._manner.speed
+
+    def _size(self, link: Link, language: str) -> Size:
         if not self._paced:
             return Size(LATER, LARGEST)
-        self._pacer.speed = link.speed
+        self._pace_for(link, language)
         return self._pacer.size(self._clock(), self._coming_seconds())
 
     def recut(self, slot: Slot, link: Link) -> None:
@@ -97,12 +104,24 @@ class Planner:
         if not self._paced:
             return
         before = itertools.takewhile(lambda other: other is not slot, self._slots)
-        in_hand = sum(max(other.samples / SAMPLE_RATE, other.units * SOUND_PER_UNIT_S) for other in before)
-        self._pacer.speed = link.speed
+        in_hand = sum(other.seconds - other.given / SAMPLE_RATE for other in before)
+        self._pace_for(link, slot.piece.language)
         size = self._pacer.size(self._clock(), in_hand)
         text = slot.piece.text
         if slot.units <= RECUT * size.maximum or (end := cut(text, size.minimum, size.maximum)) == len(text):
             return
+        self._divide(slot, end)
+
+    def apart(self, slot: Slot) -> bool:
+        """Divides a piece behind its first sentence, so that one which cannot be spoken takes no other along."""
+        end = sentence_end(slot.piece.text, finished=True)
+        if end is None or spoken_units(slot.piece.text[end:]) == 0:
+            return False
+        self._divide(slot, end)
+        return True
+
+    def _divide(self, slot: Slot, end: int) -> None:
+        text = slot.piece.text
         rest = replace(slot, piece=replace(slot.piece, text=text[end:].strip()), refused_by=[])
         slot.piece = replace(slot.piece, text=text[:end].strip())
         slot.pause_ms = pause_ms(text[:end])
@@ -111,9 +130,8 @@ class Planner:
     def _coming_seconds(self) -> float:
         """As `ready_seconds`, with the whole of each piece that has begun to come."""
         return sum(
-            max((slot.samples - slot.given) / SAMPLE_RATE, slot.units * SOUND_PER_UNIT_S - slot.given / SAMPLE_RATE)
-            if slot.state is State.ASKED and slot.samples
-            else (slot.samples - slot.given) / SAMPLE_RATE
+            (slot.seconds if slot.state is State.ASKED and slot.samples else slot.samples / SAMPLE_RATE)
+            - slot.given / SAMPLE_RATE
             for slot in self._slots
         )
 

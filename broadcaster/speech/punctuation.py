@@ -1,14 +1,10 @@
-"""What the marks mean for speech: where a sentence ends, where a voice may breathe, and for how long. Pure."""
+"""What the marks mean for speech: for how long a voice is silent behind them. Pure."""
 
 from __future__ import annotations
 
 from typing import Final
 
-HARD: Final = frozenset("。！？!?…\n")
-"""Marks that end a sentence wherever they stand; "." does so only in the right company (see `packing`)."""
-
-SOFT: Final = frozenset("，,、；;：:—")
-CLOSERS: Final = frozenset("”’」』）)】》\"'")
+from broadcaster.sentences import CLOSERS
 
 SENTENCE_PAUSE_MS: Final = 300
 CLAUSE_PAUSE_MS: Final = 120

@@ -14,6 +14,7 @@ from typing import Final
 from broadcaster.errors import VoiceError
 from broadcaster.speech.chain import Link
 from broadcaster.speech.dsp.sound import Tape, faded_out, with_silence
+from broadcaster.speech.pacing import SOUND_PER_UNIT_S
 from broadcaster.speech.units import spoken_units
 from broadcaster.types import SAMPLE_RATE, Piece, PieceTimes
 
@@ -98,6 +99,15 @@ class Slot:
     @property
     def units(self) -> float:
         return spoken_units(self.piece.text)
+
+    @property
+    def seconds(self) -> float:
+        """What it will sound in the end, about."""
+        made = self.samples / SAMPLE_RATE
+        if self.state is State.MADE:
+            return made
+        link = self.take.link if self.take is not None else self.cast.link
+        return max(made, link.sound.seconds(self.piece) if link is not None else self.units * SOUND_PER_UNIT_S)
 
     @property
     def samples(self) -> int:

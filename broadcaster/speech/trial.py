@@ -17,9 +17,8 @@ from broadcaster.errors import VoiceError
 from broadcaster.ports import Voice
 from broadcaster.speech.dsp.loudness import integrated, true_peak
 from broadcaster.speech.dsp.sound import with_pause
-from broadcaster.speech.g2p import contains_han
-from broadcaster.speech.pacing import FIRST, LARGEST, LATER
-from broadcaster.speech.packing import SentenceSplitter, cut
+from broadcaster.speech.pacing import FIRST, LARGEST, LATER, SHORTEST_PACKAGE
+from broadcaster.speech.packing import Packer, cut, language_of
 from broadcaster.speech.punctuation import pause_ms
 from broadcaster.speech.units import spoken_units
 from broadcaster.types import PLAIN, SAMPLE_RATE, Manner, PcmArray, Piece, Speech
@@ -100,11 +99,11 @@ async def attempt(
 
 def pieces_of(text: str, manner: Manner = PLAIN) -> Iterator[Piece]:
     """The pieces a voice is asked for when it has never been late."""
-    splitter = SentenceSplitter()
-    splitter.feed(text)
-    splitter.finish()
+    packer = Packer()
+    packer.feed(text)
+    packer.finish()
     number = count = 0
-    while (sentence := splitter.take()) is not None:
+    while (sentence := packer.take(SHORTEST_PACKAGE)) is not None:
         language = language_of(sentence)
         rest = sentence
         while rest:
@@ -115,10 +114,6 @@ def pieces_of(text: str, manner: Manner = PLAIN) -> Iterator[Piece]:
                 yield Piece(part.strip(), language, number, manner)
                 count += 1
         number += 1
-
-
-def language_of(text: str) -> str:
-    return "zh" if contains_han(text) or not any(c.isalpha() for c in text) else "en"
 
 
 async def _stream(voice: Voice, piece: Piece) -> AsyncGenerator[Speech, None]:

@@ -13,6 +13,7 @@ from broadcaster.director.events import SUBSCRIBER_EVENTS, EventHub
 from broadcaster.director.pulse import Pulse
 from broadcaster.director.recovery import Recovery, resumed_utterance
 from broadcaster.director.sentences import SENTENCE_LIMIT, Sentences, sentences_of
+from broadcaster.director.utterance import Script
 from broadcaster.errors import Refused
 from broadcaster.inbox import Inbox
 from broadcaster.journal import Line, Unfinished
@@ -167,3 +168,25 @@ class Silent:
 
     def requeue(self, prompt: str) -> None:
         pass
+
+
+def test_a_package_of_several_lines_bears_the_verdict_that_changed_one_of_them() -> None:
+    script = Script()
+    for text, verdict in (("好的。", "pass"), ("我们***。", "mask"), ("再见。", "pass")):
+        script.add(Line(text, verdict))
+    assert script.verdict_of(0, 3) == "pass"
+    assert script.verdict_of(0, 9) == "mask"
+    assert script.verdict_of(9, 3) == "pass"
+    assert script.verdict_of(3, 0) == "mask"
+    assert script.verdict_of(99, 3) == "pass"
+    assert Script().verdict_of(0, 3) == ""
+
+
+def test_a_clause_may_go_before_its_sentence() -> None:
+    cutter = Sentences()
+    assert cutter.feed("你好，价格是3,") == []
+    assert cutter.clause() == "", "three is too little, and the number may go on"
+    assert cutter.feed("245元，今天") == []
+    assert cutter.clause() == "你好，价格是3,245元，"
+    assert cutter.clause() == ""
+    assert cutter.feed("收盘。明") == ["今天收盘。"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broadcaster.speech.packing import LONGEST_SENTENCE, SHORTEST_TAIL, SentenceSplitter, cut
+from broadcaster.speech.packing import LONGEST_SENTENCE, SHORTEST_TAIL, Packer, cut
 from broadcaster.speech.punctuation import pause_ms
 from broadcaster.speech.units import spoken_units
 
@@ -35,16 +35,16 @@ words_and_marks = st.lists(
 
 
 def sentences(chunks: list[str]) -> list[str]:
-    splitter = SentenceSplitter()
+    packer = Packer()
     found: list[str] = []
     for chunk in chunks:
-        splitter.feed(chunk)
-        while (sentence := splitter.take()) is not None:
+        packer.feed(chunk)
+        while (sentence := packer.take()) is not None:
             found.append(sentence)
-    splitter.finish()
-    while (sentence := splitter.take()) is not None:
+    packer.finish()
+    while (sentence := packer.take()) is not None:
         found.append(sentence)
-    assert splitter.exhausted
+    assert packer.exhausted
     return found
 
 
@@ -76,24 +76,26 @@ def test_how_the_text_arrives_makes_no_difference(text: str, sizes: list[int]) -
 
 
 def test_an_end_mark_with_nothing_behind_it_waits_for_quotes_unless_the_text_has_settled() -> None:
-    splitter = SentenceSplitter()
-    splitter.feed("他说：“走吧。")
-    assert splitter.take() is None
-    assert splitter.take(settled=True) == "他说：“走吧。"
-    splitter.feed("涨到3.")
-    assert splitter.take(settled=True) is None
-    splitter.feed("5元")
-    assert splitter.take(settled=True) is None
-    splitter.finish()
-    assert splitter.take() == "涨到3.5元"
+    packer = Packer()
+    packer.feed("他说：“走吧。")
+    assert packer.take() is None
+    assert packer.take(settled=True) == "他说：“走吧。"
+    packer.feed("涨到3.")
+    assert packer.take(settled=True) is None
+    packer.feed("5元")
+    assert packer.take(settled=True) is None
+    packer.finish()
+    assert packer.take() == "涨到3.5元"
 
 
 def test_a_clause_is_enough_when_nothing_else_is_in_hand() -> None:
-    splitter = SentenceSplitter()
-    splitter.feed("大家好，今天我们来聊一聊，价格是3,")
-    assert splitter.take(settled=True) is None
-    assert splitter.take(urgent=True) == "大家好，今天我们来聊一聊，"
-    assert splitter.take(urgent=True) is None
+    packer = Packer()
+    packer.feed("大家好，今天我们来聊一聊，价格是3,")
+    assert packer.take(settled=True) is None
+    assert packer.take(urgent=True) is None
+    assert packer.offers(clause=True) == 11
+    assert packer.take(clause=True) == "大家好，今天我们来聊一聊，"
+    assert packer.take(clause=True) is None
 
 
 def test_text_without_an_end_is_cut() -> None:

@@ -118,18 +118,30 @@ def test_not_more_is_made_than_is_needed_soon() -> None:
 
 
 @pytest.mark.parametrize("retryable", [True, False])
-def test_one_bad_piece_costs_only_itself(retryable: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_bad_package_costs_only_itself(retryable: bool, caplog: pytest.LogCaptureFixture) -> None:
     def fails(piece: Piece, call: int) -> VoiceError | None:
         return VoiceError("no", retryable=retryable) if "喝" in piece.text else None
 
     voice = ScriptedVoice(fails=fails)
     with caplog.at_level(logging.WARNING):
-        pieces = [p for _, p in spoken(voice, "大家好。我们喝茶。再见。")]
+        pieces = [p for _, p in spoken(voice, "大家好。\n\n我们喝茶。\n\n再见。")]
     assert [p.opens for p in pieces] == ["大家好。", "再见。"]
     assert [p.sentence for p in pieces] == [0, 1]
     assert len(voice.asked) == 3 + retryable  # what may pass is asked once more
     assert [record.message for record in caplog.records] == ["a piece of speech was left out"]
     assert "喝" not in caplog.text
+
+
+def test_a_sentence_that_the_voice_refuses_takes_no_other_along() -> None:
+    def fails(piece: Piece, call: int) -> VoiceError | None:
+        return VoiceError("no", retryable=False) if "喝" in piece.text else None
+
+    voice = ScriptedVoice(fails=fails)
+    pieces = [p for _, p in spoken(voice, "大家好。我们喝茶。再见。")]
+    assert [p.text for p in voice.asked] == ["大家好。我们喝茶。", "大家好。", "我们喝茶。", "再见。"]
+    heard = [len(sound_of(text).pcm) for text in ("大家好。", "再见。")]
+    assert [len(p.speech.pcm.nonzero()[0]) for p in pieces] == heard
+    assert [p.sentence for p in pieces] == [0, 0]
 
 
 def test_a_sentence_whose_first_piece_failed_still_opens() -> None:
@@ -160,7 +172,7 @@ def test_nothing_spoken_is_an_error_and_nothing_to_say_is_not() -> None:
     assert not caught.value.retryable
     voice = ScriptedVoice(fails=down)
     with pytest.raises(VoiceError, match="down") as caught:
-        spoken(voice, "大家好。我们喝茶。再见。今天天气不错。")
+        spoken(voice, "大家好。\n\n我们喝茶。\n\n再见。今天天气不错。")
     assert caught.value.retryable
     assert len(voice.asked) == 4, "two pieces, twice each, and then the voice counts as down"
     assert spoken(ScriptedVoice(), "……😂\n") == []
