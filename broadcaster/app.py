@@ -81,7 +81,7 @@ async def _direct(child: ChildContext) -> None:
     from broadcaster.config.checks import find_avatar
     from broadcaster.console.server import create_app, serve
     from broadcaster.director.process import run_director
-    from broadcaster.minds import Room, mind_of
+    from broadcaster.minds import Room, desk_of, mind_of
     from broadcaster.speech.client import VoiceClient
     from broadcaster.speech.pipeline import PacedSpeaker
     from broadcaster.voices import chain_of
@@ -112,13 +112,15 @@ async def _direct(child: ChildContext) -> None:
         )  # fmt: skip
         await serve(app, console, child.paths, asyncio.Event(), lambda url: log.info("console", extra={"url": url}))
 
+    gate = PassGate()
     mind = await asyncio.to_thread(mind_of, config.brain, child.paths.cache, room)
+    guests = await asyncio.to_thread(desk_of, config.brain, config.voice, gate, child.paths.cache)
     try:
         await asyncio.gather(
             speaker.warm(),
             run_director(
                 config, child.paths,
-                speaker=speaker, mind=mind, gate=PassGate(), voices=chain.status,
+                speaker=speaker, mind=mind, gate=gate, voices=chain.status, end_to_end=guests,
                 beat=child.beat, stop=stop, notices=notices,
                 read_sinks=partial(_read_sinks, child),
                 serve=serve_console,
@@ -126,6 +128,7 @@ async def _direct(child: ChildContext) -> None:
         )  # fmt: skip
     finally:
         await mind.close()
+        await guests.close()
         await chain.close()
 
 

@@ -5,20 +5,24 @@ Imports of engines happen in `mind_of`: a channel without a chain loads none of 
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from broadcaster import registry
-from broadcaster.config import BrainConfig
+from broadcaster.config import BrainConfig, VoiceConfig
+from broadcaster.config.brains import EndToEndLink
 from broadcaster.errors import ConfigError
 
 if TYPE_CHECKING:
     from broadcaster.brain.persona import Persona
     from broadcaster.brain.prompting import Prompter
     from broadcaster.brain.responder import Responder
-    from broadcaster.ports import EndToEnd, Mind
+    from broadcaster.director.end_to_end import EndToEndDesk
+    from broadcaster.ports import EndToEnd, Gate, Mind
 
 _Read = TypeVar("_Read")
 
@@ -105,6 +109,32 @@ def mind_of(settings: BrainConfig, cache: Path, room: Room | None = None) -> Min
 def end_to_end_of(settings: BrainConfig) -> list[EndToEnd]:
     """The enabled end-to-end voices in the order of asking. Raises ConfigError."""
     table = registry.END_TO_END
-    return [
-        registry.resolve(table, link.engine, "end-to-end voice")(link) for link in settings.end_to_end if link.enabled
+    return [registry.resolve(table, link.engine, "end-to-end voice")(link) for link in _end_to_end(settings)]
+
+
+def desk_of(settings: BrainConfig, voice: VoiceConfig, gate: Gate, cache: Path) -> EndToEndDesk:
+    """The end-to-end voices behind their breakers and the gate. Blocking: where there is one, reads the tables of
+    reading and mouth. Raises ConfigError."""
+    from broadcaster.director.end_to_end import EndToEndDesk, Guest
+    from broadcaster.speech.foreign import ForeignSound
+    from broadcaster.speech.links import warm
+    from broadcaster.supervisor.breaker import CircuitBreaker
+
+    guests = [
+        Guest(
+            engine.name,
+            engine,
+            CircuitBreaker(time.monotonic, random.Random()),
+            link.first_sound_timeout_s,
+            link.total_timeout_s,
+        )
+        for link, engine in zip(_end_to_end(settings), end_to_end_of(settings), strict=True)
     ]
+    if guests:
+        warm(cache)
+    sound = ForeignSound(loudness_lufs=voice.loudness_lufs)
+    return EndToEndDesk(guests, gate=gate, finish=sound.finish, stale_after_s=settings.stale_after_s)
+
+
+def _end_to_end(settings: BrainConfig) -> list[EndToEndLink]:
+    return [link for link in settings.end_to_end if link.enabled]

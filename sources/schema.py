@@ -93,16 +93,9 @@ ViewerId = Annotated[
     Field(min_length=1, max_length=NAME_LIMIT, description="Stable at its platform; else the name is taken"),
 ]
 Recording = Annotated[
-    str | None, Field(pattern=r"^[0-9a-f]{24}$", description="A recorded question that was handed in before")
-]
-
-
-RECORDING_PATTERN: Final = r"^[0-9a-f]{24}$"
-
-Recording = Annotated[
     str | None,
     Field(
-        pattern=RECORDING_PATTERN,
+        pattern=r"^[0-9a-f]{24}$",
         description="The question as sound: what POST /api/recordings returned. `text` says what it is about",
     ),
 ]
@@ -130,7 +123,6 @@ class Ask(_Message):
     voice: VoiceName = None
     viewer: ViewerName = None
     viewer_id: ViewerId = None
-    recording: Recording = None
     recording: Recording = None
     ref: Ref = None
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 TIMEOUT_S: Final = 10.0
 """An answer takes milliseconds; a journal on a slow disk takes a second or two."""
 
+UPLOAD_TIMEOUT_S: Final = 60.0
+"""A recording is decoded before it is answered."""
+
 
 class Control:
     """One daemon's control API. Every call raises NotRunning when nobody answers, Refused when the answer is no."""
@@ -33,11 +36,20 @@ class Control:
     def post(self, route: str, body: dict[str, Any] | None = None, timeout: float = TIMEOUT_S) -> dict[str, Any]:
         return self._request("POST", route, body, timeout)
 
+    def upload(self, route: str, data: bytes, kind: str, timeout: float = UPLOAD_TIMEOUT_S) -> dict[str, Any]:
+        """Posts a file of the media type `kind`."""
+        return self._exchange("POST", route, data, kind, timeout)
+
     def _request(self, method: str, route: str, body: dict[str, Any] | None, timeout: float) -> dict[str, Any]:
+        text = None if method == "GET" else json.dumps(body or {})
+        return self._exchange(method, route, text, "application/json", timeout)
+
+    def _exchange(
+        self, method: str, route: str, body: str | bytes | None, kind: str, timeout: float
+    ) -> dict[str, Any]:
         connection = _UnixConnection(str(self._socket), timeout)
         try:
-            text = None if method == "GET" else json.dumps(body or {})
-            connection.request(method, route, text, {"Content-Type": "application/json"} if text else {})
+            connection.request(method, route, body, {"Content-Type": kind} if body else {})
             answer = connection.getresponse()
             status, content = answer.status, answer.read()
         except (OSError, HTTPException) as err:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -10,12 +11,21 @@ import typer
 from broadcaster.cli.client import Control
 from broadcaster.cli.common import ChannelOption, ConfigOption, Target, target
 from broadcaster.errors import NotRunning, Refused
+from broadcaster.station import MAX_RECORDING_BYTES
 
 PANIC_PATIENCE_S: Final = 1.0
 """A director that takes longer is passed over: panic goes to playout itself."""
 
 TextArgument = Annotated[
     list[str] | None, typer.Argument(metavar="TEXT", help="The text; - or nothing reads standard input.")
+]
+AudioOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--audio",
+        metavar="FILE",
+        help="The question as a recording of up to 60 s, for an end-to-end voice; TEXT says what it is about.",
+    ),
 ]
 WaitOption = Annotated[
     bool, typer.Option("--wait", "-w", help="Wait until it was heard, printing each sentence as it goes on air.")
@@ -61,6 +71,7 @@ def ask(
     speed: SpeedOption = None,
     pitch: PitchOption = None,
     voice: VoiceOption = None,
+    audio: AudioOption = None,
     config: ConfigOption = None,
     channel: ChannelOption = None,
 ) -> None:
@@ -68,8 +79,12 @@ def ask(
 
     \b
     broadcaster ask --wait 现在几点了？
+    broadcaster ask --audio question.wav 观众问明天的天气
     """
-    _prompt(_message("ask", text, speed, pitch, voice), wait, target(config, channel))
+    message, aim = _message("ask", text, speed, pitch, voice), target(config, channel)
+    if audio is not None:
+        message["recording"] = _uploaded(audio, aim)
+    _prompt(message, wait, aim)
 
 
 def interrupt(config: ConfigOption = None, channel: ChannelOption = None) -> None:
@@ -143,6 +158,19 @@ def _message(
         raise typer.BadParameter("there is no text", param_hint="TEXT")
     manner = {"speed": speed, "pitch": pitch, "voice": voice}
     return {"type": kind, "text": text, **{key: value for key, value in manner.items() if value is not None}}
+
+
+def _uploaded(path: Path, aim: Target) -> str:
+    """The name under which the daemon keeps this recording. Raises BadParameter, NotRunning, Refused."""
+    try:
+        if path.stat().st_size > MAX_RECORDING_BYTES:
+            raise typer.BadParameter(f"{path} has more than {MAX_RECORDING_BYTES} bytes", param_hint="--audio")
+        data = path.read_bytes()
+    except OSError as err:
+        raise typer.BadParameter(f"{path}: {err.strerror}", param_hint="--audio") from err
+    if not data:
+        raise typer.BadParameter(f"{path} is empty", param_hint="--audio")
+    return str(Control(aim).upload("/api/recordings", data, "application/octet-stream")["recording"])
 
 
 def _prompt(message: Message, wait: bool, aim: Target) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -17,17 +18,24 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from broadcaster.console.access import Access, Caller, require
 from broadcaster.console.denied import Denied
+from broadcaster.console.guard import UPLOAD
 from broadcaster.console.health import Readiness
-from broadcaster.console.prompts import Prompts
+from broadcaster.console.prompts import STATUS_OF, Prompts
 from broadcaster.console.recordings import check_folder
 from broadcaster.console.session import LIFETIME_S, Sessions
 from broadcaster.errors import BroadcasterError, Refused
 from broadcaster.station import Station
 from broadcaster.telemetry.metrics import Metrics
-from broadcaster.types import Role
+from broadcaster.types import Origin, Role
 
 MAX_ASRUN: Final = 500
 """Rows of one answer: a page of the log, not the log."""
+
+UPLOAD_TIMEOUT_S: Final = 60.0
+"""A recorded question is up to 10 MB."""
+
+MAX_TURNS: Final = 5000
+"""Of one answer: what the journal keeps is not much more."""
 
 BODY_TIMEOUT_S: Final = 10.0
 """A body is at most `console.max_message_bytes`: a peer that needs longer is holding the connection."""
@@ -71,7 +79,7 @@ def routes(
 
     @router.get("/metrics", dependencies=[viewer])
     async def prometheus() -> Response:
-        text = await asyncio.to_thread(metrics.render, station.status())
+        text = await asyncio.to_thread(metrics.render, station.status(), station.latencies())
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     @router.get("/api/session")
@@ -121,12 +129,36 @@ def routes(
             raise Denied(503, "journal", str(err)) from err
         return JSONResponse({"rows": rows})
 
+    @router.get("/api/latency", dependencies=[viewer])
+    async def latency(request: Request) -> JSONResponse:
+        since = _number(request, "since_s", None, None)
+        turns = _number(request, "last", None if since is not None else 100, MAX_TURNS)
+        since_ns = None if since is None else time.time_ns() - since * 1_000_000_000
+        try:
+            found = await station.latency(turns, since_ns)
+        except BroadcasterError as err:
+            raise Denied(503, "journal", str(err)) from err
+        return JSONResponse(found)
+
     @router.post("/api/prompts", status_code=202)
     async def prompt(request: Request, caller: Caller = moderator) -> dict[str, Any]:
         message = await _body(request)
-        if message.get("type") not in ("say", "ask"):
-            raise Denied(422, "bad_message", '"type" must be "say" or "ask".')
+        if message.get("type") not in ("say", "ask", "event"):
+            raise Denied(422, "bad_message", '"type" must be "say", "ask" or "event".')
         return await prompts.post(caller, require(caller, Role.MODERATOR), message)
+
+    @router.post(UPLOAD, status_code=201)
+    async def recording(request: Request, caller: Caller = moderator) -> dict[str, Any]:
+        role = require(caller, Role.MODERATOR)
+        try:
+            async with asyncio.timeout(UPLOAD_TIMEOUT_S):
+                data = await request.body()
+            name = await station.attach(data, Origin("control" if caller.local else "http", role=role))
+        except TimeoutError as err:
+            raise Denied(408, "too_slow", f"The body did not arrive within {UPLOAD_TIMEOUT_S:g} s.") from err
+        except Refused as err:
+            raise Denied(STATUS_OF.get(err.code, 409), err.code, str(err)) from err
+        return {"recording": name}
 
     @router.post("/api/interrupt")
     async def interrupt(caller: Caller = moderator) -> dict[str, Any]:

@@ -16,6 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from broadcaster.config import Console
 from broadcaster.console.access import LOCAL, is_loopback, query_has_token
 from broadcaster.console.denied import Denied
+from broadcaster.station import MAX_RECORDING_BYTES
+
+UPLOAD: Final = "/api/recordings"
+"""The one route that takes a sound file instead of JSON."""
 
 SECURITY_HEADERS: Final = {
     "Content-Security-Policy": (
@@ -98,7 +102,8 @@ class Guard:
         if foreign and scope["type"] == "http" and scope["method"] == "OPTIONS":
             await _preflight(guarded)
             return
-        limited = _limited(receive, self._config.max_message_bytes) if scope["type"] == "http" else receive
+        limit = _limit(scope, self._config.max_message_bytes)
+        limited = _limited(receive, limit) if scope["type"] == "http" else receive
         await self._app(scope, limited, guarded)
 
     def _foreign_origin(self, scope: Scope) -> str:
@@ -126,7 +131,7 @@ class Guard:
         if origin is not None and not origin_allowed(origin, host, self._config.allowed_origins):
             raise Denied(403, "origin_not_allowed", "Pages of this Origin may not use the console.")
         if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
-            _check_body(headers, self._config.max_message_bytes)
+            _check_body(headers, _limit(scope, self._config.max_message_bytes), sound=scope["path"] == UPLOAD)
 
 
 async def _preflight(send: Send) -> None:
@@ -141,13 +146,19 @@ async def _preflight(send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def _check_body(headers: Headers, limit: int) -> None:
+def _limit(scope: Scope, usual: int) -> int:
+    return MAX_RECORDING_BYTES if scope["path"] == UPLOAD else usual
+
+
+def _check_body(headers: Headers, limit: int, *, sound: bool) -> None:
     length = headers.get("content-length")
     if length is not None and (not length.isdecimal() or int(length) > limit):
-        raise Denied(413, "too_large", f"The body is larger than {limit} bytes (console.max_message_bytes).")
+        raise _too_large(limit)
     has_body = length not in (None, "0") or "transfer-encoding" in headers
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if has_body and kind != "application/json":
+    if sound and not (kind.startswith("audio/") or kind == "application/octet-stream"):
+        raise Denied(415, "not_sound", "Send the sound file as the body (Content-Type: audio/wav, for example).")
+    if has_body and not sound and kind != "application/json":
         raise Denied(415, "not_json", "Send the body as JSON (Content-Type: application/json).")
 
 
@@ -160,10 +171,15 @@ def _limited(receive: Receive, limit: int) -> Receive:
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > limit:
-            raise Denied(413, "too_large", f"The body is larger than {limit} bytes (console.max_message_bytes).")
+            raise _too_large(limit)
         return message
 
     return limited
+
+
+def _too_large(limit: int) -> Denied:
+    whose = "" if limit == MAX_RECORDING_BYTES else " (console.max_message_bytes)"
+    return Denied(413, "too_large", f"The body is larger than {limit} bytes{whose}.")
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, no: Denied) -> None:

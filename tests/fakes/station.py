@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from broadcaster.errors import Refused
+from broadcaster.latency import Latencies, summary
 from broadcaster.types import PLAIN, Happening, Inbound, Manner, Origin, PromptKind, Viewer
 from broadcaster.wire import SinkReply
 
@@ -32,6 +33,8 @@ class FakeStation:
         self.commands: list[dict[str, Any]] = []
         self.sinks: list[dict[str, Any]] = [sink_status("preview", "preview", "live")]
         self.refuse_sink = ""
+        self.recordings: dict[str, bytes] = {}
+        self.listens = True
         self._subscribers: list[deque[dict[str, Any]]] = []
         self._news = asyncio.Condition()
         self._made = 0
@@ -65,6 +68,13 @@ class FakeStation:
         prompt = Inbound(f"p{self._made}", kind, text, origin, time.time_ns(), manner, viewer, resumable, happening)
         self.queue.append(prompt)
         return prompt
+
+    async def attach(self, data: bytes, by: Origin) -> str:
+        if not self.listens:
+            raise Refused("nobody here can listen to a recording")
+        name = f"{len(self.recordings):024x}"
+        self.recordings[name] = data
+        return name
 
     async def interrupt(self, by: Origin) -> None:
         self.calls.append(("interrupt", by))
@@ -138,6 +148,12 @@ class FakeStation:
             "journal": {"ok": True, "error": ""},
             "counters": {"accepted": self._made, "done": len(self.log)},
         }  # fmt: skip
+
+    def latencies(self) -> Latencies:
+        return Latencies()
+
+    async def latency(self, turns: int | None = 100, since_ns: int | None = None) -> dict[str, Any]:
+        return summary([])
 
     async def asrun(self, limit: int = 50, before: int | None = None) -> list[dict[str, Any]]:
         newest = [row for row in reversed(self.log) if before is None or row["row"] < before]

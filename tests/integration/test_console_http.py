@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 WITH_TOKENS = Console(port=0, tokens=TOKENS, messages_per_minute=600)
 TOKEN_OF = {None: "", Role.VIEWER: VIEWER, Role.MODERATOR: MODERATOR, Role.OPERATOR: OPERATOR}
 
-ROUTES: list[tuple[str, str, dict[str, Any] | None, Role | None]] = [
+ROUTES: list[tuple[str, str, dict[str, Any] | bytes | None, Role | None]] = [
     ("GET", "/", None, None),
     ("GET", "/static/app.css", None, None),
     ("GET", "/static/js/main.js", None, None),
@@ -33,11 +33,18 @@ ROUTES: list[tuple[str, str, dict[str, Any] | None, Role | None]] = [
     ("GET", "/api/schema", None, Role.VIEWER),
     ("GET", "/api/sinks", None, Role.VIEWER),
     ("POST", "/api/prompts", {"type": "say", "text": "你好"}, Role.MODERATOR),
+    ("POST", "/api/recordings", b"RIFF", Role.MODERATOR),
     ("POST", "/api/interrupt", None, Role.MODERATOR),
     ("POST", "/api/panic", None, Role.MODERATOR),
     ("POST", "/api/resume", None, Role.OPERATOR),
     ("POST", "/api/sinks", {"action": "pause", "name": "preview"}, Role.OPERATOR),
 ]
+
+
+def _sent(body: dict[str, Any] | bytes | None) -> dict[str, Any]:
+    if isinstance(body, bytes):
+        return {"content": body, "headers": {"Content-Type": "audio/wav"}}
+    return {"json": body}
 
 
 @pytest_asyncio.fixture
@@ -57,7 +64,7 @@ async def test_the_role_matrix_of_every_route(guarded: RunningConsole) -> None:
         guarded.station.panicked = False
         async with guarded.http(token) as client:
             for method, path, body, needed in ROUTES:
-                response = await client.request(method, path, json=body)
+                response = await client.request(method, path, **_sent(body))
                 allowed = needed is None or (role is not None and role.covers(needed))
                 if allowed:
                     assert response.status_code < 300, (role, path, response.text)
@@ -93,14 +100,14 @@ def _declared(route: Any) -> set[tuple[str, str]]:
 async def test_without_tokens_loopback_is_operator(open_console: RunningConsole) -> None:
     async with open_console.http() as client:
         for method, path, body, _ in ROUTES:
-            assert (await client.request(method, path, json=body)).status_code < 300, path
+            assert (await client.request(method, path, **_sent(body))).status_code < 300, path
         assert (await client.get("/api/session")).json() == {"role": "operator", "login": False, "max_text": 2000}
 
 
 async def test_the_control_socket_needs_no_token(guarded: RunningConsole) -> None:
     async with guarded.unix() as client:
         for method, path, body, _ in ROUTES:
-            assert (await client.request(method, path, json=body)).status_code < 300, path
+            assert (await client.request(method, path, **_sent(body))).status_code < 300, path
     assert {by.source for _, by in guarded.station.calls} == {"control"}
     assert {by.role for _, by in guarded.station.calls} == {Role.OPERATOR}
 
@@ -132,7 +139,7 @@ async def test_the_host_header_is_checked_on_every_route(paths: Paths, host: str
     async with running_console(paths, Console(port=0, allowed_hosts=["studio.example"])) as console:
         async with console.http(host=host.format(port=console.port)) as client:
             for method, path, body, _ in ROUTES:
-                response = await client.request(method, path, json=body)
+                response = await client.request(method, path, **_sent(body))
                 if allowed:
                     assert response.status_code < 300, (path, response.text)
                 else:
@@ -149,7 +156,7 @@ async def test_the_origin_is_checked_on_every_route(paths: Paths, origin: str, a
     async with running_console(paths, Console(port=0, allowed_origins=["https://deck.example"])) as console:
         async with console.http(origin=origin.format(host=console.host)) as client:
             for method, path, body, _ in ROUTES:
-                response = await client.request(method, path, json=body)
+                response = await client.request(method, path, **_sent(body))
                 if allowed:
                     assert response.status_code < 300, (path, response.text)
                 else:

@@ -115,6 +115,20 @@ def test_prompts_are_queued_and_their_ids_printed(cli: Cli, daemon: Daemon) -> N
     assert cli("say", "")[0] == 2
 
 
+def test_a_question_may_be_a_recording(cli: Cli, daemon: Daemon, tmp_path: Path) -> None:
+    path = tmp_path / "question.wav"
+    assert cli("ask", "--audio", str(path), "天气")[0] == 2
+    path.write_bytes(b"")
+    assert cli("ask", "--audio", str(path), "天气")[0] == 2
+    path.write_bytes(b"RIFF of some kind")
+    assert cli("ask", "--audio", str(path), "天气") == (0, "p1\n", "")
+    assert list(daemon.station.recordings.values()) == [b"RIFF of some kind"]
+    daemon.station.listens = False
+    status, _, err = cli("ask", "--audio", str(path), "天气")
+    assert status == 1
+    assert "nobody here can listen" in err
+
+
 def test_a_prompt_may_say_how_it_is_to_be_said(cli: Cli, daemon: Daemon) -> None:
     assert cli("say", "--speed", "1.2", "--pitch", "-2", "--voice", "zm_yunxi", "你好。")[0] == 0
     assert cli("ask", "--speed", "0.5", "谁？")[0] == 0
