@@ -73,7 +73,7 @@ def test_the_shipped_file_is_valid_without_any_environment_and_holds_the_default
     config = loaded.config.model_copy(
         update={
             "brain": loaded.config.brain.model_copy(
-                update={"knowledge": None, "programme": None, "chain": [], "end_to_end": []}
+                update={"persona": None, "knowledge": None, "programme": None, "chain": [], "end_to_end": []}
             ),
             "voice": loaded.config.voice.model_copy(update={"chain": []}),
         }
