@@ -11,6 +11,7 @@ from broadcaster.brain.gate import PassGate
 from broadcaster.brain.mind import ChainMind
 from broadcaster.config import Config
 from broadcaster.director import Director
+from broadcaster.director.end_to_end import EndToEndDesk
 from broadcaster.errors import BrainError
 from broadcaster.paths import Paths
 from broadcaster.types import Inbound, Origin, PromptKind, Role, Turn, Usage
@@ -53,11 +54,20 @@ class Brain:
 class Station:
     """A running director with everything around it."""
 
-    def __init__(self, paths: Paths, speaker: ScriptedSpeaker, brains: list[Brain], gate: Any, capacity: int) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        speaker: ScriptedSpeaker,
+        brains: list[Brain],
+        gate: Any,
+        capacity: int,
+        end_to_end: EndToEndDesk | None = None,
+    ) -> None:
         config = Config.model_validate({"channel": "test", "inbox": {"capacity": capacity, "max_text": 500}})
         self.paths = paths
         self.speaker = speaker
-        self.director = Director(config, paths, speaker=speaker, mind=ChainMind(brains), gate=gate)
+        self.mind = ChainMind(brains)
+        self.director = Director(config, paths, speaker=speaker, mind=self.mind, gate=gate, end_to_end=end_to_end)
         self.events: list[dict[str, Any]] = []
         self.playout = PlayoutPeer(paths.playout_socket)
         self._tasks: list[asyncio.Task[Any]] = []
@@ -104,8 +114,9 @@ async def station(
     gate: Any = None,
     capacity: int = 50,
     playout: bool = True,
+    end_to_end: EndToEndDesk | None = None,
 ) -> AsyncIterator[Station]:
-    made = Station(paths, speaker or ScriptedSpeaker(), brains or [], gate or PassGate(), capacity)
+    made = Station(paths, speaker or ScriptedSpeaker(), brains or [], gate or PassGate(), capacity, end_to_end)
     await made.start(playout=playout)
     try:
         yield made
