@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, Final, Protocol
 
+from broadcaster.latency import Latencies
 from broadcaster.types import PLAIN, Happening, Inbound, Manner, Origin, PromptKind, Viewer
 from broadcaster.wire import SinkReply
 
@@ -100,8 +101,15 @@ class Station(Protocol):
         - `now`: None or `{id, kind, sentence, text, origin, author}`; `next`: up to 5 of
           `{id, kind, text, origin, author}`; `queue`: `{length, capacity}`
         - `journal`: `{ok, error}`
+        - `turn`: None or how long the last turn took: `{id, total_ms, own_ms, packages, late, least_margin_ms}`
         - `counters`: name -> int (accepted, refused, done, cut, skipped, interrupts, repeated, events_lost, ...)
         """
+
+    def latencies(self) -> Latencies:
+        """Histograms of how long everything took since the director began."""
+
+    async def latency(self, turns: int | None = 100, since_ns: int | None = None) -> dict[str, Any]:
+        """`latency.summary` of the last `turns` turns, or since a time (wall clock). Refused: journal."""
 
     async def asrun(self, limit: int = 50, before: int | None = None) -> list[dict[str, Any]]:
         """The as-run log, newest first; `before` is the `row` of the last one seen. See `journal.asrun_rows`."""

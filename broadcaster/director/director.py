@@ -30,14 +30,17 @@ from broadcaster.director.pulse import Pulse
 from broadcaster.director.recovery import Recovery
 from broadcaster.director.report import Report
 from broadcaster.director.rundown import Rundown
+from broadcaster.director.trace import Tracer
 from broadcaster.director.utterance import Utterance
 from broadcaster.errors import JournalError, Refused
 from broadcaster.inbox import Inbox
 from broadcaster.journal import Journal, Unfinished, asrun_rows
+from broadcaster.journal.traces import read_traces
+from broadcaster.latency import Latencies, summary
 from broadcaster.paths import Paths
 from broadcaster.ports import Gate, Mind, Speaker
 from broadcaster.types import PLAIN, Happening, Inbound, Manner, Origin, PromptKind, Role, Viewer
-from broadcaster.wire import Aired, AnyMessage, PlayoutStatus, SinkReply, Welcome
+from broadcaster.wire import Aired, AnyMessage, PackageOnAir, PlayoutStatus, SinkReply, Welcome
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +91,17 @@ class Director:
         self._mind = mind
         hands = RundownHands(self.rundown, lambda: self.playout if self.link.connected else None)
         self._end_to_end = end_to_end
+        self._tracer = Tracer(clock, self.journal.traces.keep)
         self._performer = Performer(
-            gate, mind, speaker, self.journal, self.rundown, self._pulse, hands, end_to_end=end_to_end
+            gate,
+            mind,
+            speaker,
+            self.journal,
+            self.rundown,
+            self._pulse,
+            hands,
+            self._tracer,
+            end_to_end=end_to_end,
         )
         self._attachments = Attachments(paths.questions)
         self.health = self._performer.health
@@ -246,8 +258,18 @@ class Director:
             voices=self._voices(),
             journal_error=self.journal.error,
             stopping=self.stopping,
+            turn=self._tracer.last,
             counters=counters,
         )
+
+    def latencies(self) -> Latencies:
+        return self._tracer.latencies
+
+    async def latency(self, turns: int | None = 100, since_ns: int | None = None) -> dict[str, Any]:
+        try:
+            return summary(await asyncio.to_thread(read_traces, self._paths.journal, turns, since_ns))
+        except JournalError as err:
+            raise Refused(str(err), "journal") from err
 
     async def asrun(self, limit: int = 50, before: int | None = None) -> list[dict[str, Any]]:
         try:
@@ -271,6 +293,7 @@ class Director:
             self._inbox.release()
             self.counters["refused"] += 1
             raise Refused(f"the prompt was not accepted: {err}", "journal") from err
+        self._tracer.accepted(prompt)
         self._inbox.put(prompt)
         self.counters["accepted"] += 1
         self._pulse.beat()
@@ -370,6 +393,7 @@ class Director:
         self._cancel_performance_of(utterance)
 
     def _end(self, prompt: str, state: str, reason: str, event: Aired | None = None, sentence: int = 0) -> None:
+        self._tracer.ended(prompt)
         self.journal.finish(prompt, state, reason)
         self._attachments.ended(prompt)
         self.counters[state] += 1
@@ -407,6 +431,8 @@ class Director:
                     self.journal.aired(message, "")  # an earlier director's, or cut before it was known to be on air
                     if self._recovery is not None:
                         self._recovery.aired(message)
+            case PackageOnAir():
+                self._tracer.aired(message)
             case PlayoutStatus():
                 self._on_status(message)
             case SinkReply():

@@ -18,6 +18,7 @@ from broadcaster.director.end_to_end import EndToEndDesk
 from broadcaster.director.pulse import Pulse
 from broadcaster.director.rundown import Rundown
 from broadcaster.director.sentences import Sentences, sentences_of
+from broadcaster.director.trace import Tracer
 from broadcaster.director.utterance import Utterance
 from broadcaster.errors import BrainError, JournalError, Stale, VoiceError
 from broadcaster.journal import Journal, Line
@@ -64,6 +65,7 @@ class Performer:
         rundown: Rundown,
         pulse: Pulse,
         hands: Hands,
+        tracer: Tracer,
         changed: Callable[[], None] = lambda: None,
         end_to_end: EndToEndDesk | None = None,
     ) -> None:
@@ -76,6 +78,7 @@ class Performer:
         self._rundown = rundown
         self._pulse = pulse
         self._hands = hands
+        self._tracer = tracer
         self._changed = changed
         self._end_to_end = end_to_end
         self._notes: set[asyncio.Task[None]] = set()
@@ -84,6 +87,7 @@ class Performer:
 
     async def perform(self, utterance: Utterance) -> None:
         """Returns when all sound of the utterance is with the rundown, or it was dropped there."""
+        self._tracer.begun(utterance.prompt)
         noted = asyncio.create_task(self._note_start(utterance))
         self._notes.add(noted)
         noted.add_done_callback(self._notes.discard)
@@ -159,6 +163,7 @@ class Performer:
         async with _closing(self._mind.reply(asked)) as written:
             async for part in written:
                 brain = part.brain
+                self._tracer.written(utterance.id, brain)
                 for sentence in cutter.feed(part.text):
                     await self._admit(utterance, sentence, brain)
                     length += len(sentence)
@@ -174,6 +179,7 @@ class Performer:
 
     def _add(self, utterance: Utterance, verdict: Verdict) -> None:
         if verdict.text.strip():
+            self._tracer.written(utterance.id, "")
             self._journal.line(utterance.id, len(utterance.script.lines), verdict)
             utterance.script.add(Line(verdict.text, verdict.kind.value))
 
@@ -215,16 +221,20 @@ class Performer:
                 if not noted.done():
                     await asyncio.wait({noted}, timeout=NOTE_PATIENCE_S)
                 self._voice_well(piece.engine)
-                self._rundown.give(utterance, piece, base)
+                self._give(utterance, piece, base)
                 await self._room()
 
     async def _give_sound(self, utterance: Utterance, noted: asyncio.Task[None]) -> None:
         """Of an end-to-end voice: all of it is there."""
         await asyncio.wait({noted}, timeout=NOTE_PATIENCE_S)
         for piece in utterance.sound:
-            self._rundown.give(utterance, piece, 0)
+            self._give(utterance, piece, 0)
             await self._room()
         utterance.sound = ()
+
+    def _give(self, utterance: Utterance, piece: SpokenPiece, base: int) -> None:
+        self._rundown.give(utterance, piece, base)
+        self._tracer.given(utterance.id, utterance.packages - 1, piece.times, piece.engine)
 
     async def _next(self, pieces: AsyncIterator[SpokenPiece], utterance: Utterance) -> SpokenPiece | None:
         step = asyncio.ensure_future(anext(pieces, None))

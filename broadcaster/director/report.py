@@ -50,6 +50,7 @@ class Report:
         voices: list[dict[str, Any]],
         journal_error: str,
         stopping: bool,
+        turn: dict[str, Any] | None,
         counters: dict[str, int],
     ) -> dict[str, Any]:
         given = rundown.active
@@ -76,6 +77,7 @@ class Report:
             "next": [_prompt(prompt) for prompt in upcoming],
             "queue": {"length": len(inbox) + len(waiting), "capacity": inbox.capacity},
             "journal": {"ok": not journal_error, "error": journal_error},
+            "turn": turn,
             "counters": counters,
         }
 

@@ -76,13 +76,16 @@ class Held:
     pcm: bytes = field(repr=False)
     phones: list[tuple[str, str, int, int]] = field(repr=False)
     engine: str
+    package: int = -1
 
     @property
     def samples(self) -> int:
         return len(self.pcm) // 2
 
     def message(self, generation: int, utterance: str) -> Speak:
-        return Speak(generation, utterance, self.sentence, self.opens, self.pcm, self.phones, self.engine)
+        return Speak(
+            generation, utterance, self.sentence, self.opens, self.pcm, self.phones, self.engine, self.package
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -110,6 +113,10 @@ class Utterance:
     """Sentences heard in full (the first `heard` ones)."""
     made: int = 0
     """Pieces that the speaker has made of it."""
+    packages: int = 0
+    """What the voices were asked for, one or several pieces each."""
+    asked: float = -1.0
+    """When the voice was asked for the last package: pieces of the same moment are of one package."""
     failure: str = ""
     """Why it ends before its text does; a `SkipReason`."""
     sound: tuple[SpokenPiece, ...] = ()
@@ -136,7 +143,10 @@ class Utterance:
         if piece.opens is not None:
             self.open_sentence(sentence, piece.opens)
         pcm, phones = pack_speech(piece.speech)
-        self.pieces.append(Held(sentence, piece.opens, pcm, phones, piece.engine))
+        if piece.times is None or piece.times.asked != self.asked:
+            self.packages += 1
+            self.asked = piece.times.asked if piece.times is not None else -1.0
+        self.pieces.append(Held(sentence, piece.opens, pcm, phones, piece.engine, self.packages - 1))
         self.made += 1
 
     def open_sentence(self, sentence: int, text: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from broadcaster.journal.ledger import JournalLedger
 from broadcaster.journal.memory import JournalMemory
 from broadcaster.journal.prompts import PROMPT_COLUMNS, prompt_of, prompt_row
+from broadcaster.journal.traces import JournalTraces
 from broadcaster.journal.writer import JournalWriter
 from broadcaster.types import Inbound, Origin, Verdict
 from broadcaster.wire import Aired
@@ -57,6 +58,7 @@ class Journal:
         self.path = path
         self.memory = JournalMemory(self._writer)
         self.ledger = JournalLedger(self._writer)
+        self.traces = JournalTraces(self._writer)
 
     @property
     def error(self) -> str:

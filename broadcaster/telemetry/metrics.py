@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from broadcaster.latency import Latencies
 from broadcaster.telemetry.processes import channel_processes
 
 SINK_STATES: Final = ("off", "paused", "connecting", "live", "waiting", "suspended", "failed")
@@ -70,6 +71,7 @@ class Metrics(Collector):
         self._clients: Counter[str] = Counter()
         self._slow: Counter[str] = Counter()
         self._status: dict[str, Any] = {}
+        self._latencies = Latencies()
         self.refusals: Counter[str] = Counter()
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -93,9 +95,10 @@ class Metrics(Collector):
         finally:
             self._clients[socket] -= 1
 
-    def render(self, status: dict[str, Any]) -> bytes:
+    def render(self, status: dict[str, Any], latencies: Latencies | None = None) -> bytes:
         """Prometheus text format 0.0.4 for a `Station.status()`. Blocks some milliseconds: call it in a thread."""
         self._status = status
+        self._latencies = latencies or Latencies()
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
@@ -111,6 +114,7 @@ class Metrics(Collector):
         yield _gauge("director_uptime_seconds", "Age of the director process", status.get("uptime_s"))
         yield from _sinks(status.get("sinks") or ())
         yield _labelled("events", "What became of prompts, by any way", "event", status.get("counters") or {})
+        yield from _stages(self._latencies)
         yield from self._own()
 
     def _own(self) -> Iterator[Metric]:
@@ -153,6 +157,26 @@ def _voices(links: Iterable[dict[str, Any]]) -> Iterator[Metric]:
         pieces.add_metric((link["name"], "failed"), float(link["failures"]))
     yield state
     yield pieces
+
+
+def _stages(latencies: Latencies) -> Iterator[Metric]:
+    stages = HistogramMetricFamily(
+        "broadcaster_stage_seconds",
+        "Time on the way to air by the stage at its end, of first and of later packages",
+        labels=("stage", "package"),
+    )
+    for (stage, package), histogram in sorted(latencies.stages.items()):
+        stages.add_metric((stage, package), histogram.buckets(), histogram.total)
+    yield stages
+    yield HistogramMetricFamily(
+        "broadcaster_package_margin_seconds",
+        "How long before it was due a later package was with playout; negative: silence was heard instead",
+        buckets=latencies.margin.buckets(),
+        sum_value=latencies.margin.total,
+    )
+    yield CounterMetricFamily(
+        "broadcaster_late_packages", "Later packages that came too late: silence in mid-utterance", latencies.late
+    )
 
 
 def _sinks(sinks: Iterable[dict[str, Any]]) -> Iterator[Metric]:
