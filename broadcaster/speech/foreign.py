@@ -140,7 +140,7 @@ def _pieces(start: int, end: int) -> list[tuple[int, int]]:
     cuts = list(range(start, end, PIECE))
     if len(cuts) > 1 and end - cuts[-1] < SHORTEST_PIECE:
         cuts.pop()
-    return list(zip(cuts, [*cuts[1:], end], strict=True))
+    return list(pairwise([*cuts, end]))
 
 
 def _language(text: str) -> str:

@@ -14,8 +14,9 @@ from broadcaster.speech import kokoro
 from broadcaster.speech.dsp.loudness import CEILING, true_peak
 from broadcaster.speech.dsp.repair import Repairer
 from broadcaster.speech.finished import FinishedVoice
+from broadcaster.speech.foreign import PAUSE, PIECE, SHORTEST_PIECE, ForeignSound
 from broadcaster.speech.mouth.alignment import Aligner
-from broadcaster.types import PcmArray, Piece
+from broadcaster.types import PcmArray, Piece, RawSound, Viseme
 from tests.fakes.raw_voice import ScriptedEngine, cut_up
 from tests.support.embedded import embedded
 
@@ -64,3 +65,27 @@ def test_nothing_is_mended_in_clean_speech(pieces: list[PcmArray]) -> None:
         out = np.concatenate([repairer.push(samples), repairer.finish()])
         assert np.array_equal(out, samples)
         assert repairer.mended == 0
+
+
+def test_one_sound_is_divided_where_its_sentences_end(pieces: list[PcmArray]) -> None:
+    gap = np.zeros(9_600, np.int16)
+    whole = np.concatenate([pieces[0], gap, pieces[1], gap, pieces[2]])
+    texts = [text for _, text in TEXTS]
+    made = ForeignSound(loudness_lufs=-16.0).finish("model", [RawSound(whole.astype("<i2").tobytes(), 48_000)], texts)
+    pcm = np.concatenate([speech.pcm for _, speech in made])
+    length = {number: sum(len(s.pcm) for n, s in made if n == number) for number in range(3)}
+    first, second = length[0], length[0] + length[1]
+    trimmed = len(whole) + PAUSE - len(pcm)
+    assert 0 <= trimmed < 4_800
+    kept = 3_840  # what the voice itself leaves around a sentence
+    at = len(pieces[0])
+    assert at - kept - trimmed <= first <= at + len(gap) + kept
+    at += len(gap) + len(pieces[1])
+    assert at - kept - trimmed <= second <= at + len(gap) + kept
+    assert [number for number, _ in made] == sorted(number for number, _ in made)
+    for _, speech in made:
+        assert SHORTEST_PIECE <= len(speech.pcm) <= PIECE + SHORTEST_PIECE
+        assert (speech.phones[0].start, speech.phones[-1].end) == (0, len(speech.pcm))
+    loud = float(pyloudnorm.Meter(48_000).integrated_loudness(pcm / 32768.0))
+    assert abs(loud + 16.0) < 1.5
+    assert {phone.viseme for _, speech in made for phone in speech.phones} >= {Viseme.PP, Viseme.AA, Viseme.SIL}
