@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from broadcaster.errors import WireError
-from broadcaster.wire import AnyMessage, Cut, End, Hello, Panic, Speak, Welcome, encode, read_message
+from broadcaster.wire import AnyMessage, Cut, End, Hello, Panic, Speak, Trim, Welcome, encode, read_message
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class PlayoutLink:
         """Sends at once, past all speech that waits; what the message makes void is dropped here already."""
         if self._writer is None:
             return False
-        kept = [m for m in self._out if not (isinstance(m, Speak | End) and m.generation < message.generation)]
+        kept = [m for m in self._out if not (isinstance(m, Speak | End | Trim) and m.generation < message.generation)]
         self._out = deque([message, *kept])
         self._flush()
         return True

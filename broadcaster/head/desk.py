@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from broadcaster.head.shapes import LOOK_AHEAD
 from broadcaster.head.timeline import Timeline
 from broadcaster.head.track import Track
-from broadcaster.wire import Anchor, Cut, End, Speak, Window
+from broadcaster.wire import Anchor, Cut, End, Speak, Trim, Window
 
 UTTERANCES_KEPT: Final = 8
 """Utterances whose speech is kept: playout holds one on air and a few behind it, and may anchor one again that is
@@ -58,6 +59,16 @@ class Desk:
     def end(self, message: End) -> None:
         if message.generation >= self.generation:
             self._track(message.generation, message.utterance).end()
+
+    def trim(self, message: Trim) -> None:
+        """The utterance ends earlier than it was known to: pictures that saw what followed are made again."""
+        generation, track = self._tracks.get(message.utterance, (0, None))
+        if track is None or generation != message.generation:
+            return
+        track.trim(message.samples)
+        if self._spoken is not None and self._spoken.track is track:
+            again = self._spoken.line.tick_of(track.samples - LOOK_AHEAD)
+            self._next = min(self._next, max(again, self._now + 1))
 
     def cut(self, message: Cut) -> None:
         """Drops everything of an older generation."""

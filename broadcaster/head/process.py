@@ -28,6 +28,7 @@ from broadcaster.wire import (
     Hello,
     Patch,
     Speak,
+    Trim,
     Welcome,
     Window,
 )
@@ -184,6 +185,8 @@ class _Shift:
                 self._desk.end(message)
             case Window():
                 self._desk.window(message)
+            case Trim():
+                self._desk.trim(message)
             case Cut():
                 self._desk.cut(message)
             case Anchor():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from broadcaster.types import samples_at
+from broadcaster.types import SAMPLE_RATE, samples_at
 
 TRAIL_TICKS: Final = 4
 """Pictures at rest after the last sample: the compositor fades the mouth region out over three ticks."""
@@ -25,6 +25,10 @@ class Timeline:
         """The sample in the middle of `tick`."""
         start = samples_at(tick, self.fps) - samples_at(self.first_tick, self.fps)
         return self.first_sample + start + samples_at(1, self.fps) // 2
+
+    def tick_of(self, sample: int) -> int:
+        """The tick that a sample sounds in."""
+        return self.first_tick + (sample - self.first_sample) * self.fps // SAMPLE_RATE
 
     def over(self, tick: int, samples: int) -> bool:
         """Whether `tick` lies beyond the pictures at rest that follow an utterance of `samples`."""

@@ -36,6 +36,15 @@ class Track:
     def end(self) -> None:
         self.complete = True
 
+    def trim(self, samples: int) -> None:
+        """Only its first `samples` are heard, and no more is to come."""
+        self.complete = True
+        if samples >= self.samples:
+            return
+        self.samples = samples
+        self._phones = [(symbol, viseme, a, min(b, samples)) for symbol, viseme, a, b in self._phones if a < samples]
+        self._chunks = [(a, data[: (samples - a) * _BYTES]) for a, data in self._chunks if a < samples]
+
     def forget(self, before: int) -> None:
         """Drops what ended more than KEPT_BEHIND samples before `before`."""
         limit = before - KEPT_BEHIND

@@ -45,6 +45,12 @@ class Lips:
         self._patches.clear()
         self._arrived.clear()
 
+    def drop_from(self, tick: int) -> None:
+        """The speech ends before `tick`: what is in hand from there on shows speech that is not heard."""
+        for late in [each for each in self._patches if each >= tick]:
+            del self._patches[late]
+            self._arrived.pop(late, None)
+
     def reset(self) -> None:
         self.void()
         self._gain = 0

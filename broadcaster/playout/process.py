@@ -42,6 +42,7 @@ from broadcaster.wire import (
     Panic,
     Patch,
     Speak,
+    Trim,
     Welcome,
 )
 
@@ -167,7 +168,7 @@ class Playout:
         match message:
             case Patch():
                 self._talk.patch(to_mouth_patch(message, self._width, self._height))
-            case Speak() | End() | Cut():
+            case Speak() | End() | Trim() | Cut():
                 self._talk.handle(message, self._clock.until_next_ns())
             case Panic(on, generation):
                 self._talk.panic(on, generation)

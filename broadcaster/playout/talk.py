@@ -20,7 +20,7 @@ from broadcaster.playout.packages import Packages
 from broadcaster.playout.utterance import Sentence, Utterance
 from broadcaster.studio.mixer import fade_out
 from broadcaster.types import SAMPLE_RATE, MouthPatch, PcmArray, base_index, samples_at
-from broadcaster.wire import Aired, Anchor, AnyMessage, Cut, End, Speak, Window
+from broadcaster.wire import Aired, Anchor, AnyMessage, Cut, End, Speak, Trim, Window
 
 START_DEADLINE_TICKS = 8
 """Past this an utterance starts without lips (320 ms at 25 fps: longer silence is worse than a still mouth)."""
@@ -84,11 +84,13 @@ class Talk:
     # -- messages ---------------------------------------------------------------------------------------------
 
     def handle(self, message: AnyMessage, until_next_ns: int) -> None:
-        """Speak, End, Cut of the director. `until_next_ns` tells how near the next tick is."""
+        """Speak, End, Trim, Cut of the director. `until_next_ns` tells how near the next tick is."""
         if isinstance(message, Speak):
             self._on_speak(message, until_next_ns)
         elif isinstance(message, End):
             self._on_end(message, until_next_ns)
+        elif isinstance(message, Trim):
+            self._on_trim(message)
         elif isinstance(message, Cut):
             self.cut(message.generation)
 
@@ -257,6 +259,25 @@ class Talk:
             self._report_sentences(utterance, self._next_tick - 1)
             self._finish("done")
         self._soon(until_next_ns)
+
+    def _on_trim(self, message: Trim) -> None:
+        utterance = self._find(message.utterance)
+        if utterance is None or utterance.generation != message.generation:
+            return
+        utterance.trim(message.sentence)
+        left = max(0, utterance.samples - utterance.head_base)
+        self._to_head(Trim(message.generation, message.utterance, message.sentence, left))
+        if utterance is self._current and self._start is not None:
+            sound = utterance.samples - self._start_sample
+            self._lips.drop_from(self._start - (-sound * self._fps // SAMPLE_RATE))
+        if utterance.aired < utterance.samples:
+            return
+        if utterance is self._current:
+            self._report_sentences(utterance, self._next_tick - 1)
+            self._finish("done")
+        else:
+            self._queue.remove(utterance)
+            self._emit("done", utterance, None, self._next_tick - 1, 0)
 
     def _soon(self, until_next_ns: int) -> None:
         """Arms between ticks when the next one is far enough away for the head to be ready."""

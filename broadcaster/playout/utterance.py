@@ -72,6 +72,19 @@ class Utterance:
         self.samples += len(pcm)
         self.sentences[-1].end = self.samples
 
+    def trim(self, sentence: int) -> None:
+        """Drops what lies behind that sentence, but nothing that has begun; no more is to come."""
+        self.sentences = [kept for kept in self.sentences if kept.index <= sentence or kept.begun]
+        self.samples = self.sentences[-1].end if self.sentences else self.aired
+        self.complete = True
+        left = self.samples - self.aired
+        pcm = np.concatenate([np.zeros(0, dtype=np.int16), *self.pcm])[:left]
+        self.pcm = [pcm] if left else []
+        self.phones = [
+            (s, v, start, min(end, self.samples)) for s, v, start, end in self.phones if start < self.samples
+        ]
+        self.packages = deque(package for package in self.packages if package.start < self.samples)
+
     def packages_begun(self) -> Iterator[Package]:
         """Those whose first sample was taken since the last call."""
         while self.packages and self.packages[0].start < self.aired:

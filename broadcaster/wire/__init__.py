@@ -2,10 +2,11 @@
 
 Who talks to whom (all over UNIX stream sockets in the channel's run directory):
 
-    director ──Speak, End, Cut, Panic, SinkCommand──────> playout     (playout.sock, playout listens)
+    director ──Speak, End, Trim, Cut, Panic, SinkCommand> playout     (playout.sock, playout listens)
     playout  ──Welcome, Aired, PackageOnAir, SinkReply,
                PlayoutStatus────────────────────────────> director
-    playout  ──Welcome, Anchor, Speak, End, Cut, Window─> head        (playout.sock, the head connects)
+    playout  ──Welcome, Anchor, Speak, End, Trim, Cut,
+               Window───────────────────────────────────> head        (playout.sock, the head connects)
     head     ──Hello, Patch, HeadStatus─────────────────> playout
     director ──Synthesise, Cancel───────────────────────> voice       (voice.sock, voice listens; voice-local alike)
     voice    ──Hello, Synthesised, SynthesisFailed──────> director
@@ -52,6 +53,7 @@ from broadcaster.wire.messages import (
     Synthesise,
     Synthesised,
     SynthesisFailed,
+    Trim,
     Welcome,
     Window,
 )
@@ -82,6 +84,7 @@ __all__ = [
     "SynthesisFailed",
     "Synthesise",
     "Synthesised",
+    "Trim",
     "Welcome",
     "Window",
     "decode",

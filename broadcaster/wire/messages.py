@@ -59,6 +59,19 @@ class End(Message, frozen=True):
     utterance: str
 
 
+class Trim(Message, frozen=True):
+    """Nothing of this utterance is to be heard behind that sentence: what is in hand of it is dropped, and it is
+    complete. A later sentence that has begun ends first; -1: all of it that has not begun.
+
+    `samples`, playout to head: so many of the utterance remain, as the head counts them.
+    """
+
+    generation: int
+    utterance: str
+    sentence: int
+    samples: int = -1
+
+
 class Cut(Message, frozen=True):
     """Everything of a generation lower than this is dropped; what sounds now fades out in 10 ms."""
 
@@ -297,7 +310,7 @@ class Notice(Message, frozen=True):
 
 
 AnyMessage = (
-    Hello | Welcome | Speak | End | Cut | Panic | Anchor | Window | Patch | HeadStatus | Aired
+    Hello | Welcome | Speak | End | Trim | Cut | Panic | Anchor | Window | Patch | HeadStatus | Aired
     | PackageOnAir | PlayoutStatus | SinkStatus | SinkCommand | SinkReply | Synthesise | Synthesised
     | SynthesisFailed | Cancel | Beat | Restart | Notice
 )  # fmt: skip
