@@ -24,6 +24,7 @@ BENCHES = (
     "lateness",
     "memory",
     "voice_speed",
+    "packing",
     "chain_voices",
     "voice_faults",
     "cloud_voice",

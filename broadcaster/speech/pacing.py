@@ -16,7 +16,8 @@ from broadcaster.types import Piece
 
 FIRST: Final = (4.0, 8.0)
 LARGEST_FIRST: Final = 16.0
-"""Units of a first piece of an engine that takes long for the shortest one: a larger piece gives the second time."""
+"""Units of a first piece of an engine that takes long for the shortest one: a larger piece gives the second time. And
+of the smallest one behind it, for an engine whose short pieces sound for less time than they take."""
 
 SECOND: Final = 12.0
 LATER: Final = 20.0
@@ -197,30 +198,44 @@ class Pacer:
     def size(self, now: float, ready_s: float) -> Size:
         """Of the next piece to synthesise; `ready_s` is the sound that waits to be let go."""
         if self._begun == 0:
-            lasting = (self.speed.expected(FIRST[1]) + self.lips()) / self.sound_per_unit
-            return Size(FIRST[0], min(max(FIRST[1], lasting), LARGEST_FIRST))
+            return Size(FIRST[0], self._first())
         fitting = self._fitting(now, ready_s)
         least = SECOND if self._begun == 1 else LATER
-        minimum = min(max(fitting, FIRST[1]), least)
+        minimum = min(max(fitting, self._smallest()), least)
         return Size(minimum, min(max(fitting, minimum + 2.0), LARGEST))
 
     def least(self, now: float, ready_s: float) -> float:
         """Units below which the next package is too small to be worth a request of its own.
 
         At least so many that a voice which works without a break stays ahead of what is heard; less when a package of
-        that size would not be ready before the one in hand has been heard, but never less than a first piece.
+        that size would not be ready before the one in hand has been heard, but never so little that every package
+        would come late because of the voice's fixed cost.
         """
         if self._begun == 0:
-            return FIRST[0]
-        return min(self.sustained(), max(self._fitting(now, ready_s), FIRST[1]))
+            return FIRST[0] if self._first() <= FIRST[1] else self._first()
+        return min(self.sustained(), max(self._fitting(now, ready_s), self._smallest()))
 
     def sustained(self) -> float:
         """Units of a package that sounds as long as the voice needs for it, or the configured minimum."""
-        per_unit = self.speed.predicted(1.0) - self.speed.predicted(0.0)
+        margin = self.speed.predicted(1.0) / self.speed.expected(1.0)
+        return min(max(self._shortest, self._lasting(margin)), LARGEST)
+
+    def _lasting(self, margin: float) -> float:
+        """Units that sound as long as the voice takes for as many, at `margin` times what it takes on the average."""
+        per_unit = margin * self.speed.per_unit
         if per_unit >= SLOWEST_SUSTAINED * self.sound_per_unit:
-            return max(self._shortest, LATER)
-        lasting = (self.speed.predicted(0.0) + self.lips()) / (self.sound_per_unit - per_unit)
-        return min(max(self._shortest, lasting), LARGEST)
+            return LATER
+        return (margin * self.speed.fixed + self.lips()) / (self.sound_per_unit - per_unit)
+
+    def _smallest(self) -> float:
+        """Units of the smallest piece behind the first. When a voice takes long to begin, smaller ones would be late
+        for ever; larger ones cost little more, or show what they cost."""
+        return min(max(FIRST[1], self._lasting(1.0)), LARGEST_FIRST)
+
+    def _first(self) -> float:
+        """Units of the largest first piece: one that sounds until the smallest second one is there."""
+        lasting = (self.speed.expected(self._smallest()) + self.lips()) / self.sound_per_unit
+        return min(max(FIRST[1], lasting), LARGEST_FIRST)
 
     def slack(self, now: float, ready_s: float, units: float) -> float:
         """Seconds that a package of `units` may still wait and be ready, lips and all, before it is due."""

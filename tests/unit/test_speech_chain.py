@@ -85,7 +85,7 @@ def test_a_sentence_partly_let_go_goes_on_from_the_first_clause_not_begun() -> N
 
 @pytest.mark.parametrize("paced", [True, False])
 def test_a_clause_cut_inside_is_faded_out_and_said_again_alone(paced: bool) -> None:
-    one = FaultyLink("one", on(ONE[:4], "cut inside"), rtf=0.8, chunk_s=0.1, cut_at=0.9)
+    one = FaultyLink("one", on(ONE[:4], "cut inside"), rtf=0.9, chunk_s=0.1, cut_at=0.9)
     two, last = FaultyLink("two"), SureLink()
 
     async def main() -> Channel:
