@@ -152,6 +152,10 @@ def _health(state: dict[str, Any]) -> RenderableType:
         "head", _engine(head) if head.get("connected", True) else _red("is being restarted; lips are still")
     )
     table.add_row("brain", _engine(brain))
+    for guest in brain.get("end_to_end") or ():
+        note = f", {guest['error']}" if guest["error"] else ""
+        counts = f"{guest['answered']} answers, {guest['failures']} failed{note}"
+        table.add_row("", f"{guest['name']}: {_VOICE_STATES.get(guest['state'], guest['state'])}, {counts}")
     if journal.get("error"):
         table.add_row("journal", _red(str(journal["error"])))
     return table

@@ -64,14 +64,13 @@ class Reply:
     """`verdicts` are the sentences that may be spoken. Without `pieces` the channel's own voice speaks them: the gate
     did not pass all that the sound says."""
 
+    voice: str
     verdicts: tuple[Verdict, ...]
     pieces: tuple[SpokenPiece, ...] = ()
 
 
 @dataclass(slots=True)
 class _Taken:
-    asked: float
-    first: float = 0.0
     sounds: list[RawSound] = field(default_factory=list)
     seconds: float = 0.0
     text: str = ""
@@ -170,18 +169,17 @@ class EndToEndDesk:
                 finished = await self._finished(guest, taken.sounds, sentences)
         except TimeoutError:
             raise BrainError(f"no whole answer within {guest.total_timeout_s:g} s (total_timeout_s)") from None
-        return Reply(tuple(verdicts), tuple(_spoken(guest.name, sentences, finished, taken)))
+        return Reply(guest.name, tuple(verdicts), tuple(_spoken(guest.name, sentences, finished)))
 
     async def _take(self, guest: Guest, turn: Turn) -> _Taken:
         """The whole answer: its sound, and the transcript without which it cannot be gated."""
         clock = asyncio.get_running_loop().time
-        taken = _Taken(clock())
-        first_by = taken.asked + guest.first_sound_timeout_s
+        taken = _Taken()
+        first_by = clock() + guest.first_sound_timeout_s
         async with aclosing(guest.engine.converse(turn)) as items:  # type: ignore[type-var]
             while (item := await self._next(guest, items, None if taken.sounds else first_by)) is not _END:
                 match item:
                     case RawSound():
-                        taken.first = taken.first or clock()
                         taken.sounds.append(item)
                         taken.seconds += len(item.data) / (2 * item.channels * item.rate)
                     case Usage():
@@ -221,7 +219,7 @@ class EndToEndDesk:
         log.info(
             "the gate keeps an end-to-end answer's sound off air", extra={"voice": guest.name, "left": len(kept)}
         )
-        return Reply(kept) if kept else None
+        return Reply(guest.name, kept) if kept else None
 
     def _failed(self, guest: Guest, err: AdapterError) -> None:
         guest.failures += 1
@@ -238,12 +236,13 @@ class EndToEndDesk:
             guest.error = ""
 
 
-def _spoken(
-    name: str, sentences: Sequence[str], finished: Sequence[tuple[int, Speech]], taken: _Taken
-) -> list[SpokenPiece]:
-    """The pieces under consecutive sentence numbers: one without sound of its own shares the piece before it."""
+def _spoken(name: str, sentences: Sequence[str], finished: Sequence[tuple[int, Speech]]) -> list[SpokenPiece]:
+    """A sentence without sound of its own shares the piece before it.
+
+    For the trace the model is the brain: what it took is the time of its text, with which the sound is there.
+    """
     now = asyncio.get_running_loop().time()
-    times = PieceTimes(now, taken.asked, taken.first, now, now)
+    times = PieceTimes(now, now, now, now, now)
     texts = _grouped(sentences, [number for number, _ in finished])
     pieces: list[SpokenPiece] = []
     seen = -1

@@ -138,6 +138,7 @@ class Performer:
         reply = await self._end_to_end.answer(asked, lambda: self._mind.turn(asked))
         if reply is None:
             return False
+        self._tracer.written(utterance.id, reply.voice)
         for verdict in reply.verdicts:
             self._add(utterance, verdict)
         self._close(utterance)

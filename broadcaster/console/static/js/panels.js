@@ -55,7 +55,8 @@ function showHealth(status) {
     row("voice", voice.degraded ? "warn" : voice.error ? "bad" : "good", [voice.engine || t("connected"), voice.degraded ? t("degraded") : "", voice.error]),
     row("head", !head.connected ? "bad" : head.degraded ? "warn" : "good", !head.connected ? [t("away")]
       : [t("renderFigures", { engine: head.engine, ms: Number(head.render_ms ?? 0).toFixed(1) }), head.degraded ? t("degraded") : "", head.note]),
-    row("brain", brain.degraded ? "warn" : "good", [brain.engine, brain.degraded ? t("degraded") : "", brain.error]),
+    row("brain", brain.degraded ? "warn" : "good", [brain.engine, brain.degraded ? t("degraded") : "", brain.error,
+      ...(brain.end_to_end || []).filter((guest) => guest.error).map((guest) => `${guest.name}: ${guest.error}`)]),
   ];
   if (journal.ok === false) rows.push(row("journal", "bad", [journal.error || t("degraded")]));
   fill($("health"), JSON.stringify(rows), () => rows.flatMap(({ name, state, text }) => {
