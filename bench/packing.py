@@ -1,10 +1,10 @@
 """Package underruns with scripted slow engines: a fixed minimum of 10 characters against the adaptive one.
 
-In virtual time. Both speak the same replies with the same engine. The fixed packer cuts the growing text at any mark, its first
-package as soon as there is one and later ones at 10 characters at least, asks for one after the other and plays each
-as soon as it is made. An underrun is silence inside of a reply: the next package was not ready when the one before
-had been heard. The adaptive one knows nothing of an engine before its first package; what it learns then is in the
-figures too.
+In virtual time. Both speak the same replies with the same engine. The fixed packer cuts the growing text at any mark,
+its first package as soon as there is one and later ones at 10 characters at least, asks for one after the other and
+plays each as soon as it is made. An underrun is silence inside of a reply: the next package was not ready when the
+one before had been heard. The adaptive one knows nothing of an engine before its first package; what it learns then
+is in the figures too.
 """
 
 from __future__ import annotations

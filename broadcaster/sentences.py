@@ -38,6 +38,7 @@ _NUMBER_OF_A_LIST: Final = re.compile(
     r"\s*(?:[（(]?(?:第|步骤|问题)?[一二三四五六七八九十\d]{1,3}|(?:step|chapter|part|section|question) \d{1,3})",
     re.IGNORECASE,
 )
+_DECIMAL: Final = re.compile(r"\d\.\d+$")
 _WORD: Final = re.compile(r"[^\s(（“\"《【「]*$")
 
 
@@ -79,8 +80,11 @@ def sentence_end(text: str, *, settled: bool = False, finished: bool = False) ->
     return None
 
 
-def clause_ends(text: str, *, finished: bool = False) -> list[int]:
-    """The indexes behind the marks inside a sentence at which one may pause; only those that are certain."""
+def clause_ends(text: str, *, settled: bool = False, finished: bool = False) -> list[int]:
+    """The indexes behind the marks inside a sentence at which one may pause; only those that are certain.
+
+    `settled` and `finished` as for `sentence_end`.
+    """
     kept = addresses(text)
     found: list[int] = []
     for position, char in enumerate(text):
@@ -89,7 +93,7 @@ def clause_ends(text: str, *, finished: bool = False) -> list[int]:
         end = position + 1
         while end < len(text) and (text[end] in SOFT or text[end].isspace() or _closes(text, end)):
             end += 1
-        if (end < len(text) or finished) and (not found or end > found[-1]):
+        if (end < len(text) or settled or finished) and (not found or end > found[-1]):
             found.append(end)
     return found
 
@@ -154,7 +158,7 @@ def _full_stop(text: str, position: int, settled: bool, finished: bool) -> bool 
     if behind.isspace() or behind in CLOSERS:
         return _ends_behind(word, before, text[position + 1 :].lstrip(), finished)
     if behind.isalpha() and ord(behind) >= 0x2E80:
-        return not before[-1].isdigit() and not _shortened(word)
+        return (not before[-1].isdigit() or _DECIMAL.search(before) is not None) and not _shortened(word)
     return behind.isalnum() and not before[-1].isascii()
 
 

@@ -71,7 +71,7 @@ class Packer:
         """
         end = self._end(least, most, settled, urgent)
         if end is None and clause:
-            end = self._clause()
+            end = self._clause(settled)
         if end is None:
             return None
         package, self._text = self._text[:end], self._text[end:]
@@ -81,7 +81,7 @@ class Packer:
         """Units of what an urgent `take` would give; 0 when it would give nothing."""
         end = self._end(most, most, settled, urgent=True)
         if end is None and clause:
-            end = self._clause()
+            end = self._clause(settled)
         return 0.0 if end is None else spoken_units(self._text[:end])
 
     def _end(self, least: float, most: float, settled: bool, urgent: bool) -> int | None:
@@ -123,9 +123,13 @@ class Packer:
             end = cut(text[:end], LONGEST_SENTENCE / 4, LONGEST_SENTENCE)
         return None if end is None else start + end
 
-    def _clause(self) -> int | None:
+    def _clause(self, settled: bool) -> int | None:
         """The last clause that is whole."""
-        ends = [end for end in clause_ends(self._text) if spoken_units(self._text[:end]) >= SHORTEST_CLAUSE]
+        ends = [
+            end
+            for end in clause_ends(self._text, settled=settled)
+            if spoken_units(self._text[:end]) >= SHORTEST_CLAUSE
+        ]
         return ends[-1] if ends else None
 
 

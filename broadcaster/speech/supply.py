@@ -109,9 +109,9 @@ class Supply:
         if (units := self._packer.offers(most, settled=settled)) > 0:
             wait = self._worth_waiting(now, ready_s, units, least - units)
             return wait if wait > 0 else self._packer.take(most=most, settled=settled, urgent=True)
-        if (units := self._packer.offers(clause=True)) > 0:
+        if (units := self._packer.offers(settled=settled, clause=True)) > 0:
             wait = self._pacer.slack(now, ready_s, units) - MARGIN_S
-            return wait if wait > 0 else self._packer.take(clause=True)
+            return wait if wait > 0 else self._packer.take(settled=settled, clause=True)
         return SETTLED_S - still if still < SETTLED_S else None
 
     def _worth_waiting(self, now: float, ready_s: float, units: float, missing: float) -> float:
