@@ -70,7 +70,7 @@ async def measure(rounds: int, folder: Path) -> dict[str, list[float]]:
     paths.ensure()
     playout = Reader(paths.playout_socket)
     playout.start()
-    director = Director(Config(), paths, speaker=ScriptedSpeaker(), mind=ChainMind([]), gate=PassGate())
+    director = Director(Config(), paths, speaker=ScriptedSpeaker(), mind=ChainMind.of([]), gate=PassGate())
     await director.open()
     running = asyncio.create_task(director.run())
     session = PromptSession(director, Origin("bench", role=Role.OPERATOR), per_minute=1_000_000)

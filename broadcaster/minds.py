@@ -9,20 +9,23 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from broadcaster import registry
 from broadcaster.config import BrainConfig, VoiceConfig
-from broadcaster.config.brains import EndToEndLink
+from broadcaster.config.brains import BrainLink, EndToEndLink
 from broadcaster.errors import ConfigError
 
 if TYPE_CHECKING:
+    from broadcaster.brain.chain import Link
     from broadcaster.brain.persona import Persona
     from broadcaster.brain.prompting import Prompter
     from broadcaster.brain.responder import Responder
     from broadcaster.director.end_to_end import EndToEndDesk
     from broadcaster.ports import EndToEnd, Gate, Mind
+    from broadcaster.programme import Programme
 
 _Read = TypeVar("_Read")
 
@@ -41,6 +44,12 @@ class Host:
     persona: Persona
     prompter: Prompter
     responder: Responder
+    programme: Programme | None
+
+    def today(self) -> str:
+        """The date where the programme is, or the machine: YYYY-MM-DD."""
+        now = datetime.now().astimezone()
+        return (self.programme.local(now) if self.programme is not None else now).date().isoformat()
 
 
 def host_of(settings: BrainConfig, cache: Path, room: Room | None = None) -> Host:
@@ -89,6 +98,7 @@ def host_of(settings: BrainConfig, cache: Path, room: Room | None = None) -> Hos
             language=persona.language,
             greeting=persona.greeting,
         ),
+        programme,
     )
 
 
@@ -97,13 +107,32 @@ def mind_of(settings: BrainConfig, cache: Path, room: Room | None = None) -> Min
 
     Raises ConfigError.
     """
+    from broadcaster.brain.budget import Budget
+    from broadcaster.brain.chain import Chain, Link
     from broadcaster.brain.mind import ChainMind
 
     host = host_of(settings, cache, room)
-    brains = [
-        registry.resolve(registry.BRAINS, link.engine, "brain")(link) for link in settings.chain if link.enabled
-    ]
-    return ChainMind([*brains, host.responder])
+    budget = Budget(settings.budget.per_day, settings.budget.currency, host.today)
+    rules = Link(host.responder.name, host.responder)
+    chain = Chain([_link(each) for each in settings.chain if each.enabled], rules, budget, name=host.persona.name)
+    return ChainMind(chain, prompting=host.prompter, budget=budget, stale_after_s=settings.stale_after_s)
+
+
+def _link(settings: BrainLink) -> Link:
+    from broadcaster.brain.chain import Link
+    from broadcaster.supervisor.breaker import CircuitBreaker
+
+    return Link(
+        settings.label,
+        registry.resolve(registry.BRAINS, settings.engine, "brain")(settings),
+        CircuitBreaker(time.monotonic, random.Random()),
+        first_token_s=settings.first_token_timeout_s,
+        gap_s=settings.gap_timeout_s,
+        total_s=settings.total_timeout_s,
+        retries=settings.retries,
+        price_in=settings.price_in,
+        price_out=settings.price_out,
+    )
 
 
 def end_to_end_of(settings: BrainConfig) -> list[EndToEnd]:

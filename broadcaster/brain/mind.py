@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
-from typing import Any, Final, Protocol
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Protocol, Self
 
-from broadcaster.errors import BrainError
+from broadcaster.brain.budget import Budget
+from broadcaster.brain.chain import Chain, Link, closing
+from broadcaster.brain.plain import AsAsked, NoMemory
+from broadcaster.errors import Stale
 from broadcaster.ports import Brain, Ledger, MemoryStore
-from broadcaster.types import Inbound, Message, Turn, Usage, Viewer, Written
+from broadcaster.types import Inbound, Message, PromptKind, Turn, Viewer, Written
 
 log = logging.getLogger(__name__)
-
-HEARD_SENTENCES: Final = 40
-FAILURES: Final = 2
-REST_S: Final = 30.0
-"""A brain that failed so often in a row, or in a way that will not pass by itself, is not asked for so long."""
 
 
 class Conversation(Protocol):
@@ -28,7 +24,7 @@ class Conversation(Protocol):
         """Reads what is remembered. Never fails: what cannot be read is forgotten, and told in the log."""
 
     def messages(self) -> tuple[Message, ...]:
-        """The conversation as it was heard, oldest first, bounded in tokens; without the question that is asked now."""
+        """The conversation as it was heard, oldest first, bounded in tokens; without the question asked now."""
 
     def summary(self) -> str:
         """Of what is older than `messages`; may be ""."""
@@ -53,75 +49,81 @@ class Prompting(Protocol):
 
 
 class ChainMind:
-    """Port `Mind`. `brains` are asked in order; the last one should never fail."""
+    """Port `Mind`. `wall` is wall-clock time in nanoseconds; `stale_after_s` 0: no question is ever too old."""
 
-    def __init__(self, brains: Sequence[Brain]) -> None:
-        self._brains = brains
-        self._heard: deque[str] = deque(maxlen=HEARD_SENTENCES)
-        self._failures: Counter[str] = Counter()
-        self._resting: dict[str, float] = {}
-        self._error = ""
-        self.failures = 0
+    def __init__(
+        self,
+        chain: Chain,
+        *,
+        prompting: Prompting | None = None,
+        memory: Conversation | None = None,
+        budget: Budget | None = None,
+        stale_after_s: float = 0.0,
+        wall: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._chain = chain
+        self._prompting = prompting or AsAsked()
+        self._memory = memory or NoMemory()
+        self._budget = budget or Budget()
+        self._stale_after_ns = int(stale_after_s * 1e9)
+        self._wall = wall
+        first = chain.links[0] if chain.links else chain.rules
+        self._engine = first.name if first is not None else ""
+
+    @classmethod
+    def of(cls, brains: Sequence[Brain], rules: Brain | None = None) -> Self:
+        """A chain of those brains without limits of their own, and nothing remembered."""
+        budget = Budget()
+        last = Link(rules.name, rules) if rules is not None else None
+        return cls(Chain([Link(brain.name, brain, retries=0) for brain in brains], last, budget), budget=budget)
 
     async def open(self, memory: MemoryStore, ledger: Ledger) -> None:
-        pass
+        if not self._chain.links:
+            log.info("the brain is rule-based; no language model is asked")
+        await self._budget.open(ledger)
+        await self._memory.open(memory)
 
     async def reply(self, prompt: Inbound) -> AsyncIterator[Written]:
+        self._refuse_stale(prompt)
         turn = await self.turn(prompt)
-        last: BrainError | None = None
-        for brain in self._awake():
-            said = False
-            try:
-                async with aclosing(brain.reply(turn)) as deltas:  # type: ignore[type-var]
-                    async for delta in deltas:
-                        if not isinstance(delta, Usage):
-                            said = True
-                            yield Written(delta, brain.name)
-            except BrainError as err:
-                self._failed(brain, err)
-                last = err
-                if said:
-                    raise
-                continue
-            self._well(brain)
-            return
-        raise last or BrainError("there is no brain", retryable=False)
+        event = prompt.kind is PromptKind.EVENT
+        begun = False
+        async with closing(self._chain.by_rules(turn) if event else self._chain.reply(turn)) as written:
+            async for part in written:
+                if not begun:
+                    self._refuse_stale(prompt)
+                    begun = True
+                    if not event:
+                        self._engine = part.brain
+                yield part
 
     async def turn(self, prompt: Inbound) -> Turn:
-        said = f"你刚才在直播里说过：{''.join(self._heard)[-1500:]}" if self._heard else ""
-        return Turn(prompt, said, (Message("user", prompt.text),))
+        return await self._prompting.turn(prompt, self._memory)
 
     def heard(self, prompt: Inbound, sentence: int, text: str) -> None:
-        self._heard.append(text)
+        self._memory.heard(prompt, sentence, text)
 
     def ended(self, prompt: Inbound) -> None:
-        pass
+        self._memory.ended(prompt)
 
     def status(self) -> dict[str, Any]:
-        engine = self._brains[0].name if self._brains else ""
-        return {"engine": engine, "degraded": bool(self._error), "error": self._error, "links": []}
+        links = self._chain.status()
+        amiss = next((link for link in links if link["error"] or link["state"] != "closed"), None)
+        rules = self._chain.rules
+        return {
+            "engine": self._engine,
+            "degraded": amiss is not None,
+            "error": f"{amiss['name']}: {amiss['error']}" if amiss is not None else "",
+            "rule_based": rules is not None and self._engine == rules.name,
+            "links": links,
+            "budget": self._budget.status(),
+            "memory": self._memory.status(),
+        }
 
     async def close(self) -> None:
-        for brain in self._brains:
-            await brain.close()
+        await self._memory.close()
+        await self._chain.close()
 
-    def _awake(self) -> list[Brain]:
-        """The brains to ask now, in order; when all rest, the last one all the same."""
-        now = asyncio.get_running_loop().time()
-        return [b for b in self._brains if self._resting.get(b.name, 0.0) <= now] or list(self._brains[-1:])
-
-    def _failed(self, brain: Brain, err: BrainError) -> None:
-        self.failures += 1
-        self._failures[brain.name] += 1
-        if not err.retryable or self._failures[brain.name] >= FAILURES:
-            self._resting[brain.name] = asyncio.get_running_loop().time() + REST_S
-        if brain is self._brains[0]:
-            if not self._error:
-                log.warning("the brain failed", extra={"brain": brain.name, "reason": str(err)})
-            self._error = str(err)
-
-    def _well(self, brain: Brain) -> None:
-        self._failures.pop(brain.name, None)
-        if brain is self._brains[0] and self._error:
-            log.info("the brain answers again")
-            self._error = ""
+    def _refuse_stale(self, prompt: Inbound) -> None:
+        if self._stale_after_ns and prompt.received_ns and self._wall() - prompt.received_ns > self._stale_after_ns:
+            raise Stale("the question is too old to be answered")

@@ -43,7 +43,7 @@ async def main(state_dir: Path, seconds: float) -> None:
         Config(channel="test"),
         paths,
         speaker=ScriptedSpeaker(seconds=seconds),
-        mind=ChainMind([]),
+        mind=ChainMind.of([]),
         gate=PassGate(),
         beat=lambda progress, ready, note: None,
         stop=stop,

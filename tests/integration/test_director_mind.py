@@ -7,7 +7,7 @@ import pytest
 from broadcaster.errors import BrainError
 from broadcaster.journal import asrun_rows
 from broadcaster.paths import Paths
-from broadcaster.types import Origin, PromptKind, Verdict, VerdictKind
+from broadcaster.types import Message, Origin, PromptKind, Verdict, VerdictKind
 from broadcaster.wire import Speak
 from tests.support.directing import Brain, station
 
@@ -24,7 +24,7 @@ async def test_an_answer_is_spoken_while_it_is_still_written_and_the_brain_hears
         asked = await on.say("问什么？", PromptKind.ASK)
         await on.ended(asked.id)
         assert on.playout.heard(asked.id) == ["第一句答案。", "第二句答案。"]
-        assert "先说一句。" in brain.turns[0].system
+        assert brain.turns[0].messages == (Message("assistant", "先说一句。"), Message("user", "问什么？"))
         assert brain.turns[0].prompt.text == "问什么？"
 
 
@@ -38,8 +38,8 @@ async def test_a_failing_brain_is_replaced_and_its_error_never_goes_on_air(paths
 
 
 async def test_a_brain_that_keeps_failing_is_left_alone_for_a_while(paths: Paths) -> None:
-    for retryable, asked_times in ((True, 2), (False, 1)):
-        bad, good = Brain("bad", [], BrainError("down", retryable=retryable)), Brain("good", ["我来回答。"])
+    for denied, asked_times in ((False, 3), (True, 1)):
+        bad, good = Brain("bad", [], BrainError("down", denied=denied)), Brain("good", ["我来回答。"])
         async with station(paths, brains=[bad, good]) as on:
             for _ in range(4):
                 asked = await on.say("问题？", PromptKind.ASK)

@@ -65,7 +65,7 @@ class Process:
                 Config(channel="test"),
                 self._paths,
                 speaker=ScriptedSpeaker(),
-                mind=ChainMind([]),
+                mind=ChainMind.of([]),
                 gate=PassGate(),
                 beat=lambda *beat: self.beats.append(beat),
                 stop=self.stop,

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from broadcaster.brain.budget import Budget
+from broadcaster.brain.chain import Chain, Link
 from broadcaster.brain.gate import PassGate
 from broadcaster.brain.mind import ChainMind
+from broadcaster.brain.plain import NoMemory
 from broadcaster.config import Config
 from broadcaster.director import Director
 from broadcaster.director.end_to_end import EndToEndDesk
 from broadcaster.errors import BrainError
 from broadcaster.paths import Paths
-from broadcaster.types import Inbound, Origin, PromptKind, Role, Turn, Usage
+from broadcaster.supervisor.breaker import CircuitBreaker
+from broadcaster.types import Inbound, Message, Origin, PromptKind, Role, Turn, Usage
 from sources.schema import OUTBOUND
 from tests.fakes.playout_peer import PlayoutPeer
 from tests.fakes.voice_peer import ScriptedSpeaker
@@ -51,6 +57,26 @@ class Brain:
         pass
 
 
+class Heard(NoMemory):
+    """The sentences that were heard, each a message."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def heard(self, prompt: Inbound, sentence: int, text: str) -> None:
+        self.sentences.append(text)
+
+    def messages(self) -> tuple[Message, ...]:
+        return tuple(Message("assistant", text) for text in self.sentences)
+
+
+def mind_over(brains: list[Brain]) -> ChainMind:
+    """The brains without retries, each behind a breaker."""
+    breakers = (CircuitBreaker(time.monotonic, random.Random(1)) for _ in brains)
+    links = [Link(brain.name, brain, breaker, retries=0) for brain, breaker in zip(brains, breakers, strict=False)]
+    return ChainMind(Chain(links, None, Budget()), memory=Heard())
+
+
 class Station:
     """A running director with everything around it."""
 
@@ -62,11 +88,12 @@ class Station:
         gate: Any,
         capacity: int,
         end_to_end: EndToEndDesk | None = None,
+        mind: ChainMind | None = None,
     ) -> None:
         config = Config.model_validate({"channel": "test", "inbox": {"capacity": capacity, "max_text": 500}})
         self.paths = paths
         self.speaker = speaker
-        self.mind = ChainMind(brains)
+        self.mind = mind or mind_over(brains)
         self.director = Director(config, paths, speaker=speaker, mind=self.mind, gate=gate, end_to_end=end_to_end)
         self.events: list[dict[str, Any]] = []
         self.playout = PlayoutPeer(paths.playout_socket)
@@ -115,8 +142,9 @@ async def station(
     capacity: int = 50,
     playout: bool = True,
     end_to_end: EndToEndDesk | None = None,
+    mind: ChainMind | None = None,
 ) -> AsyncIterator[Station]:
-    made = Station(paths, speaker or ScriptedSpeaker(), brains or [], gate or PassGate(), capacity, end_to_end)
+    made = Station(paths, speaker or ScriptedSpeaker(), brains or [], gate or PassGate(), capacity, end_to_end, mind)
     await made.start(playout=playout)
     try:
         yield made

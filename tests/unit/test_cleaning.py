@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,9 +17,9 @@ CASES = (
     ("<think>想想</think>好的，我来说。", "好的，我来说。"),
     ("<Thinking>\nWell...\n</Thinking>\n好的。<think>还没完", "好的。"),
     ("**重点**：看[官网](https://a.com/x)吧，谢谢。", "重点：看官网吧，谢谢。"),
-    ("地址是 https://b.cn/abc?x=1，记住了吗？", "地址是 ，记住了吗？"),
-    ("# 标题\n- 苹果\n- 香蕉\n1. 第一\n", "标题\n苹果\n香蕉\n第一\n"),
-    ("| 名称 | 价格 |\n|---|---|\n| 苹果 | 3元 |\n后面。", "名称，价格\n苹果，3元\n后面。"),
+    ("地址是 https://b.cn/abc?x=1，记住了吗？", "地址是，记住了吗？"),
+    ("# 标题\n- 苹果\n- 香蕉\n1. 第一\n", "标题\n苹果\n香蕉\n第一"),
+    ("| 名称 | 价格 |\n|---|---|\n| 苹果 | 3元 |\n后面。", "名称，价格。\n\n苹果，3元。\n后面。"),
     ("小播：大家好！", "大家好！"),
     ("Assistant: hello there.", "hello there."),
     ("作为一个AI语言模型，我没有感情。不过天气很好。", "我没有感情。不过天气很好。"),
@@ -28,12 +30,27 @@ CASES = (
     ('<tool_call>{"name":1}</tool_call>结果是三。', "结果是三。"),
     ("看代码：```python\nprint(1)\n```就这样。", "看代码：就这样。"),
     ("《书名》（2026年）出版，（一）第一章。", "《书名》（2026年）出版，（一）第一章。"),
-    ("*waves* I'm *very* happy to see 3.5% growth (up from 2%).", " I'm very happy to see 3.5% growth (up from 2%)."),
+    ("*waves* I'm *very* happy to see 3.5% growth (up from 2%).", "I'm very happy to see 3.5% growth (up from 2%)."),
     ("好的😀👍🏻！[1]来源【1†source】。", "好的！来源。"),
     ("发邮件到a@b.com，谢谢。", "发邮件到，谢谢。"),
     ("温度是20~30℃，a_b_c变量。5*3=15，2**3是8", "温度是20~30℃，a_b_c变量。5*3=15，2**3是8"),
     ("（轻声）晚安。【动作：挥手】", "晚安。"),
     ("这是笑话（笑话一则），请听。", "这是笑话（笑话一则），请听。"),
+    ("好的，用户问的是天气。我想想……</think>今天晴。", "今天晴。"),
+    ("抱歉，我无法回答。如果你有其他问题，请告诉我。说个笑话吧！", "说个笑话吧！"),
+    ('get_weather(city="北京")\n今天晴。', "今天晴。"),
+    ("Thought: I should look\nAction: search\n今天晴。", "今天晴。"),
+    ("<|im_start|>你好<br>再见<|im_end|>", "你好\n再见"),
+    ("[动作]开始。[挥挥手]再见。(clears throat) Hello.", "开始。再见。 Hello."),
+    ("说一下：**1. 苹果**；*非常*好吃，~~不贵~~。", "说一下：1. 苹果；非常好吃，不贵。"),
+    ("系统学习很重要。网络错误怎么解决？500年前的事。", "系统学习很重要。网络错误怎么解决？500年前的事。"),
+    ("我是小播，很高兴认识你。我很抱歉刚才说错了。", "我是小播，很高兴认识你。我很抱歉刚才说错了。"),
+    ("他说“抱歉，我无法回答”，然后走了。", "他说“抱歉，我无法回答”，然后走了。"),
+    ("Errors happen. Sorry for the wait, here we go!", "Errors happen. Sorry for the wait, here we go!"),
+    ("x<y，a < b，i <3 you，1<2。", "x<y，a < b，i <3 you，1<2。"),
+    ("（2026年）（一）(10:30) 第1. 项，-5度。", "（2026年）（一）(10:30) 第1. 项，-5度。"),
+    ("See (https://x.com/a?b=1), or mail me@x.org today.", "See, or mail today."),
+    ("(^_^) 你好 (￣▽￣)！", "你好！"),
 )
 UNSPEAKABLE = (
     "Error: rate limit exceeded",
@@ -45,6 +62,15 @@ UNSPEAKABLE = (
     "很抱歉，作为人工智能语言模型，我不能提供相关内容。",
     "I'm sorry, but I can't assist with that.",
     "请求过于频繁，请稍后再试。",
+    "ValueError: bad",
+    "502 Bad Gateway",
+    "系统繁忙，请稍后再试。",
+    "抱歉，我无法回答这个问题。如果你有其他问题，请随时告诉我。",
+    "I'm sorry, but I can't help with that. Is there anything else you'd like to talk about?",
+    "Okay, the user asks about the weather. Let me think",
+    "<think>还没想完",
+    "https://x.cn/a",
+    "",
 )
 
 
@@ -93,15 +119,26 @@ def test_the_pieces_that_it_comes_in_do_not_matter(parts: list[str], sizes: list
 
 @given(text=st.text(alphabet="今天天气很好我们出去玩，。！？、；：“”《》0123456789年月日abc ", max_size=80))
 def test_plain_text_loses_nothing(text: str) -> None:
-    if not text.lstrip().startswith(("抱歉", "作为")):
-        assert cleaned(text) == text.lstrip()
+    words = re.findall(r"\w", text)
+    if words:
+        assert re.findall(r"\w", cleaned(text)) == words
 
 
-def test_the_first_clause_does_not_wait_for_the_rest() -> None:
+def test_what_is_certain_does_not_wait() -> None:
     cleaner = Cleaner()
-    assert cleaner.feed("好的，") == "好的，"
-    assert cleaner.feed("我来") == ""
-    assert cleaner.feed("说。") == "我来说。"
+    assert cleaner.feed("大家好") == "大家好"
+    assert cleaner.feed("，（") == "，"
+    assert cleaner.feed("笑）我来说") == "我来说"
+    assert cleaner.feed("。抱歉，") == "。"
+    assert cleaner.feed("我来晚了。") == "抱歉，我来晚了。"
+
+
+def test_an_error_in_the_middle_ends_the_answer_where_its_line_begins() -> None:
+    cleaner = Cleaner()
+    assert cleaner.feed("今天晴。\n") == "今天晴。"
+    with pytest.raises(Unspeakable) as caught:
+        cleaner.feed("Error: connection reset by peer")
+    assert not caught.value.refusal
 
 
 def test_a_thought_without_its_opening_is_noticed() -> None:

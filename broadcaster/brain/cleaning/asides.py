@@ -5,97 +5,88 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_THOUGHT: Final = r"think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad"
-_CALL: Final = r"tool_call|tool_calls|tool_use|function_call|function_calls|invoke|tool_response"
+_THOUGHT: Final = ("think", "thinking", "thought", "thoughts", "reasoning", "reflection", "analysis", "scratchpad")
+_CALL: Final = (
+    "tool_call", "tool_calls", "tool_use", "tool_response", "function_call", "function_calls", "function_results",
+    "function", "invoke",
+)  # fmt: skip
+_TAGS: Final = (*_THOUGHT, *_CALL)
 
 _OPENINGS: Final = (
-    (re.compile(rf"<({_THOUGHT})\b[^<>\n]{{0,40}}>", re.IGNORECASE), "</{}>"),
-    (re.compile(rf"<({_CALL})\b[^<>\n]{{0,200}}>", re.IGNORECASE), "</{}>"),
-    (re.compile(r"<(function)=[^<>\n]{1,80}>", re.IGNORECASE), "</{}>"),
+    (re.compile(rf"<({'|'.join(_TAGS)})(?:[\s=][^<>\n]{{0,200}})?>", re.IGNORECASE), "</{}>"),
     (re.compile(r"<\|(tool_call|tool_calls_section|python_tag)[^<>\n]{0,40}\|>", re.IGNORECASE), "\n"),
     (re.compile(r"【(思考|推理|内心独白|思考过程)】"), "【/{}】"),
     (re.compile(r"(```|~~~)"), "{}"),
 )
 """What opens such a stretch, and what closes it (with what the opening's group matched in place of {})."""
 
-_LONE_CLOSING: Final = re.compile(rf"</(?:{_THOUGHT})\s*>", re.IGNORECASE)
-_LONGEST_OPENING: Final = 240
-_GROWING: Final = re.compile(r"</?[a-z_]*|<\|[a-z_]*[^<>\n]*|<[a-z_]+[\s=][^<>\n]*", re.IGNORECASE)
+_LONE_CLOSING: Final = re.compile(rf"</(?:{'|'.join(_THOUGHT)})\s*>", re.IGNORECASE)
+"""Some servers cut the opening off (the template has written it already): everything before was thought."""
+
+_LONGEST_OPENING: Final = 220
 
 
 class Asides:
-    """`feed` gives what is certainly outside, `rest` what is left at the end. An unclosed stretch is dropped.
+    """Characters in, those that are outside out. `rest` is what is left at the end; an unclosed stretch is dropped.
 
-    `thinking`: the text begins inside of a thought, whose opening the server keeps to itself.
+    `inside`: the text begins in the middle of a thought.
     """
 
-    def __init__(self, *, thinking: bool = False) -> None:
+    def __init__(self, *, inside: bool = False) -> None:
         self._text = ""
-        self._closing: str | None = "</think>" if thinking else None
+        self._closing: str | None = "</think>" if inside else None
         self.unmasked = False
-        """A thought was closed that had never been opened: what came before it was thought as well."""
+        """A closing mark came without its opening: everything before it was thought."""
 
-    def feed(self, delta: str) -> str:
-        self._text += delta
-        out: list[str] = []
-        while self._step(out):
-            pass
-        return "".join(out)
+    def feed(self, char: str) -> str:
+        if not self._text and self._closing is None and char not in "<【`~":
+            return char
+        self._text += char
+        if self._closing is not None:
+            if self._text.lower().endswith(self._closing):
+                self._text, self._closing = "", None
+            self._text = self._text[-len(self._closing or "") :] if self._closing else ""
+            return ""
+        if _LONE_CLOSING.search(self._text):
+            self._text, self.unmasked = "", True
+            return ""
+        for pattern, closing in _OPENINGS:
+            match = pattern.search(self._text)
+            if match is not None:
+                before = self._text[: match.start()]
+                self._text, self._closing = "", closing.format(match[1].lower())
+                return before
+        certain = self._certain()
+        out, self._text = self._text[:certain], self._text[certain:]
+        return out
 
     def rest(self) -> str:
         text, self._text = self._text, ""
         return text if self._closing is None else ""
 
-    def _step(self, out: list[str]) -> bool:
-        """Moves past one mark; False when there is none (any more)."""
-        if self._closing is not None:
-            at = self._text.lower().find(self._closing)
-            if at < 0:
-                self._text = self._text[max(0, len(self._text) - len(self._closing) + 1) :]
-                return False
-            self._text = self._text[at + len(self._closing) :]
-            self._closing = None
-            return True
-        found = self._first()
-        if found is None:
-            safe = self._certain()
-            out.append(self._text[:safe])
-            self._text = self._text[safe:]
-            return False
-        start, end, self._closing = found
-        out.append(self._text[:start])
-        self._text = self._text[end:]
-        self.unmasked = self.unmasked or self._closing is None
-        return True
-
-    def _first(self) -> tuple[int, int, str | None] | None:
-        """Where the first stretch begins, where its opening ends, and what closes it; None of a lone closing."""
-        best: tuple[int, int, str | None] | None = None
-        for pattern, closing in _OPENINGS:
-            match = pattern.search(self._text)
-            if match is not None and (best is None or match.start() < best[0]):
-                best = (match.start(), match.end(), closing.format(match[1].lower()))
-        lone = _LONE_CLOSING.search(self._text)
-        if lone is not None and (best is None or lone.start() < best[0]):
-            best = (lone.start(), lone.end(), None)
-        return best
-
     def _certain(self) -> int:
         """How much of the text cannot be a part of an opening that is still coming."""
-        end = len(self._text)
-        for mark in ("<", "【"):
-            at = self._text.rfind(mark, max(0, len(self._text) - _LONGEST_OPENING))
-            if at >= 0 and _may_open(self._text[at:]):
-                end = min(end, at)
-        for mark in ("`", "~"):
+        at = max(self._text.rfind(mark) for mark in "<【")
+        if at >= 0 and _may_open(self._text[at:]):
+            return at
+        for mark in "`~":
             run = len(self._text) - len(self._text.rstrip(mark))
-            if 0 < run < 3:
-                end = min(end, len(self._text) - run)
-        return end
+            if run:
+                return len(self._text) - run
+        return len(self._text)
 
 
 def _may_open(tail: str) -> bool:
     """Whether `tail`, which begins with < or 【, may still grow into an opening (or a lone closing)."""
     if tail[0] == "【":
         return len(tail) <= 5 and "】" not in tail
-    return len(tail) <= _LONGEST_OPENING and _GROWING.fullmatch(tail) is not None
+    if "\n" in tail or ">" in tail or len(tail) > _LONGEST_OPENING:
+        return False
+    if tail.startswith("<|"):
+        return len(tail) <= 60
+    match = re.match(r"</?([a-z_]*)(.?)", tail, re.IGNORECASE | re.DOTALL)
+    assert match is not None
+    name, after = match[1].lower(), match[2]
+    if not after:
+        return any(tag.startswith(name) for tag in _TAGS)
+    return name in _TAGS and (after.isspace() or after == "=")

@@ -1,6 +1,6 @@
-"""The cleaner of one answer: fed as it is written, gives what may be spoken, clause by clause. Pure.
+"""The whole way of one answer from raw to speakable. One object per answer; pure.
 
-Where a clause ends follows from the text alone, never from the pieces that it comes in.
+Everything works on single characters, so that the same text comes out whatever the pieces are that it comes in.
 """
 
 from __future__ import annotations
@@ -9,158 +9,130 @@ import re
 from typing import Final
 
 from broadcaster.brain.cleaning.asides import Asides
-from broadcaster.brain.cleaning.markup import plain
-from broadcaster.brain.cleaning.refusals import LEAD, is_error, is_error_object, is_refusal, without_self
+from broadcaster.brain.cleaning.boilerplate import Boilerplate, Unspeakable
+from broadcaster.brain.cleaning.markup import Markup
 
-HELD: Final = 160
-"""Characters that an open bracket, star or quote of code is waited for at most."""
+SPEAKERS: Final = ("assistant", "ai", "bot", "host", "answer", "助手", "主播", "回答", "机器人")
+"""May stand before what is said, besides the host's own name."""
 
-HELD_JSON: Final = 4000
-"""Characters of an answer that is one JSON object."""
-
-_ENDS: Final = frozenset("。！？…\n")
-_PAUSES: Final = frozenset("，；：、")
-_ASCII_MARKS: Final = frozenset(".!?,;:")
-_OPEN: Final = {"(": ")", "（": "）", "[": "]", "【": "】", "{": "}", "<": ">"}
-_SPOKEN: Final = re.compile(r"\w")
-_ROLE: Final = re.compile(
-    r"\s*(?:assistant|ai|bot|host|answer|reply|助手|主播|主持人|客服|回答|回复|答)\s*[:：]\s*", re.IGNORECASE
+_MUSING: Final = re.compile(
+    r"(?:好的?|嗯|唔|首先|现在)?[，,。\s]*(?:现在|这个|我看到|看到)?用户"
+    r"(?:问|想|说|发|在问|提|让我|希望|要求|要我|似乎|可能|刚)"
+    r"|(?:okay|ok|alright|hmm|so|now)?[,.\s]*(?:so\s+)?(?:the user (?:is|wants|want|asks|asked|says|"
+    r"said|has|seems)"
+    r"|we (?:need|have) to (?:answer|respond|reply|produce|write))",
+    re.IGNORECASE,
 )
+"""How a model thinks aloud of whom it answers. Such an answer waits for the mark that ends the thought."""
 
+_MUSING_HEAD: Final = 26
+_MUSING_STARTS: Final = (
+    "好的", "好，", "嗯", "唔", "首先", "现在", "这个用", "我看到", "看到用", "用户",
+    "okay", "ok", "alright", "hmm", "so", "now", "the user", "we need to", "we have to",
+)  # fmt: skip
 
-class Unspeakable(Exception):
-    """The answer is an error text or nothing but a refusal: somebody else should answer."""
+_STILL: Final = re.compile(
+    r"(?:好的?|嗯|唔|首先|现在)[，,。\s]*(?:现在|这个|我看到|看到|我|看)?(?:用户?)?"
+    r"|(?:我看到|看到|这个|现在)?用户?"
+    r"|(?:okay|ok|alright|hmm|so|now)[,.\s]*(?:so\s*)?(?:t|th|the|the \w{0,6}|the user ?\w{0,5}"
+    r"|we?|we \w{0,4}|we (?:need|have) ?(?:to? ?\w{0,6})?)?"
+)
+"""What a thought begins with, not yet whole."""
+
+_STRAY: Final = frozenset("，,;；、：:。")
+"""Left over where what stood before them was taken out."""
 
 
 class Cleaner:
-    """`name` is the host's: models like to begin with it. `thinking`: see `Asides`. Raises Unspeakable."""
+    """`feed` what came, `rest` at the end; both give what may be spoken by now.
+
+    `name` is the host's; `thinking`: this model's answers begin in the middle of a thought. Raises
+    Unspeakable where the text of an error begins, and from `rest` for an answer that only refuses or says nothing.
+    """
 
     def __init__(self, name: str = "", *, thinking: bool = False) -> None:
-        self._asides = Asides(thinking=thinking)
-        self._role = re.compile(rf"\s*{re.escape(name)}\s*[:：]\s*") if name else _ROLE
-        self._text = ""
-        self._sentence = ""
-        """The clauses of a sentence that is held back: it may be boilerplate."""
-        self._line_start = True
+        self._speakers = (name, *SPEAKERS)
+        self._asides = Asides(inside=thinking)
+        self._markup = Markup(self._speakers)
+        self._sentences = Boilerplate()
+        self._head: str | None = ""
+        self._spaces = ""
         self._fresh = True
-        """Nothing but space has come yet."""
-        self._holding = False
-        self._refused = ""
-        self._said = False
+        self._given = False
 
     @property
     def unmasked(self) -> bool:
-        """What was given was thought in part: see `Asides.unmasked`."""
+        """Its thoughts end with a mark that nothing opened: they cannot be told from an answer as they come."""
         return self._asides.unmasked
 
     def feed(self, delta: str) -> str:
-        self._text += self._asides.feed(delta)
-        out: list[str] = []
-        while (end := self._clause_end(finished=False)) is not None:
-            out.append(self._take(end))
-        return self._given("".join(out))
+        return "".join(map(self._put, delta))
 
     def rest(self) -> str:
-        """The end of the answer."""
-        self._text += self._asides.rest()
+        out = self._mark(self._asides.rest())
+        if self._head:
+            head, self._head = self._head, None
+            if not _MUSING.match(head.lstrip()):
+                out += self._mark(head)
+        out += self._judge(self._markup.rest())
+        out += self._tidy(self._sentences.rest())
+        if not self._given:
+            self._say_why()
+        return out
+
+    def _put(self, char: str) -> str:
+        unmasked = self._asides.unmasked
+        text = self._asides.feed(char)
+        if self._asides.unmasked and not unmasked and not self._given:
+            self._head = None  # what waited was thought
+            self._markup, self._sentences = Markup(self._speakers), Boilerplate()
+            return ""
+        return self._mark(text)
+
+    def _mark(self, text: str) -> str:
+        if self._head is not None:
+            self._head += text
+            if self._thinks_aloud(self._head.lstrip().lower()):
+                return ""
+            text, self._head = self._head, None
+        return self._judge("".join(map(self._markup.feed, text)))
+
+    def _thinks_aloud(self, head: str) -> bool:
+        """Whether the answer begins like a thought, or still may."""
+        if _MUSING.match(head):
+            return True
+        if len(head) >= _MUSING_HEAD:
+            return False
+        if any(start.startswith(head) for start in _MUSING_STARTS):
+            return True
+        return _STILL.fullmatch(head) is not None
+
+    def _judge(self, text: str) -> str:
+        return self._tidy("".join(map(self._sentences.feed, text)))
+
+    def _tidy(self, text: str) -> str:
+        """One space where there were several, none at the ends of lines, no stop without a sentence."""
         out: list[str] = []
-        while self._text:
-            out.append(self._take(self._clause_end(finished=True) or len(self._text)))
-        out.append(self._release())
-        given = self._given("".join(out))
-        if self._refused and not self._said:
-            raise Unspeakable("a refusal")
-        return given
-
-    def _given(self, text: str) -> str:
-        self._said = self._said or _SPOKEN.search(text) is not None
-        return text
-
-    # -- clauses --------------------------------------------------------------------------------------------------
-
-    def _clause_end(self, *, finished: bool) -> int | None:
-        """The index behind the first clause that is complete."""
-        text = self._text
-        if self._fresh and text.lstrip()[:1] == "{":
-            return self._object_end(finished)
-        table = self._line_start and text.lstrip(" \t").startswith("|")
-        closing: list[str] = []
-        for at, char in enumerate(text):
+        for char in text:
             if char == "\n":
-                return at + 1
-            if table:
+                self._spaces = f"{self._spaces}\n".replace(" ", "")[:2]
+                self._fresh = True
+            elif char.isspace():
+                self._spaces = self._spaces or " "
+            elif self._fresh and char in _STRAY:
                 continue
-            if closing and char == closing[-1]:
-                closing.pop()
-            elif char in _OPEN and not (char == "<" and text[at + 1 : at + 2] in (" ", "=", "")):
-                closing.append(_OPEN[char])
-            elif char in "*`_":
-                _star(text, at, closing)
-            if at + 1 >= HELD:
-                return at + 1
-            if closing:
-                continue
-            if char in _ENDS or char in _PAUSES:
-                return at + 1
-            if char in _ASCII_MARKS and text[at + 1 : at + 2].isspace():
-                return at + 2 if text[at + 1] != "\n" else at + 1
-        return None
+            else:
+                if self._given:
+                    out.append(self._spaces if not (self._spaces == " " and char in "，。！？；：、,;") else "")
+                self._spaces = ""
+                out.append(char)
+                self._given = True
+                self._fresh = char in "。！？"
+        return "".join(out)
 
-    def _object_end(self, finished: bool) -> int | None:
-        depth = 0
-        for at, char in enumerate(self._text[:HELD_JSON]):
-            depth += (char == "{") - (char == "}")
-            if depth == 0 and char == "}":
-                return at + 1
-        return len(self._text) if finished or len(self._text) >= HELD_JSON else None
-
-    def _take(self, end: int) -> str:
-        clause, self._text = self._text[:end], self._text[end:]
-        if self._fresh:
-            if clause.lstrip().startswith("{"):
-                if is_error_object(clause):
-                    raise Unspeakable("an error object")
-                return ""
-            if is_error(clause):
-                raise Unspeakable("the text of an error")
-            if self._role.fullmatch(clause) or _ROLE.fullmatch(clause):
-                return ""
-            self._fresh = not clause.strip()
-        said = plain(clause, line_start=self._line_start)
-        self._line_start = clause.endswith("\n") or (self._line_start and not clause.strip())
-        return self._sort(said, ended=clause.rstrip(" ")[-1:] in _ENDS or re.search(r"[.!?]\s*$", clause) is not None)
-
-    # -- sentences ------------------------------------------------------------------------------------------------
-
-    def _sort(self, said: str, *, ended: bool) -> str:
-        """Passes a clause on, or holds it back with the sentence that it belongs to."""
-        if not self._holding and not self._sentence and LEAD.match(said):
-            self._holding = True
-        if self._holding:
-            self._sentence += said
-            return self._release() if ended else ""
-        self._sentence = "" if ended or not said.strip() else "…"
-        return said
-
-    def _release(self) -> str:
-        if not self._holding:
-            return ""
-        sentence, self._sentence, self._holding = self._sentence, "", False
-        answer = without_self(sentence)
-        if is_refusal(sentence):
-            self._refused = sentence
-            return ""
-        return answer
-
-
-def _star(text: str, at: int, closing: list[str]) -> None:
-    """Opens or closes emphasis or code. A star between spaces multiplies, one inside a word is the word's."""
-    char = text[at]
-    before, behind = text[at - 1 : at], text[at + 1 : at + 2]
-    if before == char:
-        return  # a double one counts once
-    if char in closing:
-        while closing and closing.pop() != char:
-            pass
-    elif behind and not behind.isspace() and not (before.isalnum() and before.isascii()):
-        closing.append(char)
+    def _say_why(self) -> None:
+        if self._sentences.refused:
+            raise Unspeakable("it only refused", refusal=True)
+        if any('"error"' in found or '"code"' in found for found in self._markup.objects):
+            raise Unspeakable("it answered with the text of an error")
+        raise Unspeakable("nothing of its answer can be spoken")
