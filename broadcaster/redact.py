@@ -22,6 +22,9 @@ _TRAILING: Final = ".,;:!)]}"
 _SHORTEST_PART: Final = 8
 """Parts of a secret shorter than this ("rtmp", "1") are ordinary words and stay."""
 
+_ORDINARY: Final = frozenset({"realtime", "inference"})
+"""Longer ones that do, in the paths of cloud services: engines are named so."""
+
 
 def redact(text: str) -> str:
     """`text` with every network address cut down to scheme, host, port and first path segment."""
@@ -76,7 +79,7 @@ def _forms(secret: str) -> set[str]:
         path = secret.partition("://")[2].partition("/")[2].partition("/")[2]
         parts |= {part for part in _values(path) if len(part) >= _SHORTEST_PART}
     spelled = {form for part in parts for form in (part, unquote(part), quote(part), quote(part, safe=""))}
-    return {form for form in spelled if len(form) >= 4}
+    return {form for form in spelled if len(form) >= 4 and form not in _ORDINARY}
 
 
 def _values(text: str) -> Iterable[str]:

@@ -96,3 +96,8 @@ def test_a_known_secret_never_survives(secret: str, around: str) -> None:
 
 def test_short_words_are_left_alone() -> None:
     assert Redactor(["", "ab", "?schedule=rtmp&pflag=1"])("ab rtmp 1") == "ab rtmp 1"
+
+
+def test_a_service_is_no_secret_because_it_stands_in_an_address() -> None:
+    hide = Redactor(["wss://example.com/api-ws/v1/realtime?token=s3cr3t-t0k3n"])
+    assert hide("openai_realtime failed with s3cr3t-t0k3n") == f"openai_realtime failed with {MASK}"
