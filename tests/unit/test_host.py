@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from broadcaster.brain.prompting import Blank
-from broadcaster.config import BrainConfig
+from broadcaster.config import BrainConfig, OpenAIChat
 from broadcaster.errors import ConfigError
-from broadcaster.minds import Room, host_of
-from broadcaster.types import Inbound, Origin, PromptKind
+from broadcaster.minds import Room, host_of, mind_of
+from broadcaster.types import Happening, Inbound, Origin, PromptKind, RoomEvent, Viewer
+from tests.fakes.llm_server import LlmServer
 
 pytestmark = pytest.mark.unit
 
@@ -41,6 +43,27 @@ async def test_the_files_reach_the_model_and_the_rules(tmp_path: Path) -> None:
     assert host.responder.answer("谢谢") == "云朵不用谢。"
     assert "《notes》" in host.responder.answer("怎么退货？")
     assert "全天" in host.responder.answer("what's on")  # a Chinese host
+
+
+async def test_the_server_gets_it_all_and_a_gift_goes_to_the_rules(tmp_path: Path) -> None:
+    async with LlmServer() as server:
+        chain = [OpenAIChat(base_url=server.base_url, model="m")]
+        mind = mind_of(settings(tmp_path).model_copy(update={"chain": chain}), tmp_path / "cache")
+        viewer = Viewer("7", "小明")
+        asked = replace(QUESTION, viewer=viewer)
+        assert {written.brain async for written in mind.reply(asked)} == {"openai"}
+        gift = replace(asked, kind=PromptKind.EVENT, happening=Happening(RoomEvent.GIFT, "辣条", 3))
+        (thanks,) = [written async for written in mind.reply(gift)]
+        await mind.close()
+    (request,) = server.requests
+    first, *rest = request["messages"]
+    assert (first["role"], "“云朵”" in first["content"], "七天之内可以退。" in first["content"]) == (
+        "system",
+        True,
+        True,
+    )
+    assert rest == [{"role": "user", "content": '<viewer name="小明">怎么退货？</viewer>'}]
+    assert (thanks.brain, "3个辣条" in thanks.text) == ("rules", True)
 
 
 async def test_without_any_file_there_is_a_host_too(tmp_path: Path) -> None:
