@@ -30,6 +30,15 @@ log = logging.getLogger(__name__)
 REPLY_CHARACTERS: Final = 2000
 """A model that does not stop is stopped here, at the end of a sentence: eight minutes of speech."""
 
+CLAUSE_AFTER_S: Final = 0.35
+"""A sentence that is still being written after so long goes on air clause by clause when nothing else is in hand. A
+model of the usual speed has written it by then, and whole sentences are better judged, and better spoken."""
+
+CLAUSE_BELOW_S: Final = 2.0
+"""Sound in hand, of all utterances, below which a clause is not waited for any longer."""
+
+_REFUSED: Final = (VerdictKind.DROP, VerdictKind.HOLD)
+
 VOICE_PATIENCE_S: Final = 120.0
 """A prompt waits this long for a voice that fails (it is restarted meanwhile), counted from its last sound."""
 
@@ -158,24 +167,43 @@ class Performer:
             self._close(utterance)
 
     async def _take_reply(self, utterance: Utterance, asked: Inbound) -> None:
+        clock = asyncio.get_running_loop().time
         cutter = Sentences()
         length = 0
-        brain = ""
+        brain = begun = ""
+        since: float | None = None
         async with _closing(self._mind.reply(asked)) as written:
             async for part in written:
                 brain = part.brain
                 self._tracer.written(utterance.id, brain)
-                for sentence in cutter.feed(part.text):
-                    await self._admit(utterance, sentence, brain)
+                since = clock() if since is None else since
+                found = cutter.feed(part.text)
+                clause = ""
+                if not found and clock() - since >= CLAUSE_AFTER_S and self._starving(utterance):
+                    clause = cutter.clause()
+                for sentence in [clause] if clause else found:
+                    await self._admit(utterance, sentence, brain, begun)
                     length += len(sentence)
+                    since = clock()
+                    begun = clause
                 if length > REPLY_CHARACTERS:
                     return
         for sentence in cutter.rest():
-            await self._admit(utterance, sentence, brain)
+            await self._admit(utterance, sentence, brain, begun)
 
-    async def _admit(self, utterance: Utterance, sentence: str, brain: str) -> None:
-        verdict = await self._gate.admit(sentence, Origin(source=brain))
-        if verdict.kind not in (VerdictKind.DROP, VerdictKind.HOLD):
+    def _starving(self, utterance: Utterance) -> bool:
+        """Everything of it that was admitted is on its way to air, and that is not much."""
+        admitted = utterance.script.text.rstrip()
+        return utterance.cursor >= len(admitted) and self._hands.unheard() < CLAUSE_BELOW_S
+
+    async def _admit(self, utterance: Utterance, sentence: str, brain: str, begun: str = "") -> None:
+        """`begun` is the clause of the same sentence that went before it: the whole must pass as well."""
+        origin = Origin(source=brain)
+        verdict = await self._gate.admit(sentence, origin)
+        if verdict.kind not in _REFUSED and begun:
+            whole = await self._gate.admit(begun + sentence, origin)
+            verdict = whole if whole.kind in _REFUSED else verdict
+        if verdict.kind not in _REFUSED:
             self._add(utterance, verdict)
 
     def _add(self, utterance: Utterance, verdict: Verdict) -> None:
