@@ -76,13 +76,16 @@ class Mind(Protocol):
     def heard(self, prompt: Inbound, sentence: int, text: str) -> None:
         """Viewers have heard this of the host: a sentence in full, or up to the word where it was cut."""
 
-    def ended(self, prompt: Inbound) -> None:
-        """Nothing more of that prompt will be heard."""
+    def ended(self, prompt: Inbound, *, cut: bool = False) -> None:
+        """Nothing more of that prompt will be heard. `cut`: it was broken off."""
+
+    def forget(self, viewer: str | None) -> None:
+        """What is at hand about the viewer of that id, or about everybody. What is stored is deleted elsewhere."""
 
     def status(self) -> dict[str, Any]:
         """`engine` (that answered last), `degraded`, `error`, `rule_based`, `links`: list of `{name, state, answered,
-        failures, error}` in the order of asking, `budget`: `{limit, spent, currency, tokens}` of today, `memory`:
-        `{messages, tokens, viewers}`."""
+        failures, error}` in the order of asking, `budget`: `{limit, spent, currency, tokens, links}` of today,
+        `memory`: `{messages, tokens, viewers}`."""
 
     async def close(self) -> None: ...
 

@@ -53,6 +53,7 @@ class SkipReason(StrEnum):
     EMPTY = "empty"  # nothing was left to say
     VOICE = "voice"  # no voice could speak it
     BRAIN = "brain"  # no answer could be made
+    STALE = "stale"  # the question became too old while it waited for its answer
     INTERRUPTED = "interrupted"  # interrupted before its first word
 
 

@@ -151,14 +151,34 @@ def _health(state: dict[str, Any]) -> RenderableType:
     table.add_row(
         "head", _engine(head) if head.get("connected", True) else _red("is being restarted; lips are still")
     )
-    table.add_row("brain", _engine(brain))
+    table.add_row("brain", _brain(brain))
+    for link in brain.get("links") or ():
+        if len(brain["links"]) > 1:
+            note = f", {link['error']}" if link["error"] else ""
+            counts = f"{link['answered']} answers, {link['failures']} failed{note}"
+            table.add_row("", f"{link['name']}: {_VOICE_STATES.get(link['state'], link['state'])}, {counts}")
     for guest in brain.get("end_to_end") or ():
         note = f", {guest['error']}" if guest["error"] else ""
         counts = f"{guest['answered']} answers, {guest['failures']} failed{note}"
         table.add_row("", f"{guest['name']}: {_VOICE_STATES.get(guest['state'], guest['state'])}, {counts}")
+    turn = _part(state, "turn")
+    if turn:
+        late = f", {turn['late']} packages late" if turn["late"] else ""
+        table.add_row("latency", f"last turn {turn['own_ms']} ms{late} (broadcaster latency)")
     if journal.get("error"):
         table.add_row("journal", _red(str(journal["error"])))
     return table
+
+
+def _brain(brain: dict[str, Any]) -> Any:
+    budget = brain.get("budget") or {}
+    words = [str(brain.get("engine") or "not used yet")]
+    if brain.get("rule_based"):
+        words.append("rule-based, no language model")
+    if budget.get("tokens"):
+        limit = "" if budget["limit"] is None else f" of {budget['limit']:g}"
+        words.append(f"today {budget['tokens']} tokens, {budget['spent']:.2f}{limit} {budget['currency']}")
+    return _engine({**brain, "engine": ", ".join(words)})
 
 
 def _engine(part: dict[str, Any]) -> Any:

@@ -109,6 +109,7 @@ class Metrics(Collector):
         yield _gauge("voice_degraded", "1 while the voice runs on a fallback", _of(status, "voice", "degraded"))
         yield from _voices((status.get("voice") or {}).get("links") or ())
         yield _gauge("brain_degraded", "1 while the brain runs on a fallback", _of(status, "brain", "degraded"))
+        yield from _brains(status.get("brain") or {})
         yield _gauge("queue_length", "Prompts that wait", _of(status, "queue", "length"))
         yield _gauge("queue_capacity", "Prompts that may wait", _of(status, "queue", "capacity"))
         yield _gauge("director_uptime_seconds", "Age of the director process", status.get("uptime_s"))
@@ -157,6 +158,35 @@ def _voices(links: Iterable[dict[str, Any]]) -> Iterator[Metric]:
         pieces.add_metric((link["name"], "failed"), float(link["failures"]))
     yield state
     yield pieces
+
+
+def _brains(brain: dict[str, Any]) -> Iterator[Metric]:
+    state = GaugeMetricFamily(
+        "broadcaster_brain_state", "1 for the state the brain's breaker is in", labels=("brain", "state")
+    )
+    answers = CounterMetricFamily(
+        "broadcaster_brain_answers", "Answers that came in full, and tries that failed", labels=("brain", "result")
+    )
+    for link in brain.get("links") or ():
+        for name in ("closed", "open", "half_open"):
+            state.add_metric((link["name"], name), float(link["state"] == name))
+        answers.add_metric((link["name"], "answered"), float(link["answered"]))
+        answers.add_metric((link["name"], "failed"), float(link["failures"]))
+    yield state
+    yield answers
+    budget = brain.get("budget") or {}
+    tokens = GaugeMetricFamily(
+        "broadcaster_brain_tokens_today", "Tokens of the day's questions and answers", labels=("brain", "kind")
+    )
+    cost = GaugeMetricFamily(
+        "broadcaster_brain_cost_today", "What the day's answers cost", labels=("brain", "currency")
+    )
+    for link in budget.get("links") or ():
+        tokens.add_metric((link["name"], "question"), float(link["prompt_tokens"]))
+        tokens.add_metric((link["name"], "answer"), float(link["completion_tokens"]))
+        cost.add_metric((link["name"], budget["currency"]), float(link["cost"]))
+    yield tokens
+    yield cost
 
 
 def _stages(latencies: Latencies) -> Iterator[Metric]:

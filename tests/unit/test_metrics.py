@@ -126,3 +126,17 @@ def test_a_role_is_read_off_the_command_line(command: list[str], role: str) -> N
 
 def test_this_process_has_memory() -> None:
     assert sum(resident for _, resident in channel_processes()) > 1_000_000
+
+
+def test_brains_their_tokens_and_what_they_cost() -> None:
+    status = FakeStation().status()
+    link = {"name": "qwen", "state": "open", "answered": 4, "failures": 2, "error": "503"}
+    spent = {"name": "qwen", "requests": 5, "prompt_tokens": 900, "completion_tokens": 100, "cost": 0.25}
+    budget = {"limit": 1.0, "spent": 0.25, "currency": "CNY", "tokens": 1000, "links": [spent]}
+    found = rendered({**status, "brain": {"engine": "qwen", "degraded": True, "links": [link], "budget": budget}})
+    assert found["broadcaster_brain_state", labels(brain="qwen", state="open")] == 1
+    assert found["broadcaster_brain_state", labels(brain="qwen", state="closed")] == 0
+    assert found["broadcaster_brain_answers_total", labels(brain="qwen", result="answered")] == 4
+    assert found["broadcaster_brain_answers_total", labels(brain="qwen", result="failed")] == 2
+    assert found["broadcaster_brain_tokens_today", labels(brain="qwen", kind="question")] == 900
+    assert found["broadcaster_brain_cost_today", labels(brain="qwen", currency="CNY")] == 0.25

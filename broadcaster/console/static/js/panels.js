@@ -55,15 +55,21 @@ function showHealth(status) {
     row("voice", voice.degraded ? "warn" : voice.error ? "bad" : "good", [voice.engine || t("connected"), voice.degraded ? t("degraded") : "", voice.error]),
     row("head", !head.connected ? "bad" : head.degraded ? "warn" : "good", !head.connected ? [t("away")]
       : [t("renderFigures", { engine: head.engine, ms: Number(head.render_ms ?? 0).toFixed(1) }), head.degraded ? t("degraded") : "", head.note]),
-    row("brain", brain.degraded ? "warn" : "good", [brain.engine, brain.degraded ? t("degraded") : "", brain.error,
+    row("brain", brain.degraded ? "warn" : "good", [brain.engine, brain.rule_based ? t("ruleBased") : "", brain.degraded ? t("degraded") : "", brain.error, cost(brain.budget),
       ...(brain.end_to_end || []).filter((guest) => guest.error).map((guest) => `${guest.name}: ${guest.error}`)]),
   ];
+  const turn = status.turn;
+  if (turn) rows.push(row("latency", turn.late ? "warn" : "good", [t("turnFigures", { seconds: (turn.own_ms / 1000).toFixed(1) }), turn.late ? t("lateFigures", { late: turn.late }) : ""]));
   if (journal.ok === false) rows.push(row("journal", "bad", [journal.error || t("degraded")]));
   fill($("health"), JSON.stringify(rows), () => rows.flatMap(({ name, state, text }) => {
     const term = element("dt");
     term.append(element("span", "dot", "", { state }), t(name));
     return [term, element("dd", "", text)];
   }));
+}
+
+function cost(budget) {
+  return budget?.spent || budget?.limit != null ? t("costFigures", { spent: budget.spent.toFixed(2), limit: budget.limit ?? "∞", currency: budget.currency }) : "";
 }
 
 function row(name, state, parts) {
