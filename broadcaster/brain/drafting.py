@@ -102,8 +102,21 @@ def yaml_in(answer: str) -> str:
 def as_yaml(persona: Persona) -> str:
     """A file that `load_persona` takes."""
     data = persona.model_dump()
-    text: str = yaml.safe_dump(data, allow_unicode=True, sort_keys=False, default_flow_style=False, width=110)
+    text: str = yaml.dump(
+        data, Dumper=_Dumper, allow_unicode=True, sort_keys=False, default_flow_style=False, width=110
+    )
     return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what PyYAML takes for text and our own reader for a number (0E0)."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, '"' if text[:1] in tuple("0123456789+-.") else None)
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 async def _written(brain: Brain, turn: Turn, within_s: float, progress: Callable[[int], None]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from broadcaster.brain import phrases
@@ -88,6 +88,7 @@ _lines = _texts.filter(lambda text: text.strip() and text.isprintable())
         instructions=_lines,
     )
 )
+@example(Persona(name="0", tone="on", topics=["~", "7:30", "#x: y"], instructions="0E0"))
 def test_what_is_stored_is_read_again(persona: Persona) -> None:
     assert parse_persona(as_yaml(persona)) == persona
 
