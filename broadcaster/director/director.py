@@ -19,10 +19,12 @@ from broadcaster.config import Config
 from broadcaster.director.admission import Admission, need
 from broadcaster.director.agreement import Agreement
 from broadcaster.director.attachments import Attachments
+from broadcaster.director.bridge import Bridge
 from broadcaster.director.commands import SinkCommands
 from broadcaster.director.durable import Durable
 from broadcaster.director.end_to_end import EndToEndDesk
 from broadcaster.director.events import EventHub, Subscription
+from broadcaster.director.floor import Floor
 from broadcaster.director.hands import RundownHands
 from broadcaster.director.link import PlayoutLink
 from broadcaster.director.performer import Performer
@@ -31,6 +33,7 @@ from broadcaster.director.recovery import Recovery
 from broadcaster.director.report import Report
 from broadcaster.director.rundown import Rundown
 from broadcaster.director.trace import Tracer
+from broadcaster.director.turns import Bridges, Cutting, cutting
 from broadcaster.director.utterance import Utterance
 from broadcaster.errors import JournalError, Refused
 from broadcaster.inbox import Inbox
@@ -47,7 +50,7 @@ log = logging.getLogger(__name__)
 TOLD_REPORTS: Final = 40
 """Playout tells its last 16 again; what is known beyond that cannot come twice."""
 
-COUNTERS: Final = ("accepted", "refused", "done", "cut", "skipped", "interrupts", "panics")
+COUNTERS: Final = ("accepted", "refused", "done", "cut", "held", "skipped", "interrupts", "panics")
 """Counted by the director itself and reported from the start."""
 
 CUT_REPORT_SECONDS: Final = 0.3
@@ -83,10 +86,24 @@ class Director:
         self._pulse = Pulse()
         self._hub = EventHub()
         self.journal = Journal(paths.journal)
-        self._inbox = Inbox(config.inbox.capacity, expired=self._expired)
+        turns = config.turns
+        self._inbox = Inbox(
+            config.inbox.capacity,
+            expired=self._expired,
+            cuts=lambda arriving, other: cutting(turns, arriving, other) is not Cutting.NEVER,
+        )
         self.link = PlayoutLink(paths.playout_socket, on_up=self._up, on_down=self._down, on_message=self._message)
         clock = asyncio.get_running_loop().time
-        self.rundown = Rundown(self.link, self.journal, self._pulse, self._hub.publish, self._finished, clock)
+        self.rundown = Rundown(
+            self.link,
+            self.journal,
+            self._pulse,
+            self._hub.publish,
+            self._finished,
+            clock,
+            self._cancel_performance_of,
+        )
+        self._floor = Floor(turns, self.rundown, self._inbox, self.journal)
         self._heard_keys: deque[tuple[str, int, int]] = deque(maxlen=TOLD_REPORTS)
         self._mind = mind
         hands = RundownHands(self.rundown, lambda: self.playout if self.link.connected else None)
@@ -102,6 +119,7 @@ class Director:
             hands,
             self._tracer,
             end_to_end=end_to_end,
+            bridge=Bridge(Bridges(turns.bridge), gate, self.journal),
         )
         self._attachments = Attachments(paths.questions)
         self.health = self._performer.health
@@ -146,7 +164,11 @@ class Director:
         """Lets the sentence on air end within `seconds`, or cuts it, and ends all subscriptions."""
         self.stopping = True
         self._pulse.beat()
-        current = self.rundown.active[0] if self.rundown.active and self.rundown.active[0].begun else None
+        current = self.rundown.active[0] if self.rundown.active and self.rundown.active[0].sounding else None
+        if current is not None and current.prompt.resumable:
+            self.rundown.let_end(current)
+            await self._pulse.until(lambda: current not in self.rundown.active, seconds)
+            seconds = CUT_REPORT_SECONDS
         if current is not None:
             heard = current.heard
             await self._pulse.until(lambda: current not in self.rundown.active or current.heard > heard, seconds)
@@ -294,7 +316,7 @@ class Director:
             self.counters["refused"] += 1
             raise Refused(f"the prompt was not accepted: {err}", "journal") from err
         self._tracer.accepted(prompt)
-        self._inbox.put(prompt)
+        self._floor.arrived(prompt)
         self.counters["accepted"] += 1
         self._pulse.beat()
         return prompt
@@ -314,8 +336,7 @@ class Director:
 
     def _put_back(self, utterances: list[Utterance]) -> None:
         for utterance in utterances:
-            self.journal.requeue(utterance.id)
-            self._inbox.restore(utterance.prompt)
+            self._floor.put_back(utterance)
 
     def _expired(self, prompt: Inbound) -> None:
         self._end(prompt.id, "skipped", "expired")
@@ -349,13 +370,14 @@ class Director:
     async def _conduct(self) -> None:
         if self._recovery is not None:
             await self._recovery.settle(self.rundown.give_again)
+            self._floor.adopt(self._recovery.resumed)
         while True:
             await self._pulse.until(self._may_begin)
             while self.rundown.seconds_over() > 0:
                 await self._pulse.wait(timeout=self.rundown.seconds_over())
             prompt = await self._inbox.take()
             if not self._may_begin():
-                self._inbox.restore(prompt)  # the state changed while it was waited for
+                self._inbox.untake()  # the state changed while it was waited for
                 continue
             await self._perform(prompt)
 
@@ -363,8 +385,7 @@ class Director:
         return self.rundown.has_room() and not self.stopping
 
     async def _perform(self, prompt: Inbound) -> None:
-        resumed = self._recovery.resumed.pop(prompt.id, None) if self._recovery else None
-        utterance = resumed or Utterance(prompt)
+        utterance = self._floor.begin(prompt)
         self.rundown.add(utterance)
         task = asyncio.create_task(self._performer.perform(utterance))
         self._performing = (utterance, task)
@@ -389,8 +410,16 @@ class Director:
             self._cancel_performance()
 
     def _finished(self, utterance: Utterance, state: str, reason: str, event: Aired | None) -> None:
-        self._end(utterance.id, state, reason, event, utterance.on_air or utterance.heard)
         self._cancel_performance_of(utterance)
+        if state == "back":
+            self._floor.put_back(utterance)
+        elif state != "held":
+            self._end(utterance.id, state, reason, event, utterance.on_air or utterance.heard)
+        elif self._floor.hold(utterance):
+            self.counters["held"] += 1
+            self._hub.publish({"type": "held", "id": utterance.id, "sentence": utterance.heard})
+        else:
+            self._end(utterance.id, "done", "")
 
     def _end(self, prompt: str, state: str, reason: str, event: Aired | None = None, sentence: int = 0) -> None:
         self._tracer.ended(prompt)
@@ -401,7 +430,7 @@ class Director:
         if state == "skipped":
             message["reason"] = reason
         elif state == "cut" and event is not None:
-            message |= {"sentence": event.sentence, "samples": event.samples, "tick": event.tick}
+            message |= {"sentence": max(0, event.sentence), "samples": event.samples, "tick": event.tick}
         elif state == "cut":
             message |= {"sentence": sentence, "samples": 0, "tick": 0}
         self._hub.publish(message)

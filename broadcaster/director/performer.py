@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from broadcaster.director.bridge import Bridge
 from broadcaster.director.end_to_end import EndToEndDesk
 from broadcaster.director.pulse import Pulse
 from broadcaster.director.rundown import Rundown
@@ -77,6 +78,7 @@ class Performer:
         tracer: Tracer,
         changed: Callable[[], None] = lambda: None,
         end_to_end: EndToEndDesk | None = None,
+        bridge: Bridge | None = None,
     ) -> None:
         self.health = Health()
         self.voice_failures = 0
@@ -90,6 +92,7 @@ class Performer:
         self._tracer = tracer
         self._changed = changed
         self._end_to_end = end_to_end
+        self._bridge = bridge
         self._notes: set[asyncio.Task[None]] = set()
         # Above what an earlier director of this boot used, whose cancellations the voice still remembers.
         self._runs = itertools.count(time.monotonic_ns() // 1_000_000)
@@ -102,6 +105,8 @@ class Performer:
         noted.add_done_callback(self._notes.discard)
         writing: asyncio.Task[None] | None = None
         try:
+            if utterance.resumes and self._bridge is not None:
+                await self._bridge.lay(utterance)
             if not utterance.script.closed:
                 writing = await self._begin_script(utterance)
             await self._speak(utterance, noted)

@@ -13,7 +13,7 @@ from typing import Final
 
 from broadcaster.director.pulse import Pulse
 from broadcaster.director.sentences import sentences_of
-from broadcaster.director.utterance import Script, Utterance
+from broadcaster.director.utterance import Script, Utterance, resumed
 from broadcaster.inbox import Inbox
 from broadcaster.journal import Journal, Line, Unfinished
 from broadcaster.types import Inbound, PromptKind
@@ -44,7 +44,7 @@ class Recovery:
         ended: Callable[[str, str, str, Aired | None], None],
     ) -> None:
         self._open = {entry.prompt.id: entry for entry in found}
-        self._started = {entry.prompt.id for entry in found if entry.started}
+        self._started = {entry.prompt.id for entry in found if entry.started or entry.heard}
         self._journal = journal
         self._inbox = inbox
         self._pulse = pulse
@@ -79,6 +79,8 @@ class Recovery:
         elif event.event == "heard":
             heard, known = (*entry.heard, event.text), entry.known | {(event.generation, event.sentence)}
             self._open[event.utterance] = replace(entry, started=True, heard=heard, known=known)
+        elif event.event == "cut" and entry.prompt.resumable and not entry.started:
+            self._settled.add(event.utterance)  # it made way for another prompt, and goes on
         elif event.event == "cut":
             self._settled.add(event.utterance)
             del self._open[event.utterance]
@@ -124,9 +126,12 @@ class Recovery:
             self._inbox.restore(prompt)
             return True
         utterance = resumed_utterance(entry)
-        if utterance.script.text[utterance.cursor :].strip():
+        if utterance.unsaid:
             self.resumed[prompt.id] = utterance
-            self._inbox.restore(prompt)
+            if prompt.resumable:
+                self._inbox.hold(prompt)
+            else:
+                self._inbox.restore(prompt)
             return True
         self._ended(prompt.id, "done" if entry.complete else "cut", "" if entry.complete else "restart", None)
         return False
@@ -144,8 +149,4 @@ def resumed_utterance(entry: Unfinished) -> Utterance:
     for line in lines:
         script.add(line)
     script.close()
-    utterance = Utterance(entry.prompt, script)
-    for number, text in enumerate(entry.heard):
-        utterance.open_sentence(number, text)
-    utterance.heard = len(entry.heard)
-    return utterance
+    return resumed(entry.prompt, script, entry.heard)

@@ -1,7 +1,8 @@
 """What playout has been given: the utterance on air and the one after it, and the generation that they carry.
 
 Interrupting raises the generation and sends one Cut; what is not cut goes out again at once, from the sound that
-is kept. The same happens when playout comes back from the dead. Director's event loop only, never waits.
+is kept. The same happens when playout comes back from the dead. What makes way for another prompt behind a sentence
+is trimmed there instead, and the generation stays. Director's event loop only, never waits.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from broadcaster.director.pulse import Pulse
+from broadcaster.director.turns import Cutting
 from broadcaster.director.utterance import Utterance
 from broadcaster.journal import Journal
 from broadcaster.types import Inbound, SpokenPiece
-from broadcaster.wire import Aired, Cut, End, Panic, Welcome
+from broadcaster.wire import Aired, Cut, End, Panic, Trim, Welcome
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,9 @@ AHEAD_SECONDS: Final = 10.0
 
 CUT_REPORT_SECONDS: Final = 2.0
 """Playout reports a cut within two ticks; if it does not (it died), the utterance is closed without a place."""
+
+MADE_WAY: Final = "interrupted"
+"""Why a prompt ends that another one has cut and that does not go on."""
 
 RESENDS: Final = 5
 """Tries to get the same sentence on air when playout dies each time; then it is the sentence that kills it."""
@@ -44,7 +49,8 @@ class Sender(Protocol):
 
 
 Finished = Callable[[Utterance, str, str, Aired | None], None]
-"""(utterance, "done" | "cut" | "skipped", reason, the event that ended it)."""
+"""(utterance, "done" | "cut" | "skipped", reason, the event that ended it); or "held": it made way and goes on later,
+or "back": it made way before any of it was heard."""
 
 
 class Rundown:
@@ -59,7 +65,9 @@ class Rundown:
         publish: Callable[[dict[str, Any]], None],
         finished: Finished,
         clock: Callable[[], float],
+        yielded: Callable[[Utterance], None] = lambda utterance: None,
     ) -> None:
+        """`yielded` is told when no more sound of an utterance is needed because it makes way."""
         self.active: list[Utterance] = []
         self.generation = 0
         self.panicked = False
@@ -72,6 +80,7 @@ class Rundown:
         self._publish = publish
         self._finished = finished
         self._clock = clock
+        self._yielded = yielded
         self._leaving: dict[tuple[str, int], tuple[Utterance, str]] = {}
 
     # -- giving -----------------------------------------------------------------------------------------------
@@ -114,10 +123,17 @@ class Rundown:
         if self.panicked or not self._link.connected:
             return
         for utterance in self.active:
-            pieces = list(utterance.pieces)
-            for piece in pieces[utterance.sent :]:
+            last = utterance.last
+            wanted = [piece for piece in utterance.pieces if last is None or piece.sentence <= last]
+            for piece in wanted[utterance.sent :]:
                 self._link.send(piece.message(utterance.generation, utterance.id))
-            utterance.sent = len(pieces)
+            utterance.sent = max(utterance.sent, len(wanted))
+            if last is not None and utterance.whole(last):
+                if not utterance.ended:
+                    self._link.send(Trim(utterance.generation, utterance.id, last))
+                    utterance.ended = True
+                    self._yielded(utterance)
+                continue
             if not utterance.spoken:
                 return  # what follows must not overtake it
             if not utterance.ended:
@@ -131,6 +147,8 @@ class Rundown:
         self.generation += 1
         self._link.brake(Cut(self.generation))
         target = self.active.pop(0) if self.active else None
+        if target is not None:
+            target.last = None
         for utterance in self.active:
             utterance.unsend(self.generation)
         if target is not None:
@@ -139,17 +157,81 @@ class Rundown:
         self._pulse.beat()
         return target
 
+    def make_way(self, when: Callable[[Inbound], Cutting]) -> bool:
+        """Cuts what another prompt may cut; that one comes next. `when` says it of a prompt. False when nothing is
+        cut, or to be cut."""
+        ways = [(each, when(each.prompt)) for each in self.active if each.last is None]
+        cut = [(utterance, way) for utterance, way in ways if way is not Cutting.NEVER]
+        for utterance, _ in cut:
+            if not utterance.sounding:
+                self._withdraw(utterance)
+        for utterance, way in cut:
+            if utterance.sounding and way is Cutting.AT_ONCE:
+                self._break_off(utterance)
+            elif utterance.sounding:
+                self.let_end(utterance)
+        self._pulse.beat()
+        return bool(cut)
+
+    def let_end(self, utterance: Utterance) -> None:
+        """What is on air ends behind its sentence."""
+        utterance.last = utterance.on_air if utterance.on_air is not None else utterance.heard - 1
+        if utterance.prompt.resumable:
+            self._journal.hold(utterance.id)
+        self.transmit()
+
+    def _withdraw(self, utterance: Utterance) -> None:
+        """What has not begun is taken back."""
+        utterance.last = -1
+        self.active.remove(utterance)
+        self._yielded(utterance)
+        if utterance.sent == 0:
+            self._finish(utterance, "back", "", None)
+            return
+        self._link.send(Trim(utterance.generation, utterance.id, -1))
+        self._leave(utterance, MADE_WAY)
+
+    def _break_off(self, utterance: Utterance) -> None:
+        """What is on air is cut at once."""
+        if utterance.prompt.resumable:
+            self._journal.hold(utterance.id)
+        self._yielded(utterance)
+        if utterance.last is None:
+            utterance.last = -1
+        self.generation += 1
+        self._link.brake(Cut(self.generation))
+        if utterance in self.active:
+            self.active.remove(utterance)
+            self._leave(utterance, MADE_WAY)
+        for other in self.active:
+            other.unsend(self.generation)
+        self.transmit()
+
+    def _overrun(self, utterance: Utterance, sentence: int) -> None:
+        """Playout had begun the next sentence before it knew: that one ends, or is cut when it is not whole."""
+        utterance.last = sentence
+        utterance.ended = False
+        if utterance in self.active:
+            self.transmit()
+        if not utterance.whole(sentence):
+            self._break_off(utterance)
+
     def panic(self) -> list[Utterance]:
         """Silence at once. What was on air is cut for good; what was not comes back to the caller."""
         self.panicked = True
         self.generation += 1
         self._link.brake(Panic(True, self.generation))
-        return self._clear([utterance for utterance in self.active if utterance.begun], "panic")
+        for utterance in self.active:
+            utterance.last = None
+        return self._clear([utterance for utterance in self.active if utterance.sounding], "panic")
 
     def stop(self, current: Utterance | None) -> list[Utterance]:
-        """The end of the daemon: `current` is cut for good, everything else comes back to the caller."""
+        """The end of the daemon: `current` is cut, for good unless it is resumable; all else comes back."""
         self.generation += 1
         self._link.brake(Cut(self.generation))
+        if current is not None and current in self.active and current.prompt.resumable:
+            current.last = -1
+            self._journal.hold(current.id)
         return self._clear([utterance for utterance in self.active if utterance is current], "stopped")
 
     def resume(self) -> None:
@@ -198,8 +280,23 @@ class Rundown:
 
     def _left(self, key: tuple[str, int], event: Aired | None) -> None:
         found = self._leaving.pop(key, None)
-        if found is not None:
-            self._finish(found[0], "cut", found[1], event)
+        if found is None:
+            return
+        utterance, reason = found
+        if utterance.last is not None:
+            self._make_way(utterance, reason, event)
+        else:
+            self._finish(utterance, "cut", reason, event)
+
+    def _make_way(self, utterance: Utterance, reason: str, event: Aired | None) -> None:
+        """It has left the air for another prompt: what becomes of it?"""
+        where = event if event is not None and event.event == "cut" else None
+        if utterance.spoken and not utterance.pieces:
+            self._finish(utterance, "cut" if utterance.failure else "done", utterance.failure, event)
+        elif not utterance.sounding:
+            self._finish(utterance, "back", "", None)
+        else:
+            self._finish(utterance, "held" if utterance.prompt.resumable else "cut", reason, where)
 
     # -- what playout tells -----------------------------------------------------------------------------------
 
@@ -215,10 +312,14 @@ class Rundown:
             case "on_air":
                 utterance.on_air, utterance.on_air_since = event.sentence, self._clock()
                 self.publish_on_air(event)
+                if utterance.last is not None and event.sentence > utterance.last:
+                    self._overrun(utterance, event.sentence)
             case "heard":
                 utterance.hear(event.sentence)
             case "done" | "cut" if leaving:
                 self._left(key, event)
+            case "done" if utterance.last is not None:
+                self._make_way(utterance, MADE_WAY, event)
             case "done":
                 self._finish(utterance, "cut" if utterance.failure else "done", utterance.failure, event)
             case "cut":
@@ -278,7 +379,9 @@ class Rundown:
             self._finish(utterance, "cut" if utterance.begun else "skipped", "playout", None)
             return
         utterance.unsend(self.generation)
-        if utterance.spoken and not utterance.pieces:
+        if utterance.last is not None and utterance.heard > utterance.last:
+            self._make_way(utterance, MADE_WAY, None)
+        elif utterance.spoken and not utterance.pieces:
             self._finish(utterance, "cut" if utterance.failure else "done", utterance.failure, None)
 
     def prompt_of(self, utterance: str) -> Inbound | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 
 from broadcaster.journal import Line
@@ -30,6 +30,30 @@ class Script:
     def add(self, line: Line) -> None:
         self.lines.append(line)
         self._changed.set()
+
+    def insert(self, offset: int, line: Line) -> None:
+        """Puts a line before that character; the line that it falls into is divided."""
+        begins = 0
+        for number, each in enumerate(self.lines):
+            inside = offset - begins
+            if inside == 0:
+                self.lines.insert(number, line)
+                return
+            if inside < len(each.text):
+                parts = (each.text[:inside], each.text[inside:])
+                self.lines[number : number + 1] = [Line(parts[0], each.verdict), line, Line(parts[1], each.verdict)]
+                return
+            begins += len(each.text)
+        self.lines.append(line)
+
+    def remove(self, offset: int, verdict: str) -> None:
+        """Takes out the line that begins there, if that is its verdict."""
+        begins = 0
+        for number, each in enumerate(self.lines):
+            if begins == offset and each.verdict == verdict:
+                del self.lines[number]
+                return
+            begins += len(each.text)
 
     def close(self) -> None:
         self.closed = True
@@ -111,6 +135,8 @@ class Utterance:
     on_air_since: float = 0.0
     heard: int = 0
     """Sentences heard in full (the first `heard` ones)."""
+    before: int = 0
+    """How many of them before it was cut, or before a restart."""
     made: int = 0
     """Pieces that the speaker has made of it."""
     packages: int = 0
@@ -123,6 +149,10 @@ class Utterance:
     """Of an end-to-end voice, in place of a speaker's; not given yet."""
     stale: bool = False
     """Its question became too old before anything of the answer was written."""
+    last: int | None = None
+    """It makes way for another prompt behind this sentence; -1: before its first."""
+    resumes: bool = False
+    """It was cut and goes on: a bridge comes first."""
     repeats: int = 0
     """How often the sentence `heard` was broken off on air by a fault and begun again."""
     resent: int = 0
@@ -136,6 +166,20 @@ class Utterance:
     def begun(self) -> bool:
         """Something of it was, or is, on air."""
         return self.on_air is not None or self.heard > 0
+
+    @property
+    def sounding(self) -> bool:
+        """Something of it was, or is, on air since it was begun (or begun again)."""
+        return self.on_air is not None or self.heard > self.before
+
+    @property
+    def unsaid(self) -> str:
+        """The text behind the sentences that were made, or are known to be heard."""
+        return self.script.text[self.cursor :].strip()
+
+    def rest(self) -> Utterance:
+        """What was not heard in full, to go on with later."""
+        return resumed(self.prompt, self.script, self.texts[: self.heard])
 
     def add(self, piece: SpokenPiece, base: int) -> None:
         """Takes what the speaker made; `base` is the number of this run's first sentence."""
@@ -177,6 +221,10 @@ class Utterance:
         self.pieces = deque([*given, *(piece for piece in kept if piece.sentence != last)])
         return self.starts[last], last + any(piece.sentence == last for piece in given)
 
+    def whole(self, sentence: int) -> bool:
+        """All sound of that sentence is in hand."""
+        return self.spoken or any(piece.sentence > sentence for piece in self.pieces)
+
     def verdict(self, sentence: int) -> str:
         if sentence >= len(self.starts):
             return ""
@@ -210,8 +258,17 @@ class Utterance:
 
     def ahead_seconds(self, now: float) -> float:
         """Sound in hand that was not heard yet; `now` on the clock of `on_air_since`."""
-        samples = sum(piece.samples for piece in self.pieces)
+        samples = sum(piece.samples for piece in self.pieces if self.last is None or piece.sentence <= self.last)
         if self.on_air is not None:
             this = sum(piece.samples for piece in self.pieces if piece.sentence == self.on_air)
             samples -= min(this, int((now - self.on_air_since) * SAMPLE_RATE))
         return samples / SAMPLE_RATE
+
+
+def resumed(prompt: Inbound, script: Script, heard: Iterable[str]) -> Utterance:
+    """The utterance as it stands after its sentences that were heard in full."""
+    utterance = Utterance(prompt, script, resumes=prompt.resumable)
+    for number, text in enumerate(heard):
+        utterance.open_sentence(number, text)
+    utterance.heard = utterance.before = len(utterance.texts)
+    return utterance

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,6 +94,21 @@ class Journal:
         def job(db: sqlite3.Connection) -> None:
             db.execute("UPDATE prompts SET state = 'queued', scripted = 0 WHERE id = ?", (prompt,))
             db.execute("DELETE FROM script WHERE prompt = ?", (prompt,))
+
+        self._writer.deferred(job)
+
+    def hold(self, prompt: str) -> None:
+        """It was cut and goes on later: it waits, with what it has turned into."""
+        sql = "UPDATE prompts SET state = 'queued' WHERE id = ? AND state = 'started'"
+        self._writer.deferred(lambda db: db.execute(sql, (prompt,)) and None)
+
+    def rescript(self, prompt: str, lines: Iterable[Line]) -> None:
+        """All lines of a prompt anew."""
+        rows = [(prompt, number, line.text, line.verdict, "") for number, line in enumerate(lines)]
+
+        def job(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM script WHERE prompt = ?", (prompt,))
+            db.executemany("INSERT INTO script VALUES (?, ?, ?, ?, ?)", rows)
 
         self._writer.deferred(job)
 
