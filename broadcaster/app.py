@@ -114,7 +114,7 @@ async def _direct(child: ChildContext) -> None:
 
     gate = PassGate()
     mind = await asyncio.to_thread(mind_of, config.brain, child.paths.cache, room)
-    guests = await asyncio.to_thread(desk_of, config.brain, config.voice, gate, child.paths.cache)
+    guests = await asyncio.to_thread(desk_of, config.brain, config.voice, gate, mind.budget, child.paths.cache)
     try:
         await asyncio.gather(
             speaker.warm(),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,14 +17,17 @@ from broadcaster import registry
 from broadcaster.config import BrainConfig, VoiceConfig
 from broadcaster.config.brains import BrainLink, EndToEndLink
 from broadcaster.errors import ConfigError
+from broadcaster.types import Inbound, Message, Origin, PromptKind, Turn
 
 if TYPE_CHECKING:
-    from broadcaster.brain.chain import Link
+    from broadcaster.brain.budget import Budget
+    from broadcaster.brain.chain import Chain, Link
+    from broadcaster.brain.mind import ChainMind
     from broadcaster.brain.persona import Persona
     from broadcaster.brain.prompting import Prompter
     from broadcaster.brain.responder import Responder
     from broadcaster.director.end_to_end import EndToEndDesk
-    from broadcaster.ports import EndToEnd, Gate, Mind
+    from broadcaster.ports import EndToEnd, Gate
     from broadcaster.programme import Programme
 
 _Read = TypeVar("_Read")
@@ -102,20 +105,35 @@ def host_of(settings: BrainConfig, cache: Path, room: Room | None = None) -> Hos
     )
 
 
-def mind_of(settings: BrainConfig, cache: Path, room: Room | None = None) -> Mind:
+def mind_of(settings: BrainConfig, cache: Path, room: Room | None = None) -> ChainMind:
     """The enabled links of the configuration and the built-in rules as the last. Blocking: reads files.
 
     Raises ConfigError.
     """
     from broadcaster.brain.budget import Budget
     from broadcaster.brain.chain import Chain, Link
+    from broadcaster.brain.memory import Memory
     from broadcaster.brain.mind import ChainMind
 
     host = host_of(settings, cache, room)
     budget = Budget(settings.budget.per_day, settings.budget.currency, host.today)
     rules = Link(host.responder.name, host.responder)
     chain = Chain([_link(each) for each in settings.chain if each.enabled], rules, budget, name=host.persona.name)
-    return ChainMind(chain, prompting=host.prompter, budget=budget, stale_after_s=settings.stale_after_s)
+    memory = Memory(settings.memory, ask=_summariser(chain, settings) if chain.links else None)
+    return ChainMind(
+        chain, prompting=host.prompter, memory=memory, budget=budget, stale_after_s=settings.stale_after_s
+    )
+
+
+def _summariser(chain: Chain, settings: BrainConfig) -> Callable[[str, str], Awaitable[str]]:
+    """(system prompt, text) -> what a model of the chain makes of it, within its deadlines and the day's budget."""
+
+    async def ask(system: str, text: str) -> str:
+        prompt = Inbound("summary", PromptKind.ASK, text, Origin("memory"))
+        # A summary in Chinese takes about a token per character; a model that counts otherwise is cut shorter.
+        return await chain.write(Turn(prompt, system, (Message("user", text),), settings.memory.summary_tokens * 2))
+
+    return ask
 
 
 def _link(settings: BrainLink) -> Link:
@@ -141,9 +159,9 @@ def end_to_end_of(settings: BrainConfig) -> list[EndToEnd]:
     return [registry.resolve(table, link.engine, "end-to-end voice")(link) for link in _end_to_end(settings)]
 
 
-def desk_of(settings: BrainConfig, voice: VoiceConfig, gate: Gate, cache: Path) -> EndToEndDesk:
-    """The end-to-end voices behind their breakers and the gate. Blocking: where there is one, reads the tables of
-    reading and mouth. Raises ConfigError."""
+def desk_of(settings: BrainConfig, voice: VoiceConfig, gate: Gate, budget: Budget, cache: Path) -> EndToEndDesk:
+    """The end-to-end voices behind their breakers and the gate; `budget` is the mind's. Blocking: where there is one,
+    reads the tables of reading and mouth. Raises ConfigError."""
     from broadcaster.director.end_to_end import EndToEndDesk, Guest
     from broadcaster.speech.foreign import ForeignSound
     from broadcaster.speech.links import warm
@@ -156,13 +174,22 @@ def desk_of(settings: BrainConfig, voice: VoiceConfig, gate: Gate, cache: Path) 
             CircuitBreaker(time.monotonic, random.Random()),
             link.first_sound_timeout_s,
             link.total_timeout_s,
+            link.price_in,
+            link.price_out,
         )
         for link, engine in zip(_end_to_end(settings), end_to_end_of(settings), strict=True)
     ]
     if guests:
         warm(cache)
     sound = ForeignSound(loudness_lufs=voice.loudness_lufs)
-    return EndToEndDesk(guests, gate=gate, finish=sound.finish, stale_after_s=settings.stale_after_s)
+    return EndToEndDesk(
+        guests,
+        gate=gate,
+        finish=sound.finish,
+        stale_after_s=settings.stale_after_s,
+        spent=lambda guest, usage: budget.spend(guest.name, usage, guest.price_in, guest.price_out),
+        affordable=lambda guest: budget.allows(priced=guest.price_in > 0 or guest.price_out > 0),
+    )
 
 
 def _end_to_end(settings: BrainConfig) -> list[EndToEndLink]:

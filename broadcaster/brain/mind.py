@@ -34,7 +34,9 @@ class Conversation(Protocol):
 
     def heard(self, prompt: Inbound, sentence: int, text: str) -> None: ...
 
-    def ended(self, prompt: Inbound) -> None: ...
+    def ended(self, prompt: Inbound, *, cut: bool = False) -> None: ...
+
+    def forget(self, viewer: str | None) -> None: ...
 
     def status(self) -> dict[str, Any]:
         """`{messages, tokens, viewers}`."""
@@ -64,7 +66,7 @@ class ChainMind:
         self._chain = chain
         self._prompting = prompting or AsAsked()
         self._memory = memory or NoMemory()
-        self._budget = budget or Budget()
+        self.budget = budget or Budget()
         self._stale_after_ns = int(stale_after_s * 1e9)
         self._wall = wall
         first = chain.links[0] if chain.links else chain.rules
@@ -80,7 +82,7 @@ class ChainMind:
     async def open(self, memory: MemoryStore, ledger: Ledger) -> None:
         if not self._chain.links:
             log.info("the brain is rule-based; no language model is asked")
-        await self._budget.open(ledger)
+        await self.budget.open(ledger)
         await self._memory.open(memory)
 
     async def reply(self, prompt: Inbound) -> AsyncIterator[Written]:
@@ -103,8 +105,11 @@ class ChainMind:
     def heard(self, prompt: Inbound, sentence: int, text: str) -> None:
         self._memory.heard(prompt, sentence, text)
 
-    def ended(self, prompt: Inbound) -> None:
-        self._memory.ended(prompt)
+    def ended(self, prompt: Inbound, *, cut: bool = False) -> None:
+        self._memory.ended(prompt, cut=cut)
+
+    def forget(self, viewer: str | None) -> None:
+        self._memory.forget(viewer)
 
     def status(self) -> dict[str, Any]:
         links = self._chain.status()
@@ -116,7 +121,7 @@ class ChainMind:
             "error": f"{amiss['name']}: {amiss['error']}" if amiss is not None else "",
             "rule_based": rules is not None and self._engine == rules.name,
             "links": links,
-            "budget": self._budget.status(),
+            "budget": self.budget.status(),
             "memory": self._memory.status(),
         }
 

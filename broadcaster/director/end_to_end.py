@@ -47,13 +47,16 @@ raises VoiceError."""
 
 @dataclass(slots=True)
 class Guest:
-    """One end-to-end voice: its engine, its breaker, its deadlines in seconds from the question."""
+    """One end-to-end voice: its engine, its breaker, its deadlines in seconds from the question. Prices are per
+    million tokens."""
 
     name: str
     engine: EndToEnd
     breaker: Breaker
     first_sound_timeout_s: float
     total_timeout_s: float
+    price_in: float = 0.0
+    price_out: float = 0.0
     answered: int = 0
     failures: int = 0
     error: str = ""
@@ -89,8 +92,8 @@ class EndToEndDesk:
         gate: Gate,
         finish: Finish,
         stale_after_s: float = 0.0,
-        spent: Callable[[str, Usage], None] = lambda name, usage: None,
-        affordable: Callable[[str], bool] = lambda name: True,
+        spent: Callable[[Guest, Usage], None] = lambda guest, usage: None,
+        affordable: Callable[[Guest], bool] = lambda guest: True,
         threads: bool = True,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -130,7 +133,7 @@ class EndToEndDesk:
             return None
         asked: Turn | None = None
         for guest in self._guests:
-            if not self._affordable(guest.name) or not guest.breaker.allows():
+            if not self._affordable(guest) or not guest.breaker.allows():
                 continue
             if asked is None:
                 asked = await self._turn(guest, turn)
@@ -183,7 +186,7 @@ class EndToEndDesk:
                         taken.sounds.append(item)
                         taken.seconds += len(item.data) / (2 * item.channels * item.rate)
                     case Usage():
-                        self._spent(guest.name, item)
+                        self._spent(guest, item)
                     case str():
                         taken.text += item
                 if taken.seconds > LONGEST_S or len(taken.text) > LONGEST_TEXT:

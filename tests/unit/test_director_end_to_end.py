@@ -131,7 +131,10 @@ def test_what_it_takes_is_told_and_what_is_spent_is_not_asked() -> None:
     async def scene() -> None:
         spent: list[tuple[str, Usage]] = []
         engine = Scripted(*ANSWER)
-        told = {"spent": lambda name, usage: spent.append((name, usage)), "affordable": lambda name: not spent}
+        told = {
+            "spent": lambda guest, usage: spent.append((guest.name, usage)),
+            "affordable": lambda guest: not spent,
+        }
         asked = desk(guest(engine), **told)
         assert (await timed(asked))[0] is not None
         assert (await timed(asked))[0] is None

@@ -33,13 +33,12 @@ class OpenAIRealtimeVoice:
 
     def __init__(self, link: OpenAIRealtime) -> None:
         import openai
+        import openai.resources.realtime.realtime  # the SDK itself would, at the first question
         import websockets.exceptions
 
         self.name = link.engine
         self._link = link
         self._broken = (openai.OpenAIError, websockets.exceptions.WebSocketException, OSError, EOFError, ValueError)
-        import openai.resources.realtime.realtime  # noqa: F401  # now, and not at the first question
-
         self._client = openai.AsyncOpenAI(
             base_url=link.base_url,
             api_key=link.api_key.get_secret_value() if link.api_key else "none",

@@ -1,0 +1,53 @@
+"""From the configuration to the desk of end-to-end voices: who is asked, and what it costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broadcaster.brain.budget import Budget
+from broadcaster.brain.gate import PassGate
+from broadcaster.config import BrainConfig, VoiceConfig
+from broadcaster.director.end_to_end import EndToEndDesk
+from broadcaster.minds import desk_of
+from broadcaster.types import Usage
+
+pytestmark = pytest.mark.unit
+
+KEY = "sk-canary-0123456789abcdef"
+REALTIME = {"engine": "openai_realtime", "api_key": KEY, "price_in": 10.0, "price_out": 20.0}
+OMNI = {"engine": "qwen_omni", "api_key": KEY, "first_sound_timeout_s": 1.5, "total_timeout_s": 9.0}
+
+
+def desk(cache: Path, *links: dict[str, Any], budget: Budget | None = None) -> EndToEndDesk:
+    settings = BrainConfig.model_validate({"end_to_end": links})
+    return desk_of(settings, VoiceConfig(), PassGate(), budget or Budget(), cache)
+
+
+async def test_the_enabled_ones_are_asked_in_their_order(tmp_path: Path) -> None:
+    made = desk(tmp_path, {**REALTIME, "enabled": False}, OMNI, REALTIME)
+    assert made.enabled
+    assert [each["name"] for each in made.status()] == ["qwen_omni", "openai_realtime"]
+    first = made._guests[0]
+    assert (first.first_sound_timeout_s, first.total_timeout_s) == (1.5, 9.0)
+    await made.close()
+
+
+async def test_without_any_nobody_is_asked(tmp_path: Path) -> None:
+    made = desk(tmp_path, {**REALTIME, "enabled": False})
+    assert not made.enabled
+    assert made.status() == []
+
+
+async def test_they_spend_the_budget_of_the_mind(tmp_path: Path) -> None:
+    budget = Budget(per_day=0.005)
+    made = desk(tmp_path, REALTIME, OMNI, budget=budget)
+    priced, free = made._guests
+    assert made._affordable(priced)
+    made._spent(priced, Usage(100, 200))
+    assert budget.status()["spent"] == 0.005
+    assert not made._affordable(priced)
+    assert made._affordable(free)
+    await made.close()
