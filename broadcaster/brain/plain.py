@@ -30,7 +30,10 @@ class NoMemory:
     def heard(self, prompt: Inbound, sentence: int, text: str) -> None:
         pass
 
-    def ended(self, prompt: Inbound) -> None:
+    def ended(self, prompt: Inbound, *, cut: bool = False) -> None:
+        pass
+
+    def forget(self, viewer: str | None) -> None:
         pass
 
     def status(self) -> dict[str, Any]:
