@@ -18,6 +18,7 @@ from bench.run_tables import Row
 
 BENCHES = (
     "chain",
+    "overhead",
     "latency",
     "interrupt",
     "cpu",

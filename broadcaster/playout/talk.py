@@ -241,6 +241,8 @@ class Talk:
         utterance = self._find(message.utterance)
         if utterance is None:
             utterance = Utterance(message.utterance, message.generation)
+            if not self.busy and self._tail == 0:
+                utterance.free_ns = self._packages.now_ns()
             self._queue.append(utterance)
         if self.queued_samples > MAX_QUEUED_SECONDS * SAMPLE_RATE:
             self.counters.refused += 1
@@ -304,7 +306,7 @@ class Talk:
                 self._emit("done", first, None, tick, 0)
             return
         self._current = self._queue.popleft()
-        self._current.free_ns = self._packages.now_ns()
+        self._current.free_ns = self._current.free_ns or self._packages.now_ns()
         self._slips = 0
         self._deadline = tick + START_DEADLINE_TICKS
         self._anchor(tick + 1)

@@ -49,7 +49,7 @@ class Utterance:
     """Those that have not begun to sound."""
     last_package: int = -1
     free_ns: int = 0
-    """When the air became free for it (CLOCK_MONOTONIC)."""
+    """When nothing before it sounded any more, or when it came (CLOCK_MONOTONIC)."""
 
     def append(self, message: Speak, now_ns: int = 0) -> None:
         """Adds a piece that came `now_ns`. Raises WireError for a broken one."""

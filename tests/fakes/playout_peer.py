@@ -19,6 +19,7 @@ from broadcaster.wire import (
     Cut,
     End,
     Hello,
+    PackageOnAir,
     Panic,
     PlayoutStatus,
     SinkCommand,
@@ -43,6 +44,7 @@ class Playing:
     text: str = ""
     engine: str = ""
     samples: int = 0
+    package: int = -1
 
 
 class PlayoutPeer:
@@ -216,6 +218,10 @@ class PlayoutPeer:
                 0,
             )
             self._emit("on_air", playing, piece.sentence)
+        if piece.package > playing.package:
+            playing.package = piece.package
+            now = time.monotonic_ns()
+            self._send(PackageOnAir(playing.generation, playing.id, piece.package, now, 0, 0, now))
         samples = len(piece.pcm) // 2
         began = time.monotonic()
         length = samples / SAMPLE_RATE / self.speed

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from broadcaster.latency import STAGES
 from tests.support.channel import Channel
 
 pytestmark = pytest.mark.integration
@@ -36,13 +37,20 @@ def cli(channel: Channel, *arguments: str, **env: str) -> tuple[int, str, str]:
 def test_what_is_said_is_followed_to_its_end_and_logged(channel: Channel) -> None:
     status, out, _ = cli(channel, "say", "--wait", "第一句。", "第二句！")
     assert status == 0
-    assert out.splitlines()[1:] == ["第一句。", "第二句！"]
+    assert "".join(out.split()[1:]) == "第一句。第二句！"
     status, out, _ = cli(channel, "ask", "--wait", "你是谁？")
     assert status == 0
     rows = [json.loads(line) for line in cli(channel, "log", "--json")[1].splitlines()]
-    assert [row["text"] for row in rows[:2]] == ["第一句。", "第二句！"]
+    assert "".join(row["text"] for row in rows).replace(" ", "").startswith("第一句。第二句！")
     assert {row["outcome"] for row in rows} == {"heard"}
     assert {row["engine"] for row in rows} == {"tone"}
+    found = json.loads(cli(channel, "latency", "--json", "--last", "1")[1])
+    first = {row["stage"]: row["first"]["n"] for row in found["stages"] if row["first"]}
+    assert first == dict.fromkeys([*list(STAGES)[1:], "own", "total"], 1)
+    assert json.loads(channel.get("/api/latency?last=1")[1]) == found
+    assert b'broadcaster_stage_seconds_count{package="first",stage="lips"} 2.0' in channel.get("/metrics")[1]
+    assert channel.status()["turn"]["packages"] == found["packages"]
+    assert "a turn was on air" in channel.log(200)
 
 
 def test_a_sink_comes_and_goes_and_its_key_is_seen_nowhere(channel: Channel) -> None:

@@ -55,6 +55,7 @@ async def test_a_typed_prompt_is_seen_heard_and_logged(browser: Browser, channel
         await expect(page.locator("#speaking")).to_have_attribute("data-state", "idle", timeout=30_000)
         await expect(page.locator("#asrun li").first).to_contain_text("大家好")
         await expect(page.locator("[data-sink=preview]")).to_contain_text("直播中")
+        await expect(page.locator("#health")).to_contain_text("上一次应答")
         await becomes(page, "video.buffered.end(video.buffered.length - 1) - video.currentTime <= 1")
 
 
