@@ -13,13 +13,18 @@ from hypothesis import strategies as st
 from broadcaster.speech.pacing import (
     FIRST,
     LARGEST,
+    LARGEST_FIRST,
     LATER,
     MAX_HOLD_IN_HOLE_S,
     MAX_HOLD_S,
     SECOND,
+    SHORTEST_PACKAGE,
+    SOUND_PER_UNIT_S,
     Pacer,
+    SoundModel,
     SpeedModel,
 )
+from broadcaster.types import Manner, Piece
 
 pytestmark = pytest.mark.unit
 
@@ -187,3 +192,66 @@ def test_a_greeting_does_not_count_as_a_first_piece() -> None:
     assert pacer.size(0.0, 0.5).maximum == FIRST[1]
     pacer.began(6.0)
     assert pacer.size(0.0, 99.0).minimum == SECOND
+
+
+def model(fixed: float, per_unit: float) -> SpeedModel:
+    """As if it had been measured so, without any spread."""
+    speed = SpeedModel()
+    speed.fixed, speed.per_unit, speed.spread = fixed, per_unit, 0.0
+    return speed
+
+
+def test_the_least_package_is_ten_characters_or_what_keeps_the_voice_ahead() -> None:
+    assert Pacer(model(0.1, 0.02)).sustained() == SHORTEST_PACKAGE
+    assert Pacer(model(2.4, 0.04)).sustained() == pytest.approx(15.0)
+    assert Pacer(model(2.4, 0.04), lips=lambda: 0.4).sustained() == pytest.approx(17.5)
+    assert Pacer(model(60.0, 0.04)).sustained() == LARGEST
+    assert Pacer(model(0.1, 0.3)).sustained() == LATER, "no size helps a voice slower than speech"
+    assert Pacer(model(0.1, 0.02), shortest=14.0).sustained() == 14.0
+
+
+def test_the_least_package_shrinks_rather_than_to_come_late() -> None:
+    pacer = Pacer(model(0.7, 0.1))
+    pacer.began(6.0)
+    pacer.released(0.0, 2.0)
+    assert pacer.least(0.0, 5.0) == SHORTEST_PACKAGE
+    assert pacer.least(0.4, 0.0) == pytest.approx(9.0)
+    assert pacer.least(1.0, 0.6) == pytest.approx(9.0)
+    assert pacer.least(1.9, 0.0) == FIRST[1]
+    pacer.speed = model(1.4, 0.1)
+    assert pacer.least(1.9, 0.0) == pytest.approx(14.0), "a smaller one would be late for ever"
+    assert Pacer(model(0.5, 0.1)).least(0.0, 0.0) == FIRST[0]
+
+
+def test_the_head_needs_its_time() -> None:
+    near, far = Pacer(model(0.5, 0.1)), Pacer(model(0.5, 0.1), lips=lambda: 0.3)
+    for pacer in (near, far):
+        pacer.began(6.0)
+        pacer.released(0.0, 4.0)
+    assert near.slack(0.0, 0.0, 10.0) - far.slack(0.0, 0.0, 10.0) == pytest.approx(0.3)
+    assert near.size(0.0, 0.0).maximum - far.size(0.0, 0.0).maximum == pytest.approx(3.0)
+    assert Pacer(SpeedModel(), lips=lambda: 0.3).hold(10.0, 0.0, sound_s=1.2, next_in_s=1.1) == pytest.approx(0.2)
+
+
+def test_the_first_piece_of_a_voice_that_takes_long_to_begin_lasts_until_the_second() -> None:
+    assert Pacer(model(0.4, 0.08)).size(0.0, 0.0).maximum == FIRST[1]
+    slow = Pacer(model(2.0, 0.03))
+    assert slow.size(0.0, 0.0).maximum == pytest.approx(slow.speed.expected(2.0 / 0.17) / 0.2)
+    assert Pacer(model(9.0, 0.03)).size(0.0, 0.0).maximum == LARGEST_FIRST
+
+
+def test_how_long_a_unit_sounds_is_learned_for_each_language() -> None:
+    sound = SoundModel()
+    text = "今天天气很好"
+    assert sound.per_unit("zh") == SOUND_PER_UNIT_S
+    sound.observe(Piece("好", "zh", 0), 3.0)
+    assert sound.per_unit("zh") == SOUND_PER_UNIT_S, "a single character says nothing"
+    for _ in range(20):
+        sound.observe(Piece(text, "zh", 0), 6 * 0.3)
+        sound.observe(Piece(text, "en", 0), 99.0)
+    assert sound.per_unit("zh") == pytest.approx(0.3)
+    assert sound.per_unit("en") == pytest.approx(0.6), "what cannot be is not believed"
+    fast = Piece(text, "zh", 0, Manner(speed=2.0))
+    assert sound.seconds(fast) == pytest.approx(0.9)
+    sound.observe(fast, 0.9)
+    assert sound.per_unit("zh") == pytest.approx(0.3)
