@@ -266,7 +266,8 @@ class Talk:
         utterance = self._find(message.utterance)
         if utterance is None or utterance.generation != message.generation:
             return
-        utterance.trim(message.sentence)
+        if not utterance.trim(message.sentence):
+            return
         left = max(0, utterance.samples - utterance.head_base)
         self._to_head(Trim(message.generation, message.utterance, message.sentence, left))
         if utterance is self._current and self._start is not None:

@@ -72,8 +72,14 @@ class Utterance:
         self.samples += len(pcm)
         self.sentences[-1].end = self.samples
 
-    def trim(self, sentence: int) -> None:
-        """Drops what lies behind that sentence, but nothing that has begun; no more is to come."""
+    def trim(self, sentence: int) -> bool:
+        """Drops what lies behind that sentence, but nothing that has begun; no more is to come.
+
+        False, and nothing is done, when a later one has begun that may not be whole.
+        """
+        newest = self.sentences[-1] if self.sentences else None
+        if newest is not None and newest.begun and newest.index > sentence and not self.complete:
+            return False
         self.sentences = [kept for kept in self.sentences if kept.index <= sentence or kept.begun]
         self.samples = self.sentences[-1].end if self.sentences else self.aired
         self.complete = True
@@ -84,6 +90,7 @@ class Utterance:
             (s, v, start, min(end, self.samples)) for s, v, start, end in self.phones if start < self.samples
         ]
         self.packages = deque(package for package in self.packages if package.start < self.samples)
+        return True
 
     def packages_begun(self) -> Iterator[Package]:
         """Those whose first sample was taken since the last call."""

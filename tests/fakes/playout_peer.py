@@ -26,6 +26,7 @@ from broadcaster.wire import (
     SinkReply,
     SinkStatus,
     Speak,
+    Trim,
     Welcome,
     encode,
     read_message,
@@ -159,6 +160,8 @@ class PlayoutPeer:
                 found = self._find(message.utterance)
                 if found is not None:
                     found.complete = True
+            case Trim():
+                self._trim(message)
             case Cut():
                 self._cut(message.generation)
             case Panic():
@@ -176,6 +179,20 @@ class PlayoutPeer:
             found = Playing(message.utterance, message.generation)
             self._queue.append(found)
         found.pieces.append(message)
+
+    def _trim(self, message: Trim) -> None:
+        found = self._find(message.utterance)
+        if found is None or found.generation != message.generation:
+            return
+        overrun = found.sentence > message.sentence
+        if overrun and not found.complete and all(piece.sentence == found.sentence for piece in found.pieces):
+            return  # nobody here knows whether that sentence is whole
+        last = max(message.sentence, found.sentence)
+        found.pieces = deque(piece for piece in found.pieces if piece.sentence <= last)
+        found.complete = True
+        if found in self._queue and not found.pieces:
+            self._queue.remove(found)
+            self._emit("done", found, -1)
 
     def _find(self, utterance: str) -> Playing | None:
         return next((p for p in (self._current, *self._queue) if p is not None and p.id == utterance), None)

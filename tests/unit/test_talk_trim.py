@@ -54,6 +54,18 @@ def test_a_sentence_that_has_begun_ends_first() -> None:
     assert told(stage)[-3:] == [("on_air", 1, 0), ("heard", 1, SECOND), ("done", -1, 0)]
 
 
+def test_one_that_comes_too_late_for_a_sentence_that_may_not_be_whole_is_ignored() -> None:
+    stage = Stage()
+    stage.speak("a", FIRST, opens="s0")
+    stage.speak("a", SECOND, opens="s1", sentence=1)
+    stage.run(8)
+    trim(stage, 0)
+    stage.speak("a", SECOND, opens=None, sentence=1)
+    stage.end("a")
+    stage.run(40)
+    assert told(stage)[-2:] == [("heard", 1, 2 * SECOND), ("done", -1, 0)]
+
+
 def test_what_has_not_begun_goes_at_once() -> None:
     stage = stage_with_three_sentences()
     stage.speak("b", 3 * TICK)
