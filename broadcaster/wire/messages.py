@@ -61,7 +61,8 @@ class End(Message, frozen=True):
 
 class Trim(Message, frozen=True):
     """Nothing of this utterance is to be heard behind that sentence: what is in hand of it is dropped, and it is
-    complete. A later sentence that has begun ends first; -1: all of it that has not begun.
+    complete. A later sentence that has begun ends first; when that one may not be whole, this is ignored (its
+    "on_air" tells it). -1: all of it that has not begun.
 
     `samples`, playout to head: so many of the utterance remain, as the head counts them.
     """
