@@ -1,9 +1,9 @@
 """What our own chain adds, with engines that take no time: accepted -> on air, stage by stage, beside the tick grid.
 
-A whole channel with the tone as its voice. The model is a server on loopback that answers at once, asked through the
-real SDK. Times are the traces that `broadcaster latency` shows. The floor: sound begins only with a picture, so a
-prompt that comes at any moment waits 0 to 40 ms for the next one whatever the rest does, and with a head that renders
-ANCHOR_LEAD_NS more.
+A whole channel whose voice is the tone (what that takes itself is the last row, measured beside it) and whose model is
+a server on loopback that answers at once, asked through the real SDK. Times are the traces that `broadcaster latency`
+shows; every turn meets a silent channel at another moment between two ticks. The floor: sound begins only with a
+picture, so it waits 0 to 40 ms for the next one whatever the rest does, and ANCHOR_LEAD_NS more with a head that renders.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from typing import Any, Final
 
 from bench.run_station import FULL
 from bench.run_tables import Row, percentile, table
+from broadcaster.config import VoiceConfig
 from broadcaster.journal.traces import read_traces
 from broadcaster.latency import STAGES, Trace, spans_of
 from broadcaster.paths import channel_paths
 from broadcaster.playout.talk import ANCHOR_LEAD_NS
+from broadcaster.speech.tone import ToneSynthesiser
 from tests.fakes.llm_server import LlmServer
 from tests.support.channel import Channel
 
@@ -68,7 +70,9 @@ def measure(way: str, head: str, count: int) -> list[Trace]:
             for _ in range(count + 2):
                 time.sleep(0.3 + chance.random() * TICK_MS / 1000)
                 prompt = channel.say(TEXT) if way == "say" else channel.ask("你是真人吗？")
-                channel.wait_event("done", prompt)
+                channel.wait_event("on_air", prompt)
+                channel.interrupt()
+                channel.wait_event("cut", prompt)
                 asked.append(prompt)
             time.sleep(1.0)
             found = read_traces(channel_paths("t", channel.root).journal)
@@ -76,11 +80,23 @@ def measure(way: str, head: str, count: int) -> list[Trace]:
     return [trace for trace in found if trace.first and trace.prompt in wanted]
 
 
+def tone_ms() -> float:
+    """What the voice takes for the first package, in the median of some."""
+    voice = ToneSynthesiser(VoiceConfig())
+    times = []
+    for _ in range(20):
+        began = time.perf_counter()
+        voice.synthesise(TEXT, "zh", "", 1.0, lambda: False)
+        times.append((time.perf_counter() - began) * 1000)
+    return percentile(times, 50)
+
+
 def run(*, quick: bool) -> list[Row]:
     rows: list[Row] = []
+    own = tone_ms()
     for name, way, head in CASES:
         first, _ = spans_of(measure(way, head, 6 if quick else 60))
-        mine = [*_rows(name, first), *_floor(name, head)]
+        mine = [*_rows(name, first), *_floor(name, head), Row(f"{name}: the tone itself", own, "ms")]
         table(f"Overhead, {name}: accepted -> on air with engines that take no time", mine)
         rows += mine
     return rows

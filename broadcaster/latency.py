@@ -56,7 +56,8 @@ class Trace:
 
     @property
     def later(self) -> bool:
-        return self.package > 0
+        """It follows another one without a break. What goes on after a cut or a fault has none in front of it."""
+        return self.package > 0 and "free" not in self.stages
 
     @property
     def spans(self) -> dict[str, float]:

@@ -289,7 +289,7 @@ class Director:
 
     async def latency(self, turns: int | None = 100, since_ns: int | None = None) -> dict[str, Any]:
         try:
-            return summary(await asyncio.to_thread(read_traces, self._paths.journal, turns, since_ns))
+            return await asyncio.to_thread(lambda: summary(read_traces(self._paths.journal, turns, since_ns)))
         except JournalError as err:
             raise Refused(str(err), "journal") from err
 

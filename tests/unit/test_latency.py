@@ -180,6 +180,12 @@ def test_a_turn_that_goes_on_after_a_restart_is_no_first_package() -> None:
     assert desk.tracer.last is None
 
 
+def test_what_goes_on_after_a_cut_has_no_margin() -> None:
+    again = replace(LATER, stages={**LATER.stages, "free": 2900.0})
+    assert summary([FIRST, again])["later"]["n"] == 0
+    assert LATER.later
+
+
 def test_a_wall_clock_that_is_set_meanwhile_does_no_harm() -> None:
     desk = Desk()
     prompt = Inbound("p1", PromptKind.SAY, "a", Origin("test"), time.time_ns() + 3_600_000_000_000)
