@@ -93,7 +93,12 @@ async def _direct(child: ChildContext) -> None:
     embedded = VoiceClient(config.voice, child.paths, lambda reason: child.ask_restart("voice", reason))
     avatar = find_avatar(config.avatar, child.loaded.base)
     chain = await asyncio.to_thread(chain_of, config.voice, child.paths, avatar, embedded)
-    speaker = PacedSpeaker(chain, cache=child.paths.cache, look_ahead_s=config.voice.look_ahead_s)
+    speaker = PacedSpeaker(
+        chain,
+        cache=child.paths.cache,
+        look_ahead_s=config.voice.look_ahead_s,
+        shortest=config.voice.shortest_package,
+    )
 
     room = Room()
 

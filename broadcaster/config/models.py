@@ -103,6 +103,8 @@ class VoiceConfig(Section):
     """Megabytes of disk for sentences that come again (greetings, thanks); the least used go first. 0: none."""
     look_ahead_s: Annotated[float, Field(ge=2.0, le=60.0)] = 10.0
     """Seconds of speech that may be made before they are heard; what an interruption throws away."""
+    shortest_package: Annotated[float, Field(ge=4.0, le=40.0)] = 10.0
+    """Characters that a voice is asked for at least behind the first words; a voice that takes long gets more."""
     chain: list[VoiceLink] = []
     """Voices to ask first, in this order; the embedded engine above is always the last."""
 

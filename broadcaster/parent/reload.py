@@ -26,7 +26,7 @@ RESTARTS: Final = {
 }
 """Key -> the children that are restarted for it. The director finishes or cuts its sentence; its queue is on disk."""
 
-ASKING: Final = frozenset({"chain", "speed", "pitch", "cache_mb", "look_ahead_s"})
+ASKING: Final = frozenset({"chain", "speed", "pitch", "cache_mb", "look_ahead_s", "shortest_package"})
 """Keys of `voice` that only the director reads: how voices are asked, not how they are made."""
 
 LOADING: Final = ("threads", "request_timeout_s")

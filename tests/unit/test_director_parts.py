@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from broadcaster.director.admission import Admission
 from broadcaster.director.events import SUBSCRIBER_EVENTS, EventHub
+from broadcaster.director.hands import LONGEST_LIPS_S, RundownHands
 from broadcaster.director.pulse import Pulse
 from broadcaster.director.recovery import Recovery, resumed_utterance
+from broadcaster.director.rundown import Rundown
 from broadcaster.director.sentences import SENTENCE_LIMIT, Sentences, sentences_of
 from broadcaster.director.utterance import Script
 from broadcaster.errors import Refused
 from broadcaster.inbox import Inbox
 from broadcaster.journal import Line, Unfinished
 from broadcaster.types import Inbound, Origin, PromptKind
-from broadcaster.wire import Aired
+from broadcaster.wire import Aired, HeadStatus
+from tests.fakes.playout_peer import playout_status
 
 pytestmark = pytest.mark.unit
 
@@ -190,3 +195,14 @@ def test_a_clause_may_go_before_its_sentence() -> None:
     assert cutter.clause() == "你好，价格是3,245元，"
     assert cutter.clause() == ""
     assert cutter.feed("收盘。明") == ["今天收盘。"]
+
+
+def test_the_head_is_as_far_ahead_as_it_has_shown_to_be() -> None:
+    status = playout_status(1)
+    rundown = cast("Rundown", None)
+    assert RundownHands(rundown, lambda: None).lips() == 0.0
+    assert RundownHands(rundown, lambda: status).lips() == 0.0, "no head"
+    for milliseconds, lead, expected in ((5.0, 2, 0.09), (60.0, 5, 0.38), (900.0, 5, LONGEST_LIPS_S)):
+        head = HeadStatus("warp", degraded=False, rendered=1, skipped=0, render_ms=milliseconds)
+        made = msgspec.structs.replace(status, head=head, lead_ticks=lead)
+        assert RundownHands(rundown, lambda made=made: made).lips() == pytest.approx(expected)  # type: ignore[misc]
