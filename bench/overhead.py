@@ -1,9 +1,10 @@
 """What our own chain adds, with engines that take no time: accepted -> on air, stage by stage, beside the tick grid.
 
-A whole channel whose voice is the tone (what that takes itself is the last row, measured beside it) and whose model is
-a server on loopback that answers at once, asked through the real SDK. Times are the traces that `broadcaster latency`
-shows; every turn meets a silent channel at another moment between two ticks. The floor: sound begins only with a
-picture, so it waits 0 to 40 ms for the next one whatever the rest does, and ANCHOR_LEAD_NS more with a head that renders.
+A whole channel whose voice is the tone (what that takes itself is the last row, measured beside it) and whose model
+is a server on loopback that answers at once, asked through the real SDK. Times are the traces that `broadcaster
+latency` shows; every turn meets a silent channel at another moment between two ticks. The floor: sound begins only
+with a picture, so it waits 0 to 40 ms for the next one whatever the rest does, and ANCHOR_LEAD_NS more with a head
+that renders.
 """
 
 from __future__ import annotations
