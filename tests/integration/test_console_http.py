@@ -30,6 +30,7 @@ ROUTES: list[tuple[str, str, dict[str, Any] | bytes | None, Role | None]] = [
     ("GET", "/metrics", None, Role.VIEWER),
     ("GET", "/api/status", None, Role.VIEWER),
     ("GET", "/api/asrun", None, Role.VIEWER),
+    ("GET", "/api/latency", None, Role.VIEWER),
     ("GET", "/api/schema", None, Role.VIEWER),
     ("GET", "/api/sinks", None, Role.VIEWER),
     ("POST", "/api/prompts", {"type": "say", "text": "你好"}, Role.MODERATOR),

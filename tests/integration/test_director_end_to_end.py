@@ -92,6 +92,7 @@ async def test_its_sound_is_heard_and_what_it_said_is_remembered(paths: Paths) -
         assert (cascade.turns, running.speaker.runs) == ([], [])
         (link,) = running.director.status()["brain"]["end_to_end"]
         assert link == {"name": "openai_realtime", "state": "closed", "answered": 1, "failures": 0, "error": ""}
+        await running.director.journal.flush()
         rows = await running.director.asrun()
         assert {(row["engine"], row["outcome"]) for row in rows} == {("openai_realtime", "heard")}
 
