@@ -177,22 +177,27 @@ class Performer:
         length = 0
         brain = begun = ""
         since: float | None = None
-        async with _closing(self._mind.reply(asked)) as written:
-            async for part in written:
-                brain = part.brain
-                self._tracer.written(utterance.id, brain)
-                since = clock() if since is None else since
-                found = cutter.feed(part.text)
-                clause = ""
-                if not found and clock() - since >= CLAUSE_AFTER_S and self._starving(utterance):
-                    clause = cutter.clause()
-                for sentence in [clause] if clause else found:
-                    await self._admit(utterance, sentence, brain, begun)
-                    length += len(sentence)
-                    since = clock()
-                    begun = clause
-                if length > REPLY_CHARACTERS:
-                    return
+        try:
+            async with _closing(self._mind.reply(asked)) as written:
+                async for part in written:
+                    brain = part.brain
+                    self._tracer.written(utterance.id, brain)
+                    since = clock() if since is None else since
+                    found = cutter.feed(part.text)
+                    clause = ""
+                    if not found and clock() - since >= CLAUSE_AFTER_S and self._starving(utterance):
+                        clause = cutter.clause()
+                    for sentence in [clause] if clause else found:
+                        await self._admit(utterance, sentence, brain, begun)
+                        length += len(sentence)
+                        since = clock()
+                        begun = clause
+                    if length > REPLY_CHARACTERS:
+                        return
+        except BrainError:
+            for sentence in cutter.whole():
+                await self._admit(utterance, sentence, brain, begun)
+            raise
         for sentence in cutter.rest():
             await self._admit(utterance, sentence, brain, begun)
 

@@ -38,6 +38,13 @@ class Sentences:
             return ""
         return self._take(ends[-1])
 
+    def whole(self) -> list[str]:
+        """The text breaks off here: the sentences that have ended, without the one that has not."""
+        found: list[str] = []
+        while (end := sentence_end(self._text, finished=True)) is not None:
+            found.append(self._take(end))
+        return found
+
     def rest(self) -> list[str]:
         """The end of the text: everything that is left, as the last sentence."""
         left, self._text = self._text, ""
