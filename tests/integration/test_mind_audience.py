@@ -14,12 +14,13 @@ from broadcaster.paths import Paths
 from broadcaster.types import PromptKind
 from tests.contract.brain_cases.case import ENDLESS, OUTCOMES, QUESTION, BrainCase, Fault, all_cases
 from tests.fakes.model_server import ModelServer
+from tests.fakes.voice_peer import ScriptedSpeaker
 from tests.support.directing import Station, station
 
 pytestmark = pytest.mark.integration
 
 SCRIPT = ("你好，我是模型。", "第二句在这里。")
-LIMITS = {"first_token_timeout_s": 0.4, "gap_timeout_s": 0.1, "retries": 0}
+LIMITS = {"first_token_timeout_s": 0.3, "gap_timeout_s": 0.1, "retries": 0}
 
 CASES = [pytest.param(case, id=str(case)) for case in all_cases()]
 
@@ -46,7 +47,7 @@ async def test_whatever_a_server_does_something_sensible_is_heard_and_nothing_of
     paths: Paths, case: BrainCase
 ) -> None:
     wrong: list[str] = []
-    async with station(paths) as on:
+    async with station(paths, speaker=ScriptedSpeaker(seconds=0.01)) as on:
         for fault in Fault:
             async with case.serve() as server:
                 server.script = list(SCRIPT)
@@ -60,7 +61,7 @@ async def test_whatever_a_server_does_something_sensible_is_heard_and_nothing_of
 
 @pytest.mark.parametrize("case", CASES)
 async def test_a_server_that_never_answers_is_not_waited_for(paths: Paths, case: BrainCase) -> None:
-    async with station(paths) as on:
+    async with station(paths, speaker=ScriptedSpeaker(seconds=0.01)) as on:
         for name, break_it in ENDLESS.items():
             async with case.serve() as server:
                 server.script = list(SCRIPT)
@@ -81,7 +82,7 @@ TEXTS = (
 
 async def test_errors_refusals_and_thoughts_in_the_text_of_an_answer_are_not_heard(paths: Paths) -> None:
     case = next(each for each in all_cases() if each.engine == "openai")
-    async with station(paths) as on:
+    async with station(paths, speaker=ScriptedSpeaker(seconds=0.01)) as on:
         for text in TEXTS:
             async with case.serve() as server:
                 server.script = text
