@@ -82,6 +82,7 @@ async def _direct(child: ChildContext) -> None:
     from broadcaster.console.server import create_app, serve
     from broadcaster.director.process import run_director
     from broadcaster.minds import Room, desk_of, mind_of
+    from broadcaster.speech import words
     from broadcaster.speech.client import VoiceClient
     from broadcaster.speech.pipeline import PacedSpeaker
     from broadcaster.voices import chain_of
@@ -126,6 +127,7 @@ async def _direct(child: ChildContext) -> None:
             run_director(
                 config, child.paths,
                 speaker=speaker, mind=mind, gate=gate, voices=chain.status, end_to_end=guests,
+                words=words.split_at_once,
                 beat=child.beat, stop=stop, notices=notices,
                 read_sinks=partial(_read_sinks, child),
                 serve=serve_console,

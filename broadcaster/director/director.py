@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,7 @@ from broadcaster.director.end_to_end import EndToEndDesk
 from broadcaster.director.events import EventHub, Subscription
 from broadcaster.director.floor import Floor
 from broadcaster.director.hands import RundownHands
+from broadcaster.director.heard import Ears, Words
 from broadcaster.director.link import PlayoutLink
 from broadcaster.director.performer import Performer
 from broadcaster.director.pulse import Pulse
@@ -46,9 +47,6 @@ from broadcaster.types import PLAIN, Happening, Inbound, Manner, Origin, PromptK
 from broadcaster.wire import Aired, AnyMessage, PackageOnAir, PlayoutStatus, SinkReply, Welcome
 
 log = logging.getLogger(__name__)
-
-TOLD_REPORTS: Final = 40
-"""Playout tells its last 16 again; what is known beyond that cannot come twice."""
 
 COUNTERS: Final = ("accepted", "refused", "done", "cut", "held", "skipped", "interrupts", "panics")
 """Counted by the director itself and reported from the start."""
@@ -75,7 +73,9 @@ class Director:
         gate: Gate,
         voices: Callable[[], list[dict[str, Any]]] = list,
         end_to_end: EndToEndDesk | None = None,
+        words: Words = tuple,
     ) -> None:
+        """`words` cuts Chinese text into words, for what is remembered of a sentence that was cut."""
         self.counters: Counter[str] = Counter()
         self.playout: PlayoutStatus | None = None
         self.stopping = False
@@ -104,8 +104,8 @@ class Director:
             self._cancel_performance_of,
         )
         self._floor = Floor(turns, self.rundown, self._inbox, self.journal)
-        self._heard_keys: deque[tuple[str, int, int]] = deque(maxlen=TOLD_REPORTS)
         self._mind = mind
+        self._ears = Ears(mind, self.rundown, words)
         hands = RundownHands(self.rundown, lambda: self.playout if self.link.connected else None)
         self._end_to_end = end_to_end
         self._tracer = Tracer(clock, self.journal.traces.keep)
@@ -339,7 +339,7 @@ class Director:
             self._floor.put_back(utterance)
 
     def _expired(self, prompt: Inbound) -> None:
-        self._end(prompt.id, "skipped", "expired")
+        self._end(prompt, "skipped", "expired")
 
     async def _persist_panic(self, on: bool, by: Origin) -> None:
         try:
@@ -414,19 +414,20 @@ class Director:
         if state == "back":
             self._floor.put_back(utterance)
         elif state != "held":
-            self._end(utterance.id, state, reason, event, utterance.on_air or utterance.heard)
+            self._end(utterance.prompt, state, reason, event, utterance.on_air or utterance.heard)
         elif self._floor.hold(utterance):
             self.counters["held"] += 1
             self._hub.publish({"type": "held", "id": utterance.id, "sentence": utterance.heard})
         else:
-            self._end(utterance.id, "done", "")
+            self._end(utterance.prompt, "done", "")
 
-    def _end(self, prompt: str, state: str, reason: str, event: Aired | None = None, sentence: int = 0) -> None:
-        self._tracer.ended(prompt)
-        self.journal.finish(prompt, state, reason)
-        self._attachments.ended(prompt)
+    def _end(self, prompt: Inbound, state: str, reason: str, event: Aired | None = None, sentence: int = 0) -> None:
+        self._tracer.ended(prompt.id)
+        self.journal.finish(prompt.id, state, reason)
+        self._attachments.ended(prompt.id)
+        self._mind.ended(prompt, cut=state == "cut")
         self.counters[state] += 1
-        message: dict[str, Any] = {"type": state, "id": prompt}
+        message: dict[str, Any] = {"type": state, "id": prompt.id}
         if state == "skipped":
             message["reason"] = reason
         elif state == "cut" and event is not None:
@@ -454,8 +455,7 @@ class Director:
     def _message(self, message: AnyMessage) -> None:
         match message:
             case Aired():
-                if message.event == "heard" and not self._told_before(message):
-                    self._heard(message)
+                self._ears.aired(message, self._recovery)
                 if not self.rundown.aired(message):
                     self.journal.aired(message, "")  # an earlier director's, or cut before it was known to be on air
                     if self._recovery is not None:
@@ -468,21 +468,6 @@ class Director:
                 self._commands.answered(message)
             case _:
                 log.warning("an unexpected message from playout", extra={"message_type": type(message).__name__})
-
-    def _heard(self, event: Aired) -> None:
-        prompt = self.rundown.prompt_of(event.utterance)
-        if prompt is None and self._recovery is not None:
-            prompt = self._recovery.prompt_named(event.utterance)
-        if prompt is not None:
-            self._mind.heard(prompt, event.sentence, event.text)
-
-    def _told_before(self, event: Aired) -> bool:
-        """Playout tells its last reports again to every director that connects."""
-        key = (event.utterance, event.generation, event.sentence)
-        if key in self._heard_keys:
-            return True
-        self._heard_keys.append(key)
-        return False
 
     def _on_status(self, status: PlayoutStatus) -> None:
         self.playout = status

@@ -14,6 +14,7 @@ from broadcaster.alarms import Alarms, free_megabytes
 from broadcaster.config import Config, FileSink
 from broadcaster.director.director import Director
 from broadcaster.director.end_to_end import EndToEndDesk
+from broadcaster.director.heard import Words
 from broadcaster.errors import ConfigError, Refused
 from broadcaster.paths import Paths
 from broadcaster.ports import Gate, Mind, Speaker
@@ -55,14 +56,19 @@ async def run_director(
     voices: Callable[[], list[dict[str, Any]]] = list,
     serve: Callable[[Station], Awaitable[None]] | None = None,
     end_to_end: EndToEndDesk | None = None,
+    words: Words = tuple,
 ) -> None:
     """Runs the director until `stop` is set, then finishes or cuts the sentence on air (FINISH_SECONDS) and closes.
 
-    `voices` tells how the links of the chain are doing. `end_to_end` answers questions with sound of its own.
+    `voices` tells how the links of the chain are doing. `end_to_end` answers questions with sound of its own,
+    `words` cuts Chinese text into words.
     `serve` gets the station and runs beside it (the console); it is cancelled after the last sentence. What it raises
     ends the director.
     """
-    director = Director(config, paths, speaker=speaker, mind=mind, gate=gate, voices=voices, end_to_end=end_to_end)
+    director = Director(
+        config, paths,
+        speaker=speaker, mind=mind, gate=gate, voices=voices, end_to_end=end_to_end, words=words,
+    )  # fmt: skip
     await director.open()
     alarms = Alarms(config.alarms, config.channel)
     work = [

@@ -41,7 +41,7 @@ class Recovery:
         inbox: Inbox,
         pulse: Pulse,
         publish: Callable[[Aired], None],
-        ended: Callable[[str, str, str, Aired | None], None],
+        ended: Callable[[Inbound, str, str, Aired | None], None],
     ) -> None:
         self._open = {entry.prompt.id: entry for entry in found}
         self._started = {entry.prompt.id for entry in found if entry.started or entry.heard}
@@ -84,10 +84,15 @@ class Recovery:
         elif event.event == "cut":
             self._settled.add(event.utterance)
             del self._open[event.utterance]
-            self._ended(event.utterance, "cut", "interrupted", event)
+            self._ended(entry.prompt, "cut", "interrupted", event)
         elif event.event == "done":
             self._settled.add(event.utterance)
         self._pulse.beat()
+
+    def knows(self, event: Aired) -> bool:
+        """An earlier director had that report as well: "heard" of the same sentence."""
+        entry = self._open.get(event.utterance)
+        return entry is not None and event.event == "heard" and (event.generation, event.sentence) in entry.known
 
     def prompt_named(self, utterance: str) -> Inbound | None:
         entry = self._open.get(utterance)
@@ -133,7 +138,7 @@ class Recovery:
             else:
                 self._inbox.restore(prompt)
             return True
-        self._ended(prompt.id, "done" if entry.complete else "cut", "" if entry.complete else "restart", None)
+        self._ended(prompt, "done" if entry.complete else "cut", "" if entry.complete else "restart", None)
         return False
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from broadcaster.director.link import Sender
 from broadcaster.director.pulse import Pulse
 from broadcaster.director.turns import Cutting
-from broadcaster.director.utterance import Utterance
+from broadcaster.director.utterance import Held, Utterance
 from broadcaster.journal import Journal
 from broadcaster.types import Inbound, SpokenPiece
 from broadcaster.wire import Aired, Cut, End, Panic, Trim, Welcome
@@ -35,17 +36,6 @@ MADE_WAY: Final = "interrupted"
 
 RESENDS: Final = 5
 """Tries to get the same sentence on air when playout dies each time; then it is the sentence that kills it."""
-
-
-class Sender(Protocol):
-    """The part of `link.PlayoutLink` that is needed."""
-
-    @property
-    def connected(self) -> bool: ...
-
-    def send(self, message: Any) -> bool: ...
-
-    def brake(self, message: Cut | Panic) -> bool: ...
 
 
 Finished = Callable[[Utterance, str, str, Aired | None], None]
@@ -176,6 +166,7 @@ class Rundown:
     def let_end(self, utterance: Utterance) -> None:
         """What is on air ends behind its sentence."""
         utterance.last = utterance.on_air if utterance.on_air is not None else utterance.heard - 1
+        utterance.ended = False
         if utterance.prompt.resumable:
             self._journal.hold(utterance.id)
         self.transmit()
@@ -388,6 +379,16 @@ class Rundown:
         """Of an utterance that is given or has just been cut."""
         leaving = (found for found, _ in self._leaving.values())
         return next((u.prompt for u in (*self.active, *leaving) if u.id == utterance), None)
+
+    def sound_of(self, event: Aired) -> tuple[list[Held], bool]:
+        """What is in hand of the sound of the sentence that `event` is about, and whether that is all of it."""
+        key = (event.utterance, event.generation)
+        leaving = self._leaving.get(key)
+        utterance = leaving[0] if leaving else self._find(key)
+        if utterance is None:
+            return [], False
+        sound = [piece for piece in utterance.pieces if piece.sentence == event.sentence]
+        return sound, bool(sound) and utterance.whole(event.sentence)
 
     def _find(self, key: tuple[str, int]) -> Utterance | None:
         return next((u for u in self.active if (u.id, u.generation) == key), None)

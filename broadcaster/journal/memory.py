@@ -21,7 +21,10 @@ class JournalMemory:
     async def exchanges(self, limit: int) -> list[Exchange]:
         def job(db: sqlite3.Connection) -> list[Exchange]:
             rows = db.execute(f"SELECT {_EXCHANGE} FROM exchanges ORDER BY row DESC LIMIT ?", (limit,)).fetchall()
-            return [Exchange(*row[:5], cut=bool(row[5])) for row in reversed(rows)]
+            return [
+                Exchange(prompt, viewer, question, answer, at_ns, bool(cut))
+                for prompt, viewer, question, answer, at_ns, cut in reversed(rows)
+            ]
 
         found: list[Exchange] = await self._writer.durable(job)
         return found

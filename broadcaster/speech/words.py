@@ -50,3 +50,8 @@ def loaded() -> bool:
 def split(text: str) -> list[str]:
     """Words and everything between them; joined they give `text` again."""
     return list(load().cut(text))
+
+
+def split_at_once(text: str) -> list[str]:
+    """The same without waiting for the dictionary: single characters until it is loaded."""
+    return split(text) if loaded() else list(text)
