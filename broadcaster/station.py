@@ -99,10 +99,10 @@ class Station(Protocol):
         - `brain`: as `ports.Mind.status` says, and `end_to_end`: list of `{name, state, answered, failures, error}`
         - `sinks`: list of `wire.SinkStatus` as mappings
         - `now`: None or `{id, kind, sentence, text, origin, author}`; `next`: up to 5 of
-          `{id, kind, text, origin, author}`; `queue`: `{length, capacity}`
+          `{id, kind, text, origin, author, held}` (`held`: it was cut and goes on); `queue`: `{length, capacity}`
         - `journal`: `{ok, error}`
         - `turn`: None or how long the last turn took: `{id, total_ms, own_ms, packages, late, least_margin_ms}`
-        - `counters`: name -> int (accepted, refused, done, cut, skipped, interrupts, repeated, events_lost, ...)
+        - `counters`: name -> int (accepted, refused, done, cut, held, skipped, interrupts, events_lost, ...)
         """
 
     def latencies(self) -> Latencies:

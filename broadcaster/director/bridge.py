@@ -30,5 +30,6 @@ class Bridge:
         script, at = utterance.script, utterance.cursor
         script.remove(at, BRIDGE)
         if verdict.kind not in (VerdictKind.DROP, VerdictKind.HOLD) and verdict.text.strip():
-            script.insert(at, Line(f"{verdict.text.strip()}\n", BRIDGE))
+            phrase = verdict.text.strip()
+            script.insert(at, Line(f"{phrase} " if phrase.isascii() else phrase, BRIDGE))
         self._journal.rescript(utterance.id, script.lines)

@@ -46,7 +46,7 @@ class Floor:
 
     def put_back(self, utterance: Utterance) -> None:
         """It was given to playout and not heard (any further): it waits again."""
-        if utterance.heard == 0:
+        if utterance.heard == 0 and not utterance.again:
             self._journal.requeue(utterance.id)
             self._inbox.restore(utterance.prompt)
         else:

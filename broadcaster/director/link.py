@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
 from broadcaster.errors import WireError
 from broadcaster.wire import AnyMessage, Cut, End, Hello, Panic, Speak, Trim, Welcome, encode, read_message
@@ -27,6 +27,17 @@ QUEUED_MESSAGES: Final = 64
 
 WRITE_BUFFER: Final = 64 * 1024
 """Bytes handed to the kernel's side ahead of a brake: what lies there cannot be overtaken any more."""
+
+
+class Sender(Protocol):
+    """The part of `PlayoutLink` that the rundown needs."""
+
+    @property
+    def connected(self) -> bool: ...
+
+    def send(self, message: Any) -> bool: ...
+
+    def brake(self, message: Cut | Panic) -> bool: ...
 
 
 class PlayoutLink:

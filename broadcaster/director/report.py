@@ -56,6 +56,7 @@ class Report:
         given = rundown.active
         now = given[0] if given and given[0].on_air is not None else None
         waiting = [utterance.prompt for utterance in given if utterance is not now]
+        held = [*inbox.held, *(utterance.prompt for utterance in given if utterance.held)]
         upcoming = [*waiting, *inbox.peek(SHOWN_NEXT)][:SHOWN_NEXT]
         return {
             "channel": self._config.channel,
@@ -74,7 +75,7 @@ class Report:
             else {**_prompt(foreign), "sentence": 0, "text": foreign.text}
             if foreign
             else None,
-            "next": [_prompt(prompt) for prompt in upcoming],
+            "next": [{**_prompt(prompt), "held": prompt in held} for prompt in upcoming],
             "queue": {"length": len(inbox) + len(waiting), "capacity": inbox.capacity},
             "journal": {"ok": not journal_error, "error": journal_error},
             "turn": turn,

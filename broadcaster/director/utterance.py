@@ -151,8 +151,10 @@ class Utterance:
     """Its question became too old before anything of the answer was written."""
     last: int | None = None
     """It makes way for another prompt behind this sentence; -1: before its first."""
+    again: bool = False
+    """It was begun before, and goes on."""
     resumes: bool = False
-    """It was cut and goes on: a bridge comes first."""
+    """A bridge comes first."""
     repeats: int = 0
     """How often the sentence `heard` was broken off on air by a fault and begun again."""
     resent: int = 0
@@ -171,6 +173,11 @@ class Utterance:
     def sounding(self) -> bool:
         """Something of it was, or is, on air since it was begun (or begun again)."""
         return self.on_air is not None or self.heard > self.before
+
+    @property
+    def held(self) -> bool:
+        """It was cut, and has not gone on yet."""
+        return self.again and self.prompt.resumable and not self.sounding
 
     @property
     def unsaid(self) -> str:
@@ -267,7 +274,7 @@ class Utterance:
 
 def resumed(prompt: Inbound, script: Script, heard: Iterable[str]) -> Utterance:
     """The utterance as it stands after its sentences that were heard in full."""
-    utterance = Utterance(prompt, script, resumes=prompt.resumable)
+    utterance = Utterance(prompt, script, again=True, resumes=prompt.resumable)
     for number, text in enumerate(heard):
         utterance.open_sentence(number, text)
     utterance.heard = utterance.before = len(utterance.texts)

@@ -1,6 +1,7 @@
 """A director in a process of its own, to be killed: `python -m tests.fakes.director_child STATE_DIR SECONDS`.
 
-Reads one prompt per line from standard input and prints its id once it is accepted; SIGTERM ends it cleanly.
+Reads one prompt per line from standard input and prints its id once it is accepted; one that begins with + is
+resumable. SIGTERM ends it cleanly.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ async def main(state_dir: Path, seconds: float) -> None:
         print("ready", flush=True)
         while line := await reader.readline():
             try:
-                prompt = await station.accept(PromptKind.SAY, line.decode(), Origin("child", role=Role.MODERATOR))
+                text, by = line.decode(), Origin("child", role=Role.MODERATOR)
+                goes_on = text.startswith("+")
+                prompt = await station.accept(PromptKind.SAY, text.removeprefix("+"), by, resumable=goes_on)
                 print(prompt.id, flush=True)
             except Refused as err:
                 print("refused", err.code, flush=True)

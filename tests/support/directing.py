@@ -89,8 +89,11 @@ class Station:
         capacity: int,
         end_to_end: EndToEndDesk | None = None,
         mind: ChainMind | None = None,
+        turns: dict[str, Any] | None = None,
     ) -> None:
-        config = Config.model_validate({"channel": "test", "inbox": {"capacity": capacity, "max_text": 500}})
+        config = Config.model_validate(
+            {"channel": "test", "inbox": {"capacity": capacity, "max_text": 500}, "turns": turns or {}}
+        )
         self.paths = paths
         self.speaker = speaker
         self.mind = mind or mind_over(brains)
@@ -121,8 +124,10 @@ class Station:
         await self.director.close()
         await self.playout.kill()
 
-    async def say(self, text: str, kind: PromptKind = PromptKind.SAY, origin: Origin = MODERATOR) -> Inbound:
-        return await self.director.accept(kind, text, origin)
+    async def say(
+        self, text: str, kind: PromptKind = PromptKind.SAY, origin: Origin = MODERATOR, *, resumable: bool = False
+    ) -> Inbound:
+        return await self.director.accept(kind, text, origin, resumable=resumable)
 
     def types(self, prompt: str) -> list[str]:
         return [event["type"] for event in self.events if event.get("id") == prompt]
@@ -143,8 +148,11 @@ async def station(
     playout: bool = True,
     end_to_end: EndToEndDesk | None = None,
     mind: ChainMind | None = None,
+    turns: dict[str, Any] | None = None,
 ) -> AsyncIterator[Station]:
-    made = Station(paths, speaker or ScriptedSpeaker(), brains or [], gate or PassGate(), capacity, end_to_end, mind)
+    made = Station(
+        paths, speaker or ScriptedSpeaker(), brains or [], gate or PassGate(), capacity, end_to_end, mind, turns
+    )
     await made.start(playout=playout)
     try:
         yield made
