@@ -261,7 +261,10 @@ class Chain:
             log.warning("a brain failed", extra={"brain": link.name, "reason": str(err)})
         link.error = str(err)
         asked = link.breaker.state == "closed"
-        link.breaker.failed(for_good=err.denied)
+        if err.retryable or err.denied:
+            link.breaker.failed(for_good=err.denied)
+        else:
+            link.breaker.released()  # this question was refused; another one may well be answered
         if asked and link.breaker.state != "closed":
             log.warning("a brain is not asked for a while", extra={"brain": link.name, "reason": str(err)})
 

@@ -201,6 +201,15 @@ async def test_a_breaker_opens_after_failures_at_once_when_denied_and_tries_agai
 
 
 @virtual
+async def test_questions_that_are_refused_do_not_make_a_brain_rest() -> None:
+    picky = Model("picky", [[BrainError("400", retryable=False)]] * 5 + [["好了。"]])
+    tried = chain(link(picky))
+    for _ in range(5):
+        assert (await take(tried.reply(TURN))).text == RULES
+    assert (await take(tried.reply(TURN))).text == "好了。"
+
+
+@virtual
 async def test_a_listener_that_leaves_ends_the_request_and_is_no_failure() -> None:
     long = model("long", "一句话。", 100.0)
     tried = chain(link(long))
