@@ -186,10 +186,23 @@ def desk_of(settings: BrainConfig, voice: VoiceConfig, gate: Gate, budget: Budge
         guests,
         gate=gate,
         finish=sound.finish,
+        clean=_cleaned,
         stale_after_s=settings.stale_after_s,
         spent=lambda guest, usage: budget.spend(guest.name, usage, guest.price_in, guest.price_out),
         affordable=lambda guest: budget.allows(priced=guest.price_in > 0 or guest.price_out > 0),
     )
+
+
+def _cleaned(transcript: str) -> str:
+    """What may be spoken of it. Raises BrainError: it is the text of an error, only refuses, or says nothing."""
+    from broadcaster.brain.cleaning import Cleaner, Unspeakable
+    from broadcaster.errors import BrainError
+
+    cleaner = Cleaner()
+    try:
+        return cleaner.feed(transcript) + cleaner.rest()
+    except Unspeakable as err:
+        raise BrainError("what it says is no answer", retryable=False) from err
 
 
 def _end_to_end(settings: BrainConfig) -> list[EndToEndLink]:

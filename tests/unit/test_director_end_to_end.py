@@ -186,3 +186,17 @@ def test_broken_off_it_has_neither_failed_nor_kept_its_breaker() -> None:
         assert (await timed(asked))[0] is not None
 
     run_virtually(scene())
+
+
+def test_of_sound_that_says_what_must_not_be_spoken_only_the_rest_of_its_text_is_used() -> None:
+    async def scene() -> None:
+        engine = Scripted("（笑）在的。请说。", SOUND)
+        reply, _ = await timed(desk(guest(engine), clean=lambda text: text.replace("（笑）", "")))
+        assert reply is not None
+        assert reply.pieces == ()
+        assert [verdict.text for verdict in reply.verdicts] == ["在的。", "请说。"]
+        reply, _ = await timed(desk(guest(engine), clean=lambda text: text.replace("。", "！")))
+        assert reply is not None
+        assert [piece.opens for piece in reply.pieces] == ["（笑）在的！", "请说！"]
+
+    run_virtually(scene())

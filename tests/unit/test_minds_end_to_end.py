@@ -10,8 +10,9 @@ import pytest
 from broadcaster.brain.budget import Budget
 from broadcaster.brain.gate import PassGate
 from broadcaster.config import BrainConfig, VoiceConfig
-from broadcaster.director.end_to_end import EndToEndDesk
-from broadcaster.minds import desk_of
+from broadcaster.director.end_to_end import EndToEndDesk, _sounding
+from broadcaster.errors import BrainError
+from broadcaster.minds import _cleaned, desk_of
 from broadcaster.types import Usage
 
 pytestmark = pytest.mark.unit
@@ -51,3 +52,28 @@ async def test_they_spend_the_budget_of_the_mind(tmp_path: Path) -> None:
     assert not made._affordable(priced)
     assert made._affordable(free)
     await made.close()
+
+
+@pytest.mark.parametrize(
+    ("transcript", "text"),
+    [
+        ("大家好，欢迎来到直播间。今天是8月1日，气温18.5度。", None),
+        ("Hello everyone, it is 3.14 o'clock!", None),
+        ("你好呀😊，请坐。", None),
+        ("（笑）你好呀。", "你好呀。"),
+        ("作为一个AI语言模型，我没有感情。今天天气不错。", "我没有感情。今天天气不错。"),
+    ],
+)
+def test_sound_that_says_what_must_not_be_spoken_is_told_from_sound_that_may(
+    transcript: str, text: str | None
+) -> None:
+    cleaned = _cleaned(transcript)
+    assert (_sounding(cleaned) == _sounding(transcript)) is (text is None)
+    if text is not None:
+        assert _sounding(cleaned) == _sounding(text)
+
+
+@pytest.mark.parametrize("transcript", ["Internal Server Error", "抱歉，我无法回答这个问题。", "（咳嗽）"])
+def test_a_transcript_that_is_no_answer_fails(transcript: str) -> None:
+    with pytest.raises(BrainError):
+        _cleaned(transcript)
