@@ -1,8 +1,9 @@
-"""say, ask, interrupt, panic, resume."""
+"""say, ask, event, interrupt, panic, resume."""
 
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -43,6 +44,33 @@ VoiceOption = Annotated[
     typer.Option("--voice", metavar="NAME", help="A voice of the engine that speaks; see `broadcaster voice list`."),
 ]
 
+ResumableOption = Annotated[
+    bool,
+    typer.Option(
+        "--resumable",
+        "-r",
+        help="Cut by another prompt or by a restart, it goes on at the sentence where it was cut.",
+    ),
+]
+ViewerOption = Annotated[
+    str | None, typer.Option("--viewer", metavar="NAME", help="Who asks, as the platform shows it.")
+]
+ViewerIdOption = Annotated[
+    str | None,
+    typer.Option("--viewer-id", metavar="ID", help="What the platform knows the viewer by; else the name is taken."),
+]
+
+
+class Happened(StrEnum):
+    """What `broadcaster event` may report; as `types.RoomEvent`, which would bring the whole of numpy along."""
+
+    GIFT = "gift"
+    SUPER_CHAT = "super_chat"
+    GUARD = "guard"
+    FOLLOW = "follow"
+    LIKE = "like"
+    ENTER = "enter"
+
 
 def say(
     text: TextArgument = None,
@@ -50,6 +78,7 @@ def say(
     speed: SpeedOption = None,
     pitch: PitchOption = None,
     voice: VoiceOption = None,
+    resumable: ResumableOption = False,
     config: ConfigOption = None,
     channel: ChannelOption = None,
 ) -> None:
@@ -61,8 +90,12 @@ def say(
     broadcaster say 大家好，欢迎来到直播间。
     broadcaster say --speed 0.9 --pitch -1 慢慢说，不着急。
     broadcaster say --wait < announcement.txt
+    broadcaster say --resumable < long-reading.txt
     """
-    _prompt(_message("say", text, speed, pitch, voice), wait, target(config, channel))
+    message = _message("say", text, speed, pitch, voice)
+    if resumable:
+        message["resumable"] = True
+    _prompt(message, wait, target(config, channel))
 
 
 def ask(
@@ -71,6 +104,8 @@ def ask(
     speed: SpeedOption = None,
     pitch: PitchOption = None,
     voice: VoiceOption = None,
+    viewer: ViewerOption = None,
+    viewer_id: ViewerIdOption = None,
     audio: AudioOption = None,
     config: ConfigOption = None,
     channel: ChannelOption = None,
@@ -79,16 +114,41 @@ def ask(
 
     \b
     broadcaster ask --wait 现在几点了？
+    broadcaster ask --viewer 小明 你叫什么名字？
     broadcaster ask --audio question.wav 观众问明天的天气
     """
-    message, aim = _message("ask", text, speed, pitch, voice), target(config, channel)
+    message, aim = _message("ask", text, speed, pitch, voice) | _viewer(viewer, viewer_id), target(config, channel)
     if audio is not None:
         message["recording"] = _uploaded(audio, aim)
     _prompt(message, wait, aim)
 
 
+def event(
+    happened: Annotated[Happened, typer.Argument(metavar="EVENT", help=", ".join(Happened))],
+    viewer: Annotated[str, typer.Option("--viewer", metavar="NAME", help="Who did it, as the platform shows it.")],
+    viewer_id: ViewerIdOption = None,
+    item: Annotated[str | None, typer.Option("--item", metavar="NAME", help="What was given.")] = None,
+    count: Annotated[int, typer.Option("--count", min=1, max=1_000_000, help="How many.", metavar="N")] = 1,
+    wait: WaitOption = False,
+    config: ConfigOption = None,
+    channel: ChannelOption = None,
+) -> None:
+    """Tell the host what has happened in the room.
+
+    It thanks, or welcomes.
+
+    \b
+    broadcaster event gift --viewer 小明 --item 辣条 --count 3
+    broadcaster event enter --viewer 小红
+    """
+    message: Message = {"type": "event", "event": happened.value, "count": count, **_viewer(viewer, viewer_id)}
+    if item:
+        message["item"] = item
+    _prompt(message, wait, target(config, channel))
+
+
 def interrupt(config: ConfigOption = None, channel: ChannelOption = None) -> None:
-    """Cut what is being said; the queue goes on."""
+    """Cut what is being said, for good; the queue goes on."""
     Control(target(config, channel)).post("/api/interrupt")
 
 
@@ -142,7 +202,7 @@ def _panic_directly(aim: Target) -> bool:
     return True
 
 
-Message = dict[str, str | float]
+Message = dict[str, str | float | bool]
 
 
 def _message(
@@ -158,6 +218,11 @@ def _message(
         raise typer.BadParameter("there is no text", param_hint="TEXT")
     manner = {"speed": speed, "pitch": pitch, "voice": voice}
     return {"type": kind, "text": text, **{key: value for key, value in manner.items() if value is not None}}
+
+
+def _viewer(name: str | None, id: str | None) -> Message:
+    given = {"viewer": name, "viewer_id": id}
+    return {key: value for key, value in given.items() if value}
 
 
 def _uploaded(path: Path, aim: Target) -> str:
@@ -193,6 +258,8 @@ def _follow(message: Message, aim: Target) -> None:
                     raise Refused(str(reason))
                 case {"type": "on_air", "id": identity, "text": sentence} if identity == accepted:
                     typer.echo(sentence)
+                case {"type": "held", "id": identity} if identity == accepted:
+                    typer.echo("cut by another prompt; it goes on later", err=True)
                 case {"type": "done", "id": identity} if identity == accepted:
                     return
                 case {"type": "cut", "id": identity} if identity == accepted:

@@ -15,10 +15,11 @@ import pytest
 
 from broadcaster import wire
 from broadcaster.cli.main import main
+from broadcaster.cli.prompts import Happened
 from broadcaster.config import Console
 from broadcaster.console.server import create_app, serve
 from broadcaster.paths import Paths, channel_paths
-from broadcaster.types import PLAIN, Manner, Role
+from broadcaster.types import PLAIN, Happening, Manner, Role, RoomEvent, Viewer
 from sources.schema import published_schema
 from sources.websocket import PromptSession
 from tests.fakes.station import FakeStation, sink_status
@@ -113,6 +114,19 @@ def test_prompts_are_queued_and_their_ids_printed(cli: Cli, daemon: Daemon) -> N
     ]
     assert {p.origin.role for p in daemon.station.queue} == {Role.OPERATOR}
     assert cli("say", "")[0] == 2
+
+
+def test_what_a_prompt_says_of_itself_goes_along(cli: Cli, daemon: Daemon) -> None:
+    assert cli("say", "--resumable", "很长的一段话。")[0] == 0
+    assert cli("ask", "--viewer", "小明", "--viewer-id", "7", "几点了？")[0] == 0
+    assert cli("event", "gift", "--viewer", "小明", "--item", "辣条", "--count", "3")[0] == 0
+    assert cli("event", "riot", "--viewer", "小明")[0] == 2
+    assert cli("event", "gift")[0] == 2
+    said, asked, gift = daemon.station.queue
+    assert said.resumable
+    assert asked.viewer == Viewer("7", "小明")
+    assert (gift.viewer, gift.happening) == (Viewer("name:小明", "小明"), Happening(RoomEvent.GIFT, "辣条", 3))
+    assert list(Happened) == list(RoomEvent)
 
 
 def test_a_question_may_be_a_recording(cli: Cli, daemon: Daemon, tmp_path: Path) -> None:

@@ -76,12 +76,16 @@ export class Composer {
     return document.querySelector("input[name=kind]:checked").value;
   }
 
+  get #resumable() {
+    return this.#kind === "say" && $("resumable").checked ? { resumable: true } : {};
+  }
+
   async #send() {
     const text = $("prompt").value.trim();
     if (!text || this.sending || $("send").disabled) return;
     this.sending = true;
     this.#say("", t("sending"));
-    const answer = await this.link.request({ type: this.#kind, text, ...this.manner.fields });
+    const answer = await this.link.request({ type: this.#kind, text, ...this.#resumable, ...this.manner.fields });
     this.sending = false;
     if (answer.type !== "accepted") return this.#refused(answer);
     this.#remember(answer.id, text);
@@ -125,6 +129,7 @@ export class Composer {
 
   #hint() {
     const speaks = RANK[this.role] >= RANK.moderator;
+    $("resumable-label").hidden = this.#kind !== "say";
     $("prompt").placeholder = t(!speaks ? "viewerPlaceholder" : this.#kind === "say" ? "sayPlaceholder" : "askPlaceholder");
   }
 

@@ -35,7 +35,7 @@ link.addEventListener("message", (event) => {
   const message = event.detail;
   if (message.type === "status") show(message.status);
   else if (message.type === "skipped") composer.skipped(message);
-  if (["on_air", "done", "cut"].includes(message.type)) {
+  if (["on_air", "held", "done", "cut"].includes(message.type)) {
     refresh();
     refreshAsrun();
   }
