@@ -164,7 +164,8 @@ def run(*, quick: bool) -> list[Row]:
                 name = "adaptive" if adaptive else "fixed"
                 note = (
                     f"{len(heard.gaps)} underruns, longest {1000 * max(heard.gaps, default=0.0):.0f} ms, "
-                    f"first sound P50 {1000 * percentile(heard.starts, 50):.0f} ms, {heard.packages} packages"
+                    f"first sound P50 {1000 * percentile(heard.starts, 50):.0f} ms, {heard.packages} packages, "
+                    f"with the silence before {sum(heard.gaps) + sum(heard.starts):.0f} s"
                 )
                 rows.append(Row(f"{voice}, {text}: silence, {name}", sum(heard.gaps), "s", note=note))
     table(f"Package underruns in {len(replies)} replies, virtual time", rows)

@@ -215,6 +215,13 @@ class Pacer:
             return FIRST[0] if self._first() <= FIRST[1] else self._first()
         return min(self.sustained(), max(self._fitting(now, ready_s), self._smallest()))
 
+    def with_tail(self, size: Size, total: float) -> Size:
+        """`size`; or all of `total`, when a voice that takes long to begin would be asked for a small rest."""
+        tail = total - size.maximum
+        if not self._begun or self._smallest() <= FIRST[1] or not 0 < tail < self._smallest():
+            return size
+        return Size(size.minimum, min(total, LARGEST))
+
     def sustained(self) -> float:
         """Units of a package that sounds as long as the voice needs for it, or the configured minimum."""
         margin = self.speed.predicted(1.0) / self.speed.expected(1.0)

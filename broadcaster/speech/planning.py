@@ -97,7 +97,8 @@ class Planner:
         if not self._paced:
             return Size(LATER, LARGEST)
         self._pace_for(link, language)
-        return self._pacer.size(self._clock(), self._coming_seconds())
+        size = self._pacer.size(self._clock(), self._coming_seconds())
+        return self._pacer.with_tail(size, spoken_units(self._rest))
 
     def recut(self, slot: Slot, link: Link) -> None:
         """Makes a piece smaller that was cut when more sound was in hand than is now; the rest becomes the next."""

@@ -45,7 +45,7 @@ def test_two_requests_are_under_way_and_the_second_waits_for_the_first_sound() -
     one, last = FaultyLink("one", first_s=1.0, rtf=0.5), SureLink()
     channel = run_virtually(start(one, last, say=(ONE, TWO, THREE)))
     assert one.most_under_way == 2
-    assert channel.ears.gaps == [0.0, 0.0]
+    assert set(channel.ears.gaps) == {0.0}
     stalling, last = FaultyLink("one", always("stall")), SureLink()
     run_virtually(start(stalling, last, say=(THREE,)))
     assert stalling.most_under_way == 1

@@ -21,6 +21,7 @@ from broadcaster.speech.pacing import (
     SHORTEST_PACKAGE,
     SOUND_PER_UNIT_S,
     Pacer,
+    Size,
     SoundModel,
     SpeedModel,
 )
@@ -255,3 +256,14 @@ def test_how_long_a_unit_sounds_is_learned_for_each_language() -> None:
     assert sound.seconds(fast) == pytest.approx(0.9)
     sound.observe(fast, 0.9)
     assert sound.per_unit("zh") == pytest.approx(0.3)
+
+
+def test_a_voice_that_takes_long_to_begin_is_not_asked_for_a_small_rest() -> None:
+    slow, quick = Pacer(model(2.0, 0.03)), Pacer(model(0.4, 0.08))
+    size = Size(12.0, 16.0)
+    assert slow.with_tail(size, 20.0) == size, "the first piece is as early as it can be"
+    for pacer in (slow, quick):
+        pacer.began(8.0)
+    assert slow.with_tail(size, 20.0) == Size(12.0, 20.0)
+    assert slow.with_tail(size, 30.0) == slow.with_tail(size, 16.0) == size
+    assert quick.with_tail(size, 20.0) == size
