@@ -167,9 +167,11 @@ def desk_of(settings: BrainConfig, voice: VoiceConfig, gate: Gate, budget: Budge
     from broadcaster.speech.links import warm
     from broadcaster.supervisor.breaker import CircuitBreaker
 
+    links = _end_to_end(settings)
+    names = [link.engine for link in links]
     guests = [
         Guest(
-            engine.name,
+            engine.name if (before := names[:at].count(engine.name)) == 0 else f"{engine.name}-{before + 1}",
             engine,
             CircuitBreaker(time.monotonic, random.Random()),
             link.first_sound_timeout_s,
@@ -177,7 +179,7 @@ def desk_of(settings: BrainConfig, voice: VoiceConfig, gate: Gate, budget: Budge
             link.price_in,
             link.price_out,
         )
-        for link, engine in zip(_end_to_end(settings), end_to_end_of(settings), strict=True)
+        for at, (link, engine) in enumerate(zip(links, end_to_end_of(settings), strict=True))
     ]
     if guests:
         warm(cache)

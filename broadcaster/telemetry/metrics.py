@@ -167,7 +167,7 @@ def _brains(brain: dict[str, Any]) -> Iterator[Metric]:
     answers = CounterMetricFamily(
         "broadcaster_brain_answers", "Answers that came in full, and tries that failed", labels=("brain", "result")
     )
-    for link in brain.get("links") or ():
+    for link in (*(brain.get("links") or ()), *(brain.get("end_to_end") or ())):
         for name in ("closed", "open", "half_open"):
             state.add_metric((link["name"], name), float(link["state"] == name))
         answers.add_metric((link["name"], "answered"), float(link["answered"]))

@@ -133,10 +133,14 @@ def test_brains_their_tokens_and_what_they_cost() -> None:
     link = {"name": "qwen", "state": "open", "answered": 4, "failures": 2, "error": "503"}
     spent = {"name": "qwen", "requests": 5, "prompt_tokens": 900, "completion_tokens": 100, "cost": 0.25}
     budget = {"limit": 1.0, "spent": 0.25, "currency": "CNY", "tokens": 1000, "links": [spent]}
-    found = rendered({**status, "brain": {"engine": "qwen", "degraded": True, "links": [link], "budget": budget}})
+    guest = {"name": "qwen_omni", "state": "half_open", "answered": 7, "failures": 1, "error": ""}
+    brain = {"engine": "qwen", "degraded": True, "links": [link], "budget": budget, "end_to_end": [guest]}
+    found = rendered({**status, "brain": brain})
     assert found["broadcaster_brain_state", labels(brain="qwen", state="open")] == 1
     assert found["broadcaster_brain_state", labels(brain="qwen", state="closed")] == 0
     assert found["broadcaster_brain_answers_total", labels(brain="qwen", result="answered")] == 4
     assert found["broadcaster_brain_answers_total", labels(brain="qwen", result="failed")] == 2
     assert found["broadcaster_brain_tokens_today", labels(brain="qwen", kind="question")] == 900
     assert found["broadcaster_brain_cost_today", labels(brain="qwen", currency="CNY")] == 0.25
+    assert found["broadcaster_brain_state", labels(brain="qwen_omni", state="half_open")] == 1
+    assert found["broadcaster_brain_answers_total", labels(brain="qwen_omni", result="answered")] == 7

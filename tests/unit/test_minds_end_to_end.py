@@ -28,9 +28,9 @@ def desk(cache: Path, *links: dict[str, Any], budget: Budget | None = None) -> E
 
 
 async def test_the_enabled_ones_are_asked_in_their_order(tmp_path: Path) -> None:
-    made = desk(tmp_path, {**REALTIME, "enabled": False}, OMNI, REALTIME)
+    made = desk(tmp_path, {**REALTIME, "enabled": False}, OMNI, REALTIME, OMNI)
     assert made.enabled
-    assert [each["name"] for each in made.status()] == ["qwen_omni", "openai_realtime"]
+    assert [each["name"] for each in made.status()] == ["qwen_omni", "openai_realtime", "qwen_omni-2"]
     first = made._guests[0]
     assert (first.first_sound_timeout_s, first.total_timeout_s) == (1.5, 9.0)
     await made.close()
