@@ -79,6 +79,12 @@ class Station(Protocol):
         a sink command). The caller has checked that its user is an operator.
         """
 
+    async def forget(self, viewer: str | None, by: Origin) -> int:
+        """Deletes what is remembered about the viewer of that id, or of everybody; how many entries it was.
+
+        Operators only. Refused: forbidden, journal.
+        """
+
     def subscribe(self) -> Events:
         """Outbound events of `sources.schema` (`on_air`, `held`, `done`, `cut`, `skipped`, `status`) from now on.
 

@@ -172,6 +172,23 @@ def routes(
     async def resume(caller: Caller = operator) -> dict[str, Any]:
         return await prompts.post(caller, require(caller, Role.OPERATOR), {"type": "resume"})
 
+    @router.post("/api/memory/forget")
+    async def forget(request: Request, caller: Caller = operator) -> dict[str, Any]:
+        body = await _body(request)
+        match body:
+            case {"viewer": str(viewer)} if viewer and len(body) == 1:
+                whom: str | None = viewer
+            case {"all": True} if len(body) == 1:
+                whom = None
+            case _:
+                raise Denied(422, "bad_message", 'Say whom: {"viewer": "..."}, or {"all": true} for everybody.')
+        role = require(caller, Role.OPERATOR)
+        try:
+            gone = await station.forget(whom, Origin("control" if caller.local else "http", role=role))
+        except Refused as err:
+            raise Denied(503 if err.code == "journal" else 409, err.code, str(err)) from err
+        return {"forgotten": gone}
+
     @router.get("/api/sinks", dependencies=[viewer])
     async def sinks() -> dict[str, Any]:
         return {"sinks": station.status().get("sinks", [])}

@@ -248,6 +248,16 @@ class Director:
         log.warning("resumed after a panic", extra={"by": by.source})
         self.publish_status()
 
+    async def forget(self, viewer: str | None, by: Origin) -> int:
+        need(by, Role.OPERATOR, "forgetting")
+        self._mind.forget(viewer)  # first: nothing of it may be stored again behind the deletion
+        try:
+            gone = await self.journal.memory.forget(viewer)
+        except JournalError as err:
+            raise Refused(f"not everything was deleted: {err}", "journal") from err
+        log.info("what was remembered is deleted", extra={"entries": gone, "everybody": viewer is None})
+        return gone
+
     async def sink(self, command: dict[str, Any]) -> SinkReply:
         return await self._commands.run(command)
 

@@ -4,12 +4,44 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from pathlib import Path
+from typing import Any
 
+from broadcaster.journal.migrations import explained, open_for_reading
 from broadcaster.journal.writer import JournalWriter
 from broadcaster.types import Exchange, ViewerNote
 
 _EXCHANGE = "prompt, viewer, question, answer, at_ns, cut"
 _VIEWER = "id, name, first_ns, last_ns, visits, exchanges, notes"
+
+
+def read_memory(path: Path, viewer: str | None, limit: int) -> dict[str, Any]:
+    """What is remembered (of one viewer), for people: `summary`, `exchanges` (oldest first), `viewers` (seen last
+    first), at most `limit` of each, and `known`, how many viewers there are. From any process.
+
+    Raises JournalError.
+    """
+    db = open_for_reading(path)
+    try:
+        summary = db.execute("SELECT value FROM state WHERE key = 'summary'").fetchone()
+        chosen = (viewer is None, viewer, limit)
+        exchanges = db.execute(
+            f"SELECT {_EXCHANGE} FROM exchanges WHERE ?1 OR viewer = ?2 ORDER BY row DESC LIMIT ?3", chosen
+        ).fetchall()
+        viewers = db.execute(
+            f"SELECT {_VIEWER} FROM viewers WHERE ?1 OR id = ?2 ORDER BY last_ns DESC LIMIT ?3", chosen
+        ).fetchall()
+        known = db.execute("SELECT count(*) FROM viewers").fetchone()[0]
+    except sqlite3.Error as err:
+        raise explained(path, err) from err
+    finally:
+        db.close()
+    return {
+        "summary": str(summary[0]) if summary is not None else "",
+        "exchanges": [dict(zip(_EXCHANGE.split(", "), row, strict=True)) for row in reversed(exchanges)],
+        "viewers": [dict(zip(_VIEWER.split(", "), row, strict=True)) for row in viewers],
+        "known": known,
+    }
 
 
 class JournalMemory:
@@ -88,15 +120,28 @@ class JournalMemory:
         self._writer.deferred(job)
 
     async def forget(self, viewer: str | None = None) -> int:
-        """Deletes one viewer (note, questions and answers), or all that is remembered; how many rows. Raises
-        JournalError."""
+        """Deletes one viewer (note, questions and answers), or all that is remembered; how many entries it was.
+
+        The summary goes in either case: it cannot be made to forget one of those it is about. Of prompts that are
+        over, who asked and what goes as well. The as-run log stays: what was broadcast. Raises JournalError.
+        """
 
         def job(db: sqlite3.Connection) -> int:
-            if viewer is not None:
-                gone = db.execute("DELETE FROM viewers WHERE id = ?", (viewer,)).rowcount
-                return gone + db.execute("DELETE FROM exchanges WHERE viewer = ?", (viewer,)).rowcount
-            gone = db.execute("DELETE FROM viewers").rowcount + db.execute("DELETE FROM exchanges").rowcount
-            return gone + db.execute("DELETE FROM state WHERE key = 'summary'").rowcount
+            everybody = viewer is None
+            gone = db.execute("DELETE FROM viewers WHERE ?1 OR id = ?2", (everybody, viewer)).rowcount
+            gone += db.execute("DELETE FROM exchanges WHERE ?1 OR viewer = ?2", (everybody, viewer)).rowcount
+            db.execute("DELETE FROM state WHERE key = 'summary'")
+            theirs = "viewer_id IS NOT NULL AND (?1 OR viewer_id = ?2)"
+            db.execute(
+                f"UPDATE asrun SET author = '' WHERE prompt IN (SELECT id FROM prompts WHERE {theirs})",
+                (everybody, viewer),
+            )
+            db.execute(
+                "UPDATE prompts SET text = '', author = '', viewer_id = NULL, viewer_name = ''"
+                f" WHERE {theirs} AND state NOT IN ('queued', 'started')",
+                (everybody, viewer),
+            )
+            return gone
 
         gone: int = await self._writer.durable(job)
         return gone

@@ -76,6 +76,10 @@ class FakeStation:
         self.recordings[name] = data
         return name
 
+    async def forget(self, viewer: str | None, by: Origin) -> int:
+        self.calls.append(("forget", by))
+        return 2
+
     async def interrupt(self, by: Origin) -> None:
         self.calls.append(("interrupt", by))
         if self.now is not None:

@@ -38,6 +38,7 @@ ROUTES: list[tuple[str, str, dict[str, Any] | bytes | None, Role | None]] = [
     ("POST", "/api/interrupt", None, Role.MODERATOR),
     ("POST", "/api/panic", None, Role.MODERATOR),
     ("POST", "/api/resume", None, Role.OPERATOR),
+    ("POST", "/api/memory/forget", {"viewer": "v1"}, Role.OPERATOR),
     ("POST", "/api/sinks", {"action": "pause", "name": "preview"}, Role.OPERATOR),
 ]
 

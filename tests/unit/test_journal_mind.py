@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from broadcaster.journal import Journal
-from broadcaster.types import Exchange, Spent, ViewerNote
+from broadcaster.types import Exchange, Inbound, Origin, PromptKind, Spent, Viewer, ViewerNote
 
 pytestmark = pytest.mark.unit
 
@@ -60,12 +62,22 @@ async def test_one_viewer_or_everything_can_be_forgotten(path: Path) -> None:
     journal.memory.keep_viewer(viewer(1, 1), keep=9)
     journal.memory.keep_viewer(viewer(2, 1), keep=9)
     journal.memory.keep_exchange(exchange(1), keep=9)
+    journal.memory.keep_summary("小明聊了天气。")
+    for name in ("over", "waiting"):
+        asked = Inbound(name, PromptKind.ASK, "我是小明", Origin("test", "小明"), viewer=Viewer("v1", "小明"))
+        await journal.accept(asked)
+    await journal.start("over")
+    journal.finish("over", "done")
     assert await journal.memory.forget("v1") == 2
     assert await journal.memory.exchanges(9) == []
     assert await journal.memory.viewers() == 1
-    journal.memory.keep_summary("聊了天气。")
-    assert await journal.memory.forget() == 2
-    assert await journal.memory.summary() == ""
+    assert await journal.memory.summary() == "", "it may speak of anybody"
+    with closing(sqlite3.connect(path)) as db:
+        rows = dict(db.execute("SELECT id, text || author || viewer_name || coalesce(viewer_id, '') FROM prompts"))
+    assert rows["over"] == "", "who asked what is gone"
+    assert rows["waiting"], "what is still to be answered stays"
+    assert await journal.memory.forget() == 1
+    assert await journal.memory.viewers() == 0
     journal.close()
 
 
