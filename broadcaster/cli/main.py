@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from broadcaster.cli import air, avatar, latency, log, persona, prompts, sink, status, tools, voice
+from broadcaster.cli import air, avatar, latency, log, memory, persona, prompts, sink, status, tools, voice
 from broadcaster.errors import (
     AlreadyRunning,
     AssetError,
@@ -43,6 +43,7 @@ app.command()(tools.doctor)
 app.add_typer(avatar.app, name="avatar")
 app.add_typer(voice.app, name="voice")
 app.add_typer(persona.app, name="persona")
+app.add_typer(memory.app, name="memory")
 app.command()(tools.version)
 
 
