@@ -201,7 +201,7 @@ class Chain:
         given = False
         usage: Usage | None = None
         raw = ""
-        worked = False
+        refused = False
         try:
             async with closing(link.brain.reply(turn)) as deltas:
                 while True:
@@ -209,7 +209,6 @@ class Chain:
                     delta = await _next(deltas, limit, given=given)
                     if delta is None:
                         break
-                    worked = True
                     if isinstance(delta, Usage):
                         usage = delta
                         continue
@@ -226,14 +225,16 @@ class Chain:
                     given = True
                     yield text
         except _TimeIsUp as err:
-            worked = True
             raise BrainError(str(err)) from err
         except Unspeakable as err:
             if not err.refusal:
                 link.thinks = False  # perhaps it was set so that it marks its thoughts now
             raise
+        except BrainError:
+            refused = not raw and usage is None
+            raise
         finally:
-            if worked:
+            if not refused:
                 self._account(link, turn, usage, raw)
 
     def _learn(self, link: Link) -> None:
