@@ -94,6 +94,26 @@ async def test_killed_in_mid_speech_playout_finishes_and_the_rest_is_said_once(
     assert states(paths) == {first: "done", second: "done", third: "done"}
 
 
+async def test_a_resumable_text_goes_on_with_a_bridge_after_a_kill(
+    paths: Paths, short_dir: Path, playout: PlayoutPeer
+) -> None:
+    playout.speed = 8.0
+    child = await Child.start(short_dir, seconds=1.0)  # 8 s a sentence: at most two are made ahead
+    prompt = await child.say("+" + "".join(SENTENCES))
+    await until(lambda: playout.heard() == SENTENCES[:1])
+    await child.kill()
+    child = await Child.start(short_dir)
+    playout.speed = 40.0
+    await until(lambda: playout.heard()[-1:] == SENTENCES[-1:])
+    heard = playout.heard()
+    bridges = [number for number, text in enumerate(heard) if text not in SENTENCES]
+    assert len(bridges) == 1
+    assert list(dict.fromkeys(text for text in heard if text in SENTENCES)) == SENTENCES
+    assert heard[bridges[0] + 1 :] == SENTENCES[-len(heard[bridges[0] + 1 :]) :]
+    await until(lambda: playout.events(prompt)[-1] == "done")
+    assert await child.end() == 0
+
+
 async def test_killed_while_the_voice_was_working_the_unsaid_sentences_are_made_again(
     paths: Paths, short_dir: Path, playout: PlayoutPeer
 ) -> None:
