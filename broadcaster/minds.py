@@ -168,7 +168,7 @@ def desk_of(settings: BrainConfig, voice: VoiceConfig, gate: Gate, budget: Budge
     from broadcaster.supervisor.breaker import CircuitBreaker
 
     links = _end_to_end(settings)
-    names = [link.engine for link in links]
+    names: list[str] = [link.engine for link in links]
     guests = [
         Guest(
             engine.name if (before := names[:at].count(engine.name)) == 0 else f"{engine.name}-{before + 1}",

@@ -38,6 +38,9 @@ LONGEST_S: Final = 120.0
 LONGEST_TEXT: Final = 2000
 """Characters of one transcript."""
 
+LEAST_S: Final = 1.0
+"""With less than that left of the time that all of them share nobody is asked any more."""
+
 _END: Final = object()
 
 Finish = Callable[[str, Sequence[RawSound], Sequence[str]], list[tuple[int, Speech]]]
@@ -131,19 +134,31 @@ class EndToEndDesk:
             await guest.engine.close()
 
     async def answer(self, prompt: Inbound, turn: Callable[[], Any]) -> Reply | None:
-        """None: brain and voice must answer. `turn()` is an awaitable of the question put together for a model."""
+        """None: brain and voice must answer. `turn()` is an awaitable of the question put together for a model.
+
+        Nothing is heard meanwhile, so all guests together have no longer than the longest total time of one.
+        """
         if not self._guests or (self._stale_ns and self._wall_ns() - prompt.received_ns > self._stale_ns):
             return None
+        clock = asyncio.get_running_loop().time
+        until = clock() + max(guest.total_timeout_s for guest in self._guests)
         asked: Turn | None = None
         for guest in self._guests:
+            left = min(guest.total_timeout_s, until - clock())
+            if left < LEAST_S and asked is not None:
+                return None
             if not self._affordable(guest) or not guest.breaker.allows():
                 continue
             if asked is None:
                 asked = await self._turn(guest, turn)
             try:
-                reply = await self._ask(guest, asked)
+                reply = await self._ask(guest, asked, left)
             except AdapterError as err:
                 self._failed(guest, err)
+                continue
+            except Exception as err:
+                log.exception("an end-to-end voice broke", extra={"voice": guest.name})
+                self._failed(guest, BrainError(f"{type(err).__name__} inside of it"))
                 continue
             except BaseException:
                 guest.breaker.released()
@@ -161,10 +176,10 @@ class EndToEndDesk:
             raise
         return made
 
-    async def _ask(self, guest: Guest, turn: Turn) -> Reply | None:
+    async def _ask(self, guest: Guest, turn: Turn, seconds: float) -> Reply | None:
         """None when the gate leaves nothing of the answer. Raises BrainError, VoiceError."""
         try:
-            async with asyncio.timeout(guest.total_timeout_s):
+            async with asyncio.timeout(seconds):
                 taken = await self._take(guest, turn)
                 text = self._clean(taken.text)
                 sentences = sentences_of(text)
@@ -174,7 +189,7 @@ class EndToEndDesk:
                     return self._without_sound(guest, verdicts)
                 finished = await self._finished(guest, taken.sounds, sentences)
         except TimeoutError:
-            raise BrainError(f"no whole answer within {guest.total_timeout_s:g} s (total_timeout_s)") from None
+            raise BrainError(f"no whole answer within {seconds:.3g} s (total_timeout_s)") from None
         return Reply(guest.name, tuple(verdicts), tuple(_spoken(guest.name, sentences, finished)))
 
     async def _take(self, guest: Guest, turn: Turn) -> _Taken:

@@ -135,6 +135,7 @@ async def test_a_recording_that_is_gone_is_no_crash(server: RealtimeServer, engi
         (Fault.FAILED, "content_filter", False, False),
         (Fault.DROPPED, "", True, False),
         (Fault.GARBAGE, "", True, False),
+        (Fault.LIST, "", True, False),
         (Fault.SILENT, "", True, False),
     ],
 )

@@ -34,6 +34,7 @@ class Fault(Enum):
     TOO_MANY = auto()
     SERVER_ERROR = auto()
     GARBAGE = auto()
+    LIST = auto()
     SILENT = auto()
 
 
@@ -152,6 +153,9 @@ class RealtimeServer:
                 return
             case Fault.GARBAGE:
                 await ws.send("this is no JSON {")
+                return
+            case Fault.LIST:
+                await ws.send("[1, 2]")
                 return
         await _say(ws, {"type": "response.created", "response": {"id": "resp_1", "status": "in_progress"}})
         async for event in self._events():

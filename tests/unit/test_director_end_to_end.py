@@ -200,3 +200,32 @@ def test_of_sound_that_says_what_must_not_be_spoken_only_the_rest_of_its_text_is
         assert [piece.opens for piece in reply.pieces] == ["（笑）在的！", "请说！"]
 
     run_virtually(scene())
+
+
+def test_together_they_have_no_longer_than_the_longest_of_one() -> None:
+    async def scene() -> None:
+        stalled = [Scripted("在的。", SOUND, 60.0) for _ in range(3)]
+        asked = desk(*(guest(engine, str(number)) for number, engine in enumerate(stalled)))
+        reply, took = await timed(asked)
+        assert reply is None
+        assert took == pytest.approx(5.0, abs=0.01)
+        assert [engine.asked for engine in stalled] == [1, 0, 0]
+        late = Scripted(60.0)
+        reply, took = await timed(desk(guest(late, "first"), guest(Scripted(2.5, *ANSWER), "second")))
+        assert (reply, took) == (None, pytest.approx(4.0, abs=0.01))
+        reply, took = await timed(desk(guest(late, "first"), guest(Scripted("在的。", SOUND, 60.0), "second")))
+        assert (reply, took) == (None, pytest.approx(5.0, abs=0.01))
+
+    run_virtually(scene())
+
+
+def test_a_fault_of_its_own_is_a_failure_like_any_other() -> None:
+    async def scene() -> None:
+        def broken(name: str, sounds: Sequence[RawSound], sentences: Sequence[str]) -> list[tuple[int, Speech]]:
+            raise ZeroDivisionError
+
+        asked = desk(guest(Scripted(*ANSWER)), finish=broken)
+        assert (await timed(asked))[0] is None
+        assert "ZeroDivisionError" in asked.status()[0]["error"]
+
+    run_virtually(scene())

@@ -37,7 +37,9 @@ class Reader:
     def __init__(self) -> None:
         self.samples = 0
 
-    def read(self, event: Mapping[str, Any]) -> list[RawSound | str | Usage]:
+    def read(self, event: Any) -> list[RawSound | str | Usage]:
+        if not isinstance(event, Mapping):
+            raise BrainError("the server sent something unreadable")
         kind = event.get("type")
         if kind in _AUDIO:
             return [self._sound(event.get("delta"))]
