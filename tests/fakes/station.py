@@ -144,7 +144,12 @@ class FakeStation:
                 "connected": True, "engine": "warp", "degraded": False, "rendered": 40, "skipped": 0,
                 "render_ms": 3.1, "note": "",
             },
-            "brain": {"engine": "responder", "degraded": False, "error": ""},
+            "brain": {
+                "engine": "rules", "degraded": False, "error": "", "rule_based": True,
+                "links": [{"name": "rules", "state": "closed", "answered": 2, "failures": 0, "error": ""}],
+                "budget": {"limit": None, "spent": 0.0, "currency": "CNY", "tokens": 0, "links": []},
+                "memory": {"messages": 0, "tokens": 0, "viewers": 0},
+            },
             "sinks": self.sinks,
             "now": self.now,
             "next": [_waiting(prompt) for prompt in list(self.queue)[:5]],

@@ -131,6 +131,7 @@ async def test_what_is_said_is_announced_and_every_control_has_a_name(browser: B
             console.station.tick = tick
             await push(console.station)
         await expect(page.locator("#health")).to_contain_text("00:02:00")
+        await expect(page.locator("#health")).to_contain_text("没有使用语言模型")
         assert await page.evaluate("(node) => document.getElementById('now').firstChild === node", node), (
             "a status that changes nothing is not announced again"
         )
