@@ -213,7 +213,8 @@ def test_status_for_people_and_for_programs(cli: Cli, daemon: Daemon) -> None:
     cli("say", "下一条新闻。")
     status, out, _ = cli("status")
     assert status == 0
-    for words in ("demo", "tick 1000 at 25 fps", "late 3, held 2", "下一条新闻。", "1 of 200", "5 (0.5%)", "rule-based"):
+    shown = ("demo", "tick 1000 at 25 fps", "late 3, held 2", "下一条新闻。", "1 of 200", "5 (0.5%)", "rule-based")
+    for words in shown:
         assert words in out
     assert "connection refused  (next try in 7s)" in out
     assert "PANIC" not in out

@@ -16,7 +16,7 @@ _OPENINGS: Final = (
     (re.compile(rf"<({'|'.join(_TAGS)})(?:[\s=][^<>\n]{{0,200}})?>", re.IGNORECASE), "</{}>"),
     (re.compile(r"<\|(tool_call|tool_calls_section|python_tag)[^<>\n]{0,40}\|>", re.IGNORECASE), "\n"),
     (re.compile(r"【(思考|推理|内心独白|思考过程)】"), "【/{}】"),
-    (re.compile(r"(```|~~~)"), "{}"),
+    (re.compile(r"(```)"), "{}"),
 )
 """What opens such a stretch, and what closes it (with what the opening's group matched in place of {})."""
 
@@ -39,7 +39,7 @@ class Asides:
         """A closing mark came without its opening: everything before it was thought."""
 
     def feed(self, char: str) -> str:
-        if not self._text and self._closing is None and char not in "<【`~":
+        if not self._text and self._closing is None and char not in "<【`":
             return char
         self._text += char
         if self._closing is not None:
@@ -69,11 +69,7 @@ class Asides:
         at = max(self._text.rfind(mark) for mark in "<【")
         if at >= 0 and _may_open(self._text[at:]):
             return at
-        for mark in "`~":
-            run = len(self._text) - len(self._text.rstrip(mark))
-            if run:
-                return len(self._text) - run
-        return len(self._text)
+        return len(self._text.rstrip("`"))
 
 
 def _may_open(tail: str) -> bool:

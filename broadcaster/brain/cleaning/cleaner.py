@@ -17,7 +17,7 @@ SPEAKERS: Final = ("assistant", "ai", "bot", "host", "answer", "助手", "主播
 
 _MUSING: Final = re.compile(
     r"(?:好的?|嗯|唔|首先|现在)?[，,。\s]*(?:现在|这个|我看到|看到)?用户"
-    r"(?:问|想|说|发|在问|提|让我|希望|要求|要我|似乎|可能|刚)"
+    r"(?:问(?!得|题|候)|想|说|发|在问|提|让我|希望|要求|要我|似乎|可能|刚)"
     r"|(?:okay|ok|alright|hmm|so|now)?[,.\s]*(?:so\s+)?(?:the user (?:is|wants|want|asks|asked|says|"
     r"said|has|seems)"
     r"|we (?:need|have) to (?:answer|respond|reply|produce|write))",

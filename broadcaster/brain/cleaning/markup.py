@@ -268,7 +268,7 @@ class Markup:
             limit = _ADDRESS if "://" in text else _HELD_BRACKET
             return (1, text[0]) if final or "\n" in text or len(text) > limit else None
         inside = text[1:end]
-        if text[0] == "【" and re.match(r"\d{1,3}[†:]", inside):
+        if text[0] == "【" and re.match(r"\d{1,3}(?:[†:]|$)", inside):
             return end + 1, ""
         if is_gesture(inside) or _URL.match(inside.strip()):
             return end + 1, ""
