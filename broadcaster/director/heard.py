@@ -33,7 +33,8 @@ Words = Callable[[str], Iterable[str]]
 """Chinese text to its words; joined they give the text again."""
 
 _HAN: Final = re.compile(r"[㐀-鿿]+")
-_TOKEN: Final = re.compile(r"[㐀-鿿]+|[^\W\d_]+(?:['’-][^\W\d_]+)*|\d[\d.,:/%-]*|.", re.DOTALL)
+_LETTERS: Final = r"(?:(?![㐀-鿿])[^\W\d_])+"
+_TOKEN: Final = re.compile(rf"[㐀-鿿]+|{_LETTERS}(?:['’-]{_LETTERS})*|\d[\d.,:/%-]*|.", re.DOTALL)
 
 
 class Ears:
