@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from broadcaster.brain.budget import Budget
+from broadcaster.brain.chain import Chain, Link
+from broadcaster.brain.mind import ChainMind
 from broadcaster.errors import BrainError
 from broadcaster.journal import asrun_rows
 from broadcaster.paths import Paths
@@ -63,6 +68,35 @@ async def test_no_brain_answers_then_the_prompt_is_skipped(paths: Paths) -> None
         await on.ended(asked.id)
         assert on.types(asked.id) == ["skipped"]
         assert on.playout.messages(Speak) == []
+
+
+async def test_a_question_that_became_too_old_is_skipped_and_says_so(paths: Paths) -> None:
+    brain = Brain("model", ["好的。"])
+    late = ChainMind(
+        Chain([Link("model", brain)], None, Budget()), stale_after_s=60.0, wall=lambda: time.time_ns() + 61 * 10**9
+    )
+    async with station(paths, mind=late) as on:
+        asked = await on.say("问题？", PromptKind.ASK)
+        await on.ended(asked.id)
+        assert [event["reason"] for event in on.events if event["type"] == "skipped"] == ["stale"]
+        assert (brain.turns, on.playout.heard()) == ([], [])
+
+
+async def test_what_the_day_has_cost_is_known_to_the_next_director(paths: Paths) -> None:
+    def priced(brain: Brain) -> ChainMind:
+        budget = Budget(0.000_01, "CNY", lambda: "2026-03-02")
+        rules = Link("rules", Brain("rules", ["免费的回答。"]))
+        return ChainMind(Chain([Link(brain.name, brain, price_out=100.0)], rules, budget), budget=budget)
+
+    dear = Brain("dear", ["贵的回答。"])
+    for answer in ("贵的回答。", "免费的回答。"):
+        async with station(paths, mind=priced(dear)) as on:
+            asked = await on.say("问题？", PromptKind.ASK)
+            await on.ended(asked.id)
+            assert on.playout.heard() == [answer]
+            await on.director.journal.flush()
+            assert on.director.status()["brain"]["budget"]["links"][0]["requests"] == 1
+    assert len(dear.turns) == 1
 
 
 class ByWord:
