@@ -97,7 +97,7 @@ Recording = Annotated[
     str | None,
     Field(
         pattern=r"^[0-9a-f]{24}$",
-        description="The question as sound: what POST /api/recordings returned. `text` says what it is about",
+        description="The question as sound: what POST /api/questions returned. `text` says what it is about",
     ),
 ]
 

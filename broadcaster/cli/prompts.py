@@ -235,7 +235,7 @@ def _uploaded(path: Path, aim: Target) -> str:
         raise typer.BadParameter(f"{path}: {err.strerror}", param_hint="--audio") from err
     if not data:
         raise typer.BadParameter(f"{path} is empty", param_hint="--audio")
-    return str(Control(aim).upload("/api/recordings", data, "application/octet-stream")["recording"])
+    return str(Control(aim).upload("/api/questions", data, "application/octet-stream")["recording"])
 
 
 def _prompt(message: Message, wait: bool, aim: Target) -> None:

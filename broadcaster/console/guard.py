@@ -18,7 +18,7 @@ from broadcaster.console.access import LOCAL, is_loopback, query_has_token
 from broadcaster.console.denied import Denied
 from broadcaster.station import MAX_RECORDING_BYTES
 
-UPLOAD: Final = "/api/recordings"
+UPLOAD: Final = "/api/questions"
 """The one route that takes a sound file instead of JSON."""
 
 SECURITY_HEADERS: Final = {

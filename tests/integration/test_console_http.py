@@ -34,7 +34,7 @@ ROUTES: list[tuple[str, str, dict[str, Any] | bytes | None, Role | None]] = [
     ("GET", "/api/schema", None, Role.VIEWER),
     ("GET", "/api/sinks", None, Role.VIEWER),
     ("POST", "/api/prompts", {"type": "say", "text": "你好"}, Role.MODERATOR),
-    ("POST", "/api/recordings", b"RIFF", Role.MODERATOR),
+    ("POST", "/api/questions", b"RIFF", Role.MODERATOR),
     ("POST", "/api/interrupt", None, Role.MODERATOR),
     ("POST", "/api/panic", None, Role.MODERATOR),
     ("POST", "/api/resume", None, Role.OPERATOR),

@@ -19,7 +19,7 @@ SMALL = Console(port=0, tokens=TOKENS, max_message_bytes=256)
 async def test_a_recording_may_be_far_larger_than_a_message(paths: Paths) -> None:
     data = b"x" * 100_000
     async with running_console(paths, SMALL) as console, console.http(MODERATOR) as client:
-        taken = await client.post("/api/recordings", content=data, headers=SOUND)
+        taken = await client.post("/api/questions", content=data, headers=SOUND)
         assert taken.status_code == 201
         name = taken.json()["recording"]
         assert console.station.recordings[name] == data
@@ -31,14 +31,14 @@ async def test_a_recording_may_be_far_larger_than_a_message(paths: Paths) -> Non
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "multipart/form-data; boundary=x", ""])
 async def test_only_sound_is_taken(paths: Paths, kind: str) -> None:
     async with running_console(paths, SMALL) as console, console.http(MODERATOR) as client:
-        answer = await client.post("/api/recordings", content=b"{}", headers={"Content-Type": kind} if kind else {})
+        answer = await client.post("/api/questions", content=b"{}", headers={"Content-Type": kind} if kind else {})
         check_error(answer, 415, "not_sound")
 
 
 async def test_one_byte_too_many_is_refused(paths: Paths) -> None:
     async with running_console(paths, SMALL) as console, console.http(MODERATOR) as client:
         data = b"x" * (MAX_RECORDING_BYTES + 1)
-        check_error(await client.post("/api/recordings", content=data, headers=SOUND), 413, "too_large")
+        check_error(await client.post("/api/questions", content=data, headers=SOUND), 413, "too_large")
         assert console.station.recordings == {}
 
 
@@ -46,4 +46,4 @@ async def test_a_channel_that_cannot_listen_says_so(paths: Paths) -> None:
     station = FakeStation()
     station.listens = False
     async with running_console(paths, SMALL, station=station) as console, console.http(MODERATOR) as client:
-        check_error(await client.post("/api/recordings", content=b"RIFF", headers=SOUND), 409, "refused")
+        check_error(await client.post("/api/questions", content=b"RIFF", headers=SOUND), 409, "refused")
