@@ -46,6 +46,10 @@ class Playing:
     engine: str = ""
     samples: int = 0
     package: int = -1
+    began: float = 0.0
+    """When the piece on air began; 0: none is."""
+    piece: int = 0
+    """Its samples."""
 
 
 class PlayoutPeer:
@@ -64,6 +68,7 @@ class PlayoutPeer:
         self.deliver = True
         """False: reports get lost."""
         self.connections = 0
+        self._pause_in: str | None = None
         self._server: asyncio.Server | None = None
         self._director: asyncio.StreamWriter | None = None
         self._missed: deque[Aired] = deque(maxlen=1000)
@@ -99,6 +104,11 @@ class PlayoutPeer:
         if self._director is not None:
             self._director.close()
             self._director = None
+
+    def pause_in(self, text: str | None) -> None:
+        """The sentence of that text does not end (None: it does), so that something happens within it for certain."""
+        self._pause_in = text
+        self._changed.set()
 
     @property
     def tick(self) -> int:
@@ -202,6 +212,8 @@ class PlayoutPeer:
         self._queue = deque(p for p in self._queue if p.generation >= self.generation)
         if self._current is not None and self._current.generation < self.generation:
             cut, self._current = self._current, None
+            if cut.began:
+                cut.samples += min(cut.piece, int((time.monotonic() - cut.began) * self.speed * SAMPLE_RATE))
             self._emit("cut", cut, max(cut.sentence, 0))
         self._changed.set()
 
@@ -240,7 +252,8 @@ class PlayoutPeer:
             now = time.monotonic_ns()
             self._send(PackageOnAir(playing.generation, playing.id, piece.package, now, 0, 0, now))
         samples = len(piece.pcm) // 2
-        began = time.monotonic()
+        playing.began = began = time.monotonic()
+        playing.piece = samples
         length = samples / SAMPLE_RATE / self.speed
         while self._current is playing and (left := began + length - time.monotonic()) > 0:
             self._changed.clear()
@@ -249,8 +262,11 @@ class PlayoutPeer:
                     await self._changed.wait()
             except TimeoutError:
                 break
+        while self._current is playing and self._pause_in == playing.text:
+            await self._change()
         if self._current is playing:
             playing.samples += samples
+            playing.began = 0.0
 
     def _close_sentence(self, playing: Playing) -> None:
         if playing.sentence >= 0:

@@ -9,7 +9,7 @@ from tests.support.channel import Channel
 pytestmark = pytest.mark.integration
 
 BRIDGE = "接着说。"
-SENTENCES = ["这里是第一句话。", "这里是第二句话，它不短。"]
+SENTENCES = ["这里是第一句话，它不算短。", "这里是第二句话，也不算短。"]
 TURNS = {"say": {"cuts": "after_sentence"}, "bridge": [BRIDGE]}
 PAUSE_TICKS = 12
 """Between two utterances: 4 pictures of a closing mouth, and the head's first pictures."""
