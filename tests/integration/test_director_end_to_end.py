@@ -172,6 +172,22 @@ async def test_an_interruption_cuts_it_and_cancels_what_is_still_asked(paths: Pa
         assert running.director.status()["brain"]["end_to_end"][0]["failures"] == 0
 
 
+async def test_after_a_restart_the_rest_is_said_by_the_channels_own_voice(paths: Paths) -> None:
+    def long(name: str, sounds: Sequence[RawSound], sentences: Sequence[str]) -> list[tuple[int, Speech]]:
+        return [(0, tone(4_800)), (1, tone(4_800_000))]
+
+    async with on_air(paths, finish=long) as (running, _, _):
+        prompt = await running.say("说长一点。", PromptKind.ASK)
+        await until(
+            lambda: running.playout.heard(prompt.id) == SENTENCES[:1] and running.playout.talking == prompt.id
+        )
+        await running.director.journal.flush()
+    async with on_air(paths) as (running, server, cascade):
+        await running.ended(prompt.id)
+        assert heard(running, prompt.id) == [(SENTENCES[1], "tone")]
+        assert (server.requests, cascade.turns) == ([], [])
+
+
 async def test_a_text_to_be_said_does_not_go_there(paths: Paths) -> None:
     async with on_air(paths) as (running, server, _):
         prompt = await running.say("大家好。")
