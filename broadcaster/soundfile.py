@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from broadcaster.errors import AssetError
 
 if TYPE_CHECKING:
     import av
 
-_SAMPLE_BYTES = 2
+_SAMPLE_BYTES: Final = 2
+
+_FORMATS: Final = "wav,w64,flac,mp3,ogg,aac,aiff,caf,au,amr,matroska,webm,mov"
+"""Containers that hold their own sound. Playlists and the like, which name other files and addresses, are none."""
 
 
 def decoded(source: Path | IO[bytes], rate: int, longest_s: float) -> bytes:
@@ -27,7 +30,8 @@ def decoded(source: Path | IO[bytes], rate: int, longest_s: float) -> bytes:
     size = 0
     try:
         name = str(source) if isinstance(source, Path) else source
-        with av.open(name, mode="r", metadata_errors="ignore") as container:
+        limits = {"format_whitelist": _FORMATS, "protocol_whitelist": "file" if isinstance(source, Path) else "none"}
+        with av.open(name, mode="r", metadata_errors="ignore", options=limits) as container:
             stream = next(iter(container.streams.audio), None)
             if stream is None:
                 raise AssetError("there is no sound in it -> send a WAV, FLAC, MP3 or Opus file")
