@@ -7,6 +7,7 @@ sentence, at the quietest place near it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from difflib import Match, SequenceMatcher
 from itertools import accumulate, pairwise
@@ -40,7 +41,8 @@ _DB_PER_SECOND: Final = 30.0
 
 
 class ForeignSound:
-    """What is learned of each voice's level is kept for its next answer. One thread at a time."""
+    """What is learned of each voice's level is kept for its next answer. Any thread: an answer that was interrupted
+    while it was finished may still be, when the next one comes."""
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class ForeignSound:
         self._loudness_lufs = loudness_lufs
         self._read = reader
         self._levels = levels or Levels()
+        self._one = threading.Lock()
 
     def finish(self, name: str, sounds: Sequence[RawSound], sentences: Sequence[str]) -> list[tuple[int, Speech]]:
         """Pieces in order, each with the number of its sentence; a sentence without any sound of its own has none.
@@ -75,10 +78,11 @@ class ForeignSound:
 
     def _finished(self, name: str, sounds: Sequence[RawSound], text: str) -> PcmArray:
         voice = f"end to end\n{name}"
-        finisher = Finisher(text, target_lufs=self._loudness_lufs, known=self._levels.of(voice))
-        made = [finisher.push(sound.data, sound.rate, sound.channels) for sound in sounds]
-        made.append(finisher.finish())
-        self._levels.learn(voice, *finisher.level)
+        with self._one:
+            finisher = Finisher(text, target_lufs=self._loudness_lufs, known=self._levels.of(voice))
+            made = [finisher.push(sound.data, sound.rate, sound.channels) for sound in sounds]
+            made.append(finisher.finish())
+            self._levels.learn(voice, *finisher.level)
         return np.concatenate(made)
 
 
