@@ -141,7 +141,7 @@ async def chat(paths: Paths, *, seconds: float, speed: float, seed: int = 1, pac
                 )
             if report.prompts % 3 == 1:
                 await until(partial(on.types, prompt.id), 30)
-                await asyncio.sleep(generator.uniform(0.5, 5 if report.prompts == 1 else 30) * pace / speed)
+                await asyncio.sleep(generator.uniform(0.5, 5 if report.prompts == 1 else 20) * pace / speed)
                 await on.director.interrupt(MODERATOR)
             await until(lambda over=prompt.id: bool(ENDED & set(on.types(over))), 120)
             report.most_tokens = max(report.most_tokens, memory.status()["tokens"])
