@@ -26,6 +26,8 @@ from broadcaster.types import (
 NAME_LIMIT: Final = 64
 """Characters of a viewer's name and of a gift's; longer ones are shortened."""
 
+ID_LIMIT: Final = NAME_LIMIT + len("name:")
+
 _HAPPENED: Final = {
     RoomEvent.GIFT: "gift",
     RoomEvent.SUPER_CHAT: "super chat",
@@ -58,8 +60,7 @@ class Admission:
         recording: Path | None = None,
     ) -> Inbound:
         """The text of an event is made of it. Raises Refused: "empty", "too_long"."""
-        if viewer is not None:
-            viewer = Viewer(_name(viewer.id), _name(viewer.name))
+        viewer = _viewer(viewer) if viewer is not None else None
         if happening is not None:
             happening = replace(happening, item=_name(happening.item))
             text = happening_text(happening, viewer)
@@ -82,10 +83,16 @@ def happening_text(happening: Happening, viewer: Viewer | None) -> str:
     return " ".join(part for part in (who, _HAPPENED[happening.event], happening.item, count) if part)
 
 
-def _name(text: str) -> str:
+def _viewer(viewer: Viewer) -> Viewer | None:
+    """None for one of whom nothing can be seen."""
+    name, identity = _name(viewer.name), _name(viewer.id, ID_LIMIT)
+    return Viewer(identity, name) if identity.removeprefix("name:") else None
+
+
+def _name(text: str, limit: int = NAME_LIMIT) -> str:
     """On one line, without what cannot be seen: a name must not turn round the text it stands in."""
     seen = (char for char in text if char == _JOINER or unicodedata.category(char) != "Cf")
-    return " ".join(_cleaned("".join(seen)).split())[:NAME_LIMIT].strip()
+    return " ".join(_cleaned("".join(seen)).split())[:limit].strip()
 
 
 def _cleaned(text: str) -> str:

@@ -27,6 +27,7 @@ class FakeStation:
         self.connected = True
         self.panicked = False
         self.queue: deque[Inbound] = deque()
+        self.held: set[str] = set()
         self.now: dict[str, Any] | None = None
         self.log: list[dict[str, Any]] = []
         self.calls: list[tuple[str, Origin]] = []
@@ -152,7 +153,7 @@ class FakeStation:
             },
             "sinks": self.sinks,
             "now": self.now,
-            "next": [_waiting(prompt) for prompt in list(self.queue)[:5]],
+            "next": [{**_waiting(prompt), "held": prompt.id in self.held} for prompt in list(self.queue)[:5]],
             "queue": {"length": len(self.queue), "capacity": self.capacity},
             "journal": {"ok": True, "error": ""},
             "counters": {"accepted": self._made, "done": len(self.log)},

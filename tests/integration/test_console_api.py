@@ -14,7 +14,7 @@ from broadcaster.config import Console
 from broadcaster.console import api
 from broadcaster.errors import BroadcasterError
 from broadcaster.paths import Paths
-from broadcaster.types import Manner
+from broadcaster.types import Happening, Manner, RoomEvent
 from tests.fakes.station import sink_status
 from tests.support.console import MODERATOR, TOKENS, RunningConsole, check_error, running_console
 
@@ -44,6 +44,14 @@ async def test_a_prompt_is_in_the_queue_when_it_is_accepted(open_console: Runnin
         assert response.json() == {"type": "accepted", "id": "p1", "ref": "r7"}
     [prompt] = open_console.station.queue
     assert (prompt.kind, prompt.text, prompt.origin.source) == ("ask", "海水为什么是蓝色的？", "http")
+
+
+async def test_an_event_of_the_room_is_a_prompt(guarded: RunningConsole) -> None:
+    async with guarded.http(MODERATOR) as client:
+        gift = {"type": "event", "event": "gift", "viewer": "小明", "item": "辣条", "count": 3}
+        assert (await client.post("/api/prompts", json=gift)).status_code == 202
+    [prompt] = guarded.station.queue
+    assert (prompt.kind, prompt.happening) == ("event", Happening(RoomEvent.GIFT, "辣条", 3))
 
 
 async def test_a_prompt_carries_its_manner(guarded: RunningConsole) -> None:

@@ -95,6 +95,21 @@ async def test_asking_sends_a_question(browser: Browser, paths: Paths) -> None:
         assert console.station.queue[0].kind is PromptKind.ASK
 
 
+async def test_a_text_may_go_on_after_a_cut_and_is_shown_as_held(browser: Browser, paths: Paths) -> None:
+    async with running_console(paths) as console, page_of(browser, console.address) as page:
+        await becomes(page, LINK_OPEN)
+        box = page.get_by_label("被打断后接着说")
+        await box.check()
+        await send(page, "很长的一段话。")
+        [prompt] = console.station.queue
+        assert prompt.resumable
+        console.station.held.add(prompt.id)
+        await console.station.emit({"type": "held", "id": prompt.id, "sentence": 2})
+        await expect(page.locator("#queue")).to_contain_text("稍后接着说")
+        await page.get_by_role("radio", name="提问").check()
+        await expect(box).to_be_hidden()
+
+
 async def test_a_refused_text_stays_in_the_box_and_the_reason_is_shown(browser: Browser, paths: Paths) -> None:
     station = FakeStation(capacity=0, max_text=10)
     async with running_console(paths, station=station) as console, page_of(browser, console.address) as page:

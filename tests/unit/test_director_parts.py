@@ -21,7 +21,7 @@ from broadcaster.director.utterance import Script
 from broadcaster.errors import Refused
 from broadcaster.inbox import Inbox
 from broadcaster.journal import Line, Unfinished
-from broadcaster.types import Inbound, Origin, PromptKind
+from broadcaster.types import Happening, Inbound, Origin, PromptKind, RoomEvent, Viewer
 from broadcaster.wire import Aired, HeadStatus
 from tests.fakes.playout_peer import playout_status
 
@@ -85,6 +85,31 @@ def test_every_text_is_admitted_clean_or_refused(text: str) -> None:
     prompt.text.encode()
     assert prompt.text == prompt.text.strip()
     assert not any(ord(char) < 32 and char != "\n" for char in prompt.text)
+
+
+def test_names_are_on_one_line_and_hold_nothing_unseen() -> None:
+    viewer = Viewer("7\x00\u202e", " 小\n明\u202e\x07 👩\u200d🚀" + "长" * 99)
+    prompt = Admission(50).inbound(PromptKind.ASK, "好", ORIGIN, viewer=viewer)
+    assert prompt.viewer is not None
+    assert prompt.viewer.id == "7"
+    assert prompt.viewer.name.startswith("小 明 👩\u200d🚀长")
+    assert len(prompt.viewer.name) == 64
+    unseen = Admission(50).inbound(PromptKind.ASK, "好", ORIGIN, viewer=Viewer("name:\u202e", "\u202e"))
+    assert unseen.viewer is None
+
+
+@pytest.mark.parametrize(
+    ("happening", "viewer", "text"),
+    [
+        (Happening(RoomEvent.GIFT, "辣条", 3), Viewer("7", "小明"), "小明 gift 辣条 x3"),
+        (Happening(RoomEvent.GIFT, " \n", 1), Viewer("7", "小明"), "小明 gift"),
+        (Happening(RoomEvent.ENTER), Viewer("7", "小明"), "小明 enter"),
+        (Happening(RoomEvent.LIKE, "", 100), None, "like x100"),
+    ],
+)
+def test_an_event_is_told_in_a_line(happening: Happening, viewer: Viewer | None, text: str) -> None:
+    prompt = Admission(50).inbound(PromptKind.EVENT, "", ORIGIN, viewer=viewer, happening=happening)
+    assert (prompt.text, prompt.viewer) == (text, viewer)
 
 
 async def test_a_subscriber_gets_everything_from_its_subscription_on() -> None:
