@@ -199,6 +199,8 @@ def _speech(state: dict[str, Any]) -> RenderableType:
     for entry in state.get("next") or []:
         lines.append("\nnext   ", style="bold")
         lines.append(f"{entry.get('text', '')}")
+        if entry.get("held"):
+            lines.append("  (cut; goes on)")
     lines.append("\nqueue  ", style="bold")
     lines.append(f"{queue.get('length', 0)} of {queue.get('capacity', '?')}\n")
     return lines

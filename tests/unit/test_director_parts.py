@@ -190,6 +190,24 @@ def test_a_sentence_that_the_journal_has_already_is_not_counted_twice() -> None:
     assert utterance.script.text[utterance.cursor :] == "三。"
 
 
+@pytest.mark.parametrize(("started", "ends"), [(False, []), (True, ["cut"])])
+def test_what_made_way_before_a_restart_goes_on_and_what_was_interrupted_does_not(
+    started: bool, ends: list[str]
+) -> None:
+    prompt = Inbound("p", PromptKind.SAY, "一。二。三。", ORIGIN, resumable=True)
+    lines = tuple(Line(text, "pass") for text in ("一。", "二。", "三。"))
+    found = Unfinished(prompt, started, lines, True, ("一。",), frozenset({(4, 0)}))
+    inbox = Inbox(10)
+    ended: list[str] = []
+    recovery = Recovery([found], Silent(), inbox, Pulse(), lambda _: None, lambda *told: ended.append(told[1]))  # type: ignore[arg-type]
+    assert recovery.pending
+    recovery.aired(Aired("cut", 4, "p", 1, "二。", "tone", 20, 5, 0))
+    asyncio.run(recovery.settle(lambda: None))
+    assert ended == ends
+    assert [each.id for each in inbox.held] == ([] if ends else ["p"])
+    assert all(rest.resumes and rest.unsaid == "二。三。" for rest in recovery.resumed.values())
+
+
 class Silent:
     """A journal that nobody reads."""
 
