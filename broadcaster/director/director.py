@@ -426,6 +426,7 @@ class Director:
         elif state != "held":
             self._end(utterance.prompt, state, reason, event, utterance.on_air or utterance.heard)
         elif self._floor.hold(utterance):
+            self._tracer.ended(utterance.id)
             self.counters["held"] += 1
             self._hub.publish({"type": "held", "id": utterance.id, "sentence": utterance.heard})
         else:
