@@ -149,9 +149,9 @@ class PackageOnAir(Message, frozen=True):
     """The first sample of a package is on air; for the trace, never told twice. Times are CLOCK_MONOTONIC in ns.
 
     `arrived_ns`: its first piece was read; `free_ns`: nothing of an earlier utterance was on air any more (when it
-    came, if nothing was; 0 for packages that do not begin an utterance); `lips_ns`: the mouth of its first tick came (0: it began without);
-    `on_air_ns`: the tick with its first sample was made. `gap_ms`: silence right before it in mid-utterance, because
-    it came too late.
+    came, if nothing was; 0 for packages that do not begin an utterance); `lips_ns`: the mouth of its first tick came
+    (0: it began without); `on_air_ns`: the tick with its first sample was made. `gap_ms`: silence right before it in
+    mid-utterance, because it came too late.
     """
 
     generation: int
