@@ -1,18 +1,38 @@
-"""How many tokens a text is, roughly and rather too many: no tokeniser is at hand for every model. Pure."""
+"""How many tokens a text is, roughly and rather too many: no tokeniser is at hand for every model. Pure.
+
+Held against Qwen's tokeniser, which the dashscope SDK brings along (see the test): 1.1 to 1.6 times its count, for no
+text of the tests (one of bare figures and signs) less than 0.7 times.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from broadcaster.types import Message
 
-HAN: Final = 1.0
-"""Tokens per Chinese character. Qwen's and OpenAI's newer tokenisers need 0.6 to 0.8 on running text (their own
-documentation); older ones over 1, so that this bounds what a server counts for most."""
+WIDE: Final = 1.0
+"""Tokens per Chinese character or mark. Qwen's tokeniser needs 0.6 to 0.7 on running text, and 1 on rare words."""
 
-LETTERS: Final = 0.3
-"""Tokens per other character: documentation says four characters of English to a token."""
+LETTER: Final = 0.3
+"""Per letter of English, which takes 4 to 5 of them to a token in prose, and 3 in names."""
+
+ACCENTED: Final = 0.6
+"""Per letter of another alphabet."""
+
+DIGIT: Final = 1.0
+"""Qwen's tokeniser takes every digit by itself."""
+
+MARK: Final = 0.7
+"""Per mark of ASCII; some go together."""
+
+SPACE: Final = 0.15
+"""Most spaces belong to the word behind them."""
+
+EMOJI: Final = 3.0
+"""They are spelt in bytes."""
 
 PER_MESSAGE: Final = 6
 """Role and separators around each message."""
@@ -22,8 +42,21 @@ PER_IMAGE: Final = 1300
 
 
 def tokens_of(text: str) -> int:
-    wide = sum(ord(char) >= 0x2E80 for char in text)
-    return int(wide * HAN + (len(text) - wide) * LETTERS + 0.999)
+    return math.ceil(sum(map(_worth, text)))
+
+
+@lru_cache(maxsize=8192)
+def _worth(char: str) -> float:
+    code = ord(char)
+    if code >= 0x1F000:
+        return EMOJI
+    if code >= 0x2000:
+        return WIDE
+    if char.isdigit():
+        return DIGIT
+    if char.isalpha():
+        return LETTER if code < 0x80 else ACCENTED
+    return SPACE if char.isspace() else MARK
 
 
 def tokens_in(messages: Iterable[Message]) -> int:

@@ -94,11 +94,11 @@ class JournalMemory:
             ).rowcount
             if not changed:
                 db.execute(f"INSERT INTO exchanges ({_EXCHANGE}) VALUES (?, ?, ?, ?, ?, ?)", row)
-                db.execute(
-                    "DELETE FROM exchanges WHERE row <="
-                    " (SELECT row FROM exchanges ORDER BY row DESC LIMIT 1 OFFSET ?)",
-                    (keep,),
-                )
+            db.execute(
+                "DELETE FROM exchanges WHERE row <="
+                " (SELECT row FROM exchanges ORDER BY row DESC LIMIT 1 OFFSET ?)",
+                (keep,),
+            )
 
         self._writer.deferred(job)
 

@@ -77,8 +77,8 @@ class Memory:
         question = prompt.text if prompt.kind is PromptKind.ASK else ""
         viewer = prompt.viewer.id if prompt.viewer is not None else ""
         kept = self._history.hear(Remembered(prompt.id, viewer, question, self._wall()), sentence, text)
-        self._keep(kept)
         self._summary.add(self._history.overflow())
+        self._keep(kept)
 
     def ended(self, prompt: Inbound, *, cut: bool = False) -> None:
         kept = self._history.end(prompt.id, cut=cut)
@@ -122,6 +122,9 @@ class Memory:
     def _keep_summary(self, text: str) -> None:
         if self._store is not None:
             self._store.keep_summary(text)
+            newest = self._history.newest()
+            if newest is not None:
+                self._keep(newest)  # what is in the summary now has to go from there
 
     def _background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

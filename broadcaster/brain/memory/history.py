@@ -90,6 +90,9 @@ class History:
         self._kept = deque(kept for kept in self._kept if viewer is not None and kept.viewer != viewer)
         self.tokens = sum(kept.tokens for kept in self._kept)
 
+    def newest(self) -> Remembered | None:
+        return self._kept[-1] if self._kept else None
+
     def prompts_of(self, viewer: str | None) -> list[str]:
         return [kept.prompt for kept in self._kept if viewer is None or kept.viewer == viewer]
 
