@@ -8,7 +8,6 @@ segment ends (a *hole*, counted) and the rest is anchored anew. The sound never 
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,10 +16,11 @@ import numpy as np
 
 from broadcaster.playout.lips import Lips, Mouth
 from broadcaster.playout.packages import Packages
-from broadcaster.playout.utterance import Sentence, Utterance
+from broadcaster.playout.reports import Report, Reports
+from broadcaster.playout.utterance import Utterance
 from broadcaster.studio.mixer import fade_out
 from broadcaster.types import SAMPLE_RATE, MouthPatch, PcmArray, base_index, samples_at
-from broadcaster.wire import Aired, Anchor, AnyMessage, Cut, End, Speak, Trim, Window
+from broadcaster.wire import Anchor, AnyMessage, Cut, End, Speak, Trim, Window
 
 START_DEADLINE_TICKS = 8
 """Past this an utterance starts without lips (320 ms at 25 fps: longer silence is worse than a still mouth)."""
@@ -38,7 +38,6 @@ TAIL_TICKS = 4
 MAX_QUEUED_SECONDS = 600
 
 ToHead = Callable[[AnyMessage], None]
-Report = Callable[[Aired], None]
 
 
 @dataclass(slots=True)
@@ -64,7 +63,7 @@ class Talk:
         self._fps = fps
         self._loop_frames = loop_frames
         self._to_head = to_head
-        self._report = report
+        self._reports = Reports(report)
         self._packages = packages or Packages(fps)
         self._queue: deque[Utterance] = deque()
         self._current: Utterance | None = None
@@ -101,7 +100,8 @@ class Talk:
         if lead_ticks is None:
             return
         for utterance in [u for u in (self._current, *self._queue) if u is not None]:
-            self._replay(utterance)
+            for message in utterance.replayed():
+                self._to_head(message)
         if self._current is not None and self._start is not None:
             self._anchor_head(self._current)
 
@@ -142,7 +142,7 @@ class Talk:
         self._start = self._hole_since = None
         self._tail = 0
         for utterance in dropped:
-            self._emit_cut("cut", utterance)
+            self._reports.over("cut", utterance, self._next_tick - 1)
 
     def _drop(self, below: int | None) -> None:
         """Forgets utterances of a generation below `below`, or all."""
@@ -180,7 +180,7 @@ class Talk:
         count = samples_at(tick + 1, self._fps) - samples_at(tick, self._fps)
         sound = current.take(count)
         self._packages.sounded(current, self._start_sample)
-        self._report_sentences(current, tick)
+        self._reports.sentences(current, tick)
         if self._fade_out:
             self._finish("cut")
             return fade_out(sound, count)
@@ -258,7 +258,7 @@ class Talk:
         utterance.complete = True
         self._to_head(message)
         if utterance is self._current and utterance.aired >= utterance.samples:
-            self._report_sentences(utterance, self._next_tick - 1)
+            self._reports.sentences(utterance, self._next_tick - 1)
             self._finish("done")
         self._soon(until_next_ns)
 
@@ -276,11 +276,11 @@ class Talk:
         if utterance.aired < utterance.samples:
             return
         if utterance is self._current:
-            self._report_sentences(utterance, self._next_tick - 1)
+            self._reports.sentences(utterance, self._next_tick - 1)
             self._finish("done")
         else:
             self._queue.remove(utterance)
-            self._emit("done", utterance, None, self._next_tick - 1, 0)
+            self._reports.over("done", utterance, self._next_tick - 1)
 
     def _soon(self, until_next_ns: int) -> None:
         """Arms between ticks when the next one is far enough away for the head to be ready."""
@@ -304,7 +304,7 @@ class Talk:
         if first.samples == 0:
             if first.complete:
                 self._queue.popleft()
-                self._emit("done", first, None, tick, 0)
+                self._reports.over("done", first, tick)
             return
         self._current = self._queue.popleft()
         self._current.free_ns = self._current.free_ns or self._packages.now_ns()
@@ -386,7 +386,7 @@ class Talk:
     def _finish(self, event: str) -> None:
         current = self._current
         assert current is not None
-        self._emit_cut(event, current)
+        self._reports.over(event, current, self._next_tick - 1)
         spoke = self._speaking
         self._current = None
         self._speaking = False
@@ -395,43 +395,3 @@ class Talk:
         self._tail = TAIL_TICKS if spoke else 0
         if not spoke:
             self._start = None
-
-    def _emit_cut(self, event: str, utterance: Utterance) -> None:
-        """The end of an utterance, with the sentence that was open and how much of it was heard."""
-        sentence = next((s for s in utterance.sentences if s.begun and not s.ended), None)
-        heard = utterance.aired - sentence.start if sentence else 0
-        self._emit(event, utterance, sentence, self._next_tick - 1, heard)
-
-    def _report_sentences(self, current: Utterance, tick: int) -> None:
-        for sentence in current.sentences:
-            if not sentence.begun and sentence.start < current.aired:
-                sentence.begun = True
-                self._emit("on_air", current, sentence, tick, 0)
-            closed = current.complete or sentence is not current.sentences[-1]
-            if sentence.begun and not sentence.ended and closed and sentence.end <= current.aired:
-                sentence.ended = True
-                self._emit("heard", current, sentence, tick, sentence.end - sentence.start)
-
-    def _emit(self, event: str, utterance: Utterance, sentence: Sentence | None, tick: int, samples: int) -> None:
-        self._report(
-            Aired(
-                event=event,
-                generation=utterance.generation,
-                utterance=utterance.id,
-                sentence=sentence.index if sentence else -1,
-                text=sentence.text if sentence else "",
-                engine=sentence.engine if sentence else "",
-                tick=tick,
-                samples=samples,
-                wall_ns=time.time_ns(),
-            )
-        )
-
-    def _replay(self, utterance: Utterance) -> None:
-        """Tells a head that has just connected what is still to be heard; its samples count from there."""
-        base = utterance.head_base = utterance.aired
-        pcm = np.concatenate([np.zeros(0, dtype=np.int16), *utterance.pcm])
-        phones = [(s, v, max(0, start - base), end - base) for s, v, start, end in utterance.phones if end > base]
-        self._to_head(Speak(utterance.generation, utterance.id, 0, None, pcm.astype("<i2").tobytes(), phones))
-        if utterance.complete:
-            self._to_head(End(utterance.generation, utterance.id))

@@ -10,7 +10,7 @@ import numpy as np
 
 from broadcaster.errors import WireError
 from broadcaster.types import PcmArray
-from broadcaster.wire import Speak
+from broadcaster.wire import AnyMessage, End, Speak
 
 
 @dataclass(slots=True)
@@ -91,6 +91,14 @@ class Utterance:
         ]
         self.packages = deque(package for package in self.packages if package.start < self.samples)
         return True
+
+    def replayed(self) -> list[AnyMessage]:
+        """What a head that has just connected is told of what is still to be heard; its samples count from there."""
+        base = self.head_base = self.aired
+        pcm = np.concatenate([np.zeros(0, dtype=np.int16), *self.pcm]).astype("<i2").tobytes()
+        phones = [(s, v, max(0, start - base), end - base) for s, v, start, end in self.phones if end > base]
+        spoken: list[AnyMessage] = [Speak(self.generation, self.id, 0, None, pcm, phones)]
+        return [*spoken, End(self.generation, self.id)] if self.complete else spoken
 
     def packages_begun(self) -> Iterator[Package]:
         """Those whose first sample was taken since the last call."""
