@@ -95,8 +95,7 @@ class JournalMemory:
             if not changed:
                 db.execute(f"INSERT INTO exchanges ({_EXCHANGE}) VALUES (?, ?, ?, ?, ?, ?)", row)
             db.execute(
-                "DELETE FROM exchanges WHERE row <="
-                " (SELECT row FROM exchanges ORDER BY row DESC LIMIT 1 OFFSET ?)",
+                "DELETE FROM exchanges WHERE row <= (SELECT row FROM exchanges ORDER BY row DESC LIMIT 1 OFFSET ?)",
                 (keep,),
             )
 

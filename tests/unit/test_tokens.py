@@ -31,7 +31,7 @@ def test_it_is_rather_too_much_than_too_little() -> None:
     assert len(cases) > 50
     assert all(tokens_of(text) >= len(encode(text)) for text in PROSE)
     long = [text for text in cases if len(encode(text)) >= 8]
-    assert min(tokens_of(text) / len(encode(text)) for text in long) > 0.8
+    assert min(tokens_of(text) / len(encode(text)) for text in long) > 0.7
     assert sum(map(tokens_of, cases)) > sum(len(encode(text)) for text in cases)
 
 
