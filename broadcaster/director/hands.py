@@ -23,7 +23,7 @@ class RundownHands:
         return self._rundown.seconds_unheard()
 
     def lips(self) -> float:
-        """The pictures that a head must be ahead by, at the speed it has shown, and a tick on the way to it and back."""
+        """The pictures that a head must be ahead by, at the speed it has shown, and a tick to it and back."""
         status = self._playout()
         if status is None or status.head is None:
             return 0.0
