@@ -97,13 +97,14 @@ async def test_killed_in_mid_speech_playout_finishes_and_the_rest_is_said_once(
 async def test_a_resumable_text_goes_on_with_a_bridge_after_a_kill(
     paths: Paths, short_dir: Path, playout: PlayoutPeer
 ) -> None:
-    playout.speed = 8.0
+    playout.speed = 40.0
+    playout.pause_in(SENTENCES[1])
     child = await Child.start(short_dir, seconds=1.0)  # 8 s a sentence: at most two are made ahead
     prompt = await child.say("+" + "".join(SENTENCES))
     await until(lambda: playout.heard() == SENTENCES[:1])
     await child.kill()
+    playout.pause_in(None)
     child = await Child.start(short_dir)
-    playout.speed = 40.0
     await until(lambda: playout.heard()[-1:] == SENTENCES[-1:])
     heard = playout.heard()
     bridges = [number for number, text in enumerate(heard) if text not in SENTENCES]
