@@ -26,6 +26,7 @@ BENCHES = (
     "memory",
     "voice_speed",
     "packing",
+    "cut_words",
     "chain_voices",
     "voice_faults",
     "cloud_voice",
