@@ -165,7 +165,7 @@ class Rundown:
 
     def let_end(self, utterance: Utterance) -> None:
         """What is on air ends behind its sentence."""
-        utterance.last = utterance.on_air if utterance.on_air is not None else utterance.heard - 1
+        utterance.last = utterance.ending(utterance.on_air if utterance.on_air is not None else utterance.heard - 1)
         utterance.ended = False
         if utterance.prompt.resumable:
             self._journal.hold(utterance.id)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 
 from broadcaster.journal import Line
+from broadcaster.sentences import sentence_end
 from broadcaster.types import SAMPLE_RATE, Inbound, SpokenPiece, VerdictKind
 from broadcaster.wire import Speak, pack_speech
 
@@ -231,6 +232,13 @@ class Utterance:
     def whole(self, sentence: int) -> bool:
         """All sound of that sentence is in hand."""
         return self.spoken or any(piece.sentence > sentence for piece in self.pieces)
+
+    def ending(self, number: int) -> int:
+        """Where the sentence ends that `number` is, or is a clause of, as far as it was made: a slow model is put on
+        air clause by clause."""
+        while 0 <= number < len(self.texts) - 1 and sentence_end(self.texts[number], finished=True) is None:
+            number += 1
+        return number
 
     def verdict(self, sentence: int) -> str:
         if sentence >= len(self.starts):

@@ -17,7 +17,7 @@ from broadcaster.director.pulse import Pulse
 from broadcaster.director.recovery import Recovery, resumed_utterance
 from broadcaster.director.rundown import Rundown
 from broadcaster.director.sentences import SENTENCE_LIMIT, Sentences, sentences_of
-from broadcaster.director.utterance import Script
+from broadcaster.director.utterance import Script, Utterance
 from broadcaster.errors import Refused
 from broadcaster.inbox import Inbox
 from broadcaster.journal import Line, Unfinished
@@ -249,3 +249,11 @@ def test_the_head_is_as_far_ahead_as_it_has_shown_to_be() -> None:
         head = HeadStatus("warp", degraded=False, rendered=1, skipped=0, render_ms=milliseconds)
         made = msgspec.structs.replace(status, head=head, lead_ticks=lead)
         assert RundownHands(rundown, lambda made=made: made).lips() == pytest.approx(expected)  # type: ignore[misc]
+
+
+def test_a_sentence_that_went_on_air_as_clauses_ends_with_the_last_of_them() -> None:
+    utterance = Utterance(Inbound("1", PromptKind.ASK, "?", ORIGIN))
+    for number, text in enumerate(("好的。", "今天天气不错，", "我们去公园，", "走走吧。", "再见，")):
+        utterance.script.add(Line(text, "pass"))
+        utterance.open_sentence(number, text)
+    assert [utterance.ending(number) for number in range(-1, 5)] == [-1, 0, 3, 3, 3, 4]
