@@ -266,9 +266,9 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of text handed to a voice in one call: part of one sentence, never more.
+    """A stretch of text handed to a voice in one call: part of a sentence, or several short ones that go together.
 
-    `language` is "zh" or "en"; `sentence` counts the utterance's sentences from 0.
+    `language` is "zh" or "en"; `sentence` counts the utterance's packages from 0 (`speech/packing.py`).
     """
 
     text: str
