@@ -35,9 +35,10 @@ def show(
     config: ConfigOption = None,
     channel: ChannelOption = None,
 ) -> None:
-    """Print what is remembered: the summary, the conversation as it was heard, the viewers.
+    """Print what is remembered.
 
-    Read from the journal: no daemon is needed.
+    The summary, the conversation as it was heard on air, and the viewers. Read from the journal: no daemon is
+    needed.
 
     \b
     broadcaster memory show

@@ -53,6 +53,17 @@ def test_what_is_said_is_followed_to_its_end_and_logged(channel: Channel) -> Non
     assert "a turn was on air" in channel.log(200)
 
 
+def test_what_was_heard_is_remembered_until_it_is_forgotten(channel: Channel) -> None:
+    assert cli(channel, "ask", "--wait", "现在几点了？")[0] == 0
+    newest = json.loads(cli(channel, "memory", "show", "--json")[1])["exchanges"][-1]
+    assert newest["question"] == "现在几点了？"
+    assert newest["answer"]
+    assert channel.status()["brain"]["memory"]["messages"] >= 2
+    status, out, _ = cli(channel, "memory", "forget", "--all", "--yes")
+    assert (status, out.endswith("deleted\n")) == (0, True)
+    assert channel.status()["brain"]["memory"] == {"messages": 0, "tokens": 0, "viewers": 0}
+
+
 def test_a_sink_comes_and_goes_and_its_key_is_seen_nowhere(channel: Channel) -> None:
     env = {"MY_URL": f"rtmp://127.0.0.1:{channel.port}/live/{CANARY}"}
     assert cli(channel, "sink", "add", "extra", "--url-env", "MY_URL", **env)[0] == 0
