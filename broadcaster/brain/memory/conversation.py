@@ -90,6 +90,8 @@ class Memory:
 
         Of an answer that is being heard, nothing more is remembered either.
         """
+        for task in self._tasks:
+            task.cancel()  # a note that is just being written would come back behind the deletion
         self._forgotten.extend(self._history.prompts_of(viewer))
         self._history.forget(viewer)
         self._viewers.forget(viewer)
