@@ -18,6 +18,7 @@ IN_REAL_TIME = frozenset({"integration", "soak"})
 """They put channels on air and mostly wait: one after the other in one worker, while another does the rest."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups when it has its turn
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A module without its one category, or with two, fails the run: `make test` deals modules out by it."""
     wrong: dict[str, list[str]] = {}
