@@ -177,6 +177,10 @@ class Chain:
                         async for text in written:
                             begun = True
                             yield text
+                except _TooLong:
+                    settled = True
+                    self._well(link)
+                    raise
                 except BrainError as err:
                     pause = RETRY_S if err.retry_after_s is None else err.retry_after_s
                     left = until - _now() - pause
@@ -221,6 +225,8 @@ class Chain:
                     if text:
                         given = True
                         yield text
+                if usage is not None and usage.completion_tokens >= turn.max_tokens:
+                    raise _TooLong("the answer was cut off at brain.max_tokens", retryable=False)
                 if text := cleaner.rest():
                     given = True
                     yield text
@@ -279,6 +285,10 @@ class Chain:
 
 class _TimeIsUp(Exception):
     pass
+
+
+class _TooLong(BrainError):
+    """No fault of the link: what there is of the answer ends at its last whole sentence."""
 
 
 def _now() -> float:

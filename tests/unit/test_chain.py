@@ -378,3 +378,13 @@ async def test_the_status_names_who_answered_and_what_is_wrong() -> None:
         True,
         "bad: 500",
     )
+
+
+@virtual
+async def test_an_answer_cut_off_by_the_server_ends_at_its_last_whole_sentence_and_is_no_fault() -> None:
+    long = model("long", "第一句话。第二句话说到一半", Usage(20, TURN.max_tokens))
+    asked = link(long)
+    got = await take(chain(asked).reply(TURN))
+    assert got.text.startswith("第一句话。")
+    assert got.error is not None, "then the performer speaks no unfinished sentence"
+    assert (asked.answered, asked.failures, asked.breaker.state) == (1, 0, "closed")
