@@ -275,7 +275,7 @@ class Days:
 @virtual
 async def test_when_the_day_is_spent_priced_links_wait_for_tomorrow_also_after_a_restart() -> None:
     days, book = Days(), Book()
-    dear = model("dear", "好。", Usage(1000, 500))
+    dear = model("dear", "好。", Usage(1200, 300))
     free = model("free", "免费的。")
 
     async def started() -> Chain:
