@@ -6,6 +6,9 @@ import asyncio
 from collections import deque
 from typing import Any, Final
 
+from broadcaster.types import Inbound
+from broadcaster.wire import Aired
+
 SUBSCRIBER_EVENTS: Final = 256
 """About a minute of a busy channel; a page that lags further reads the state from the next `status` anyway."""
 
@@ -75,3 +78,15 @@ class Subscription:
     async def aclose(self) -> None:
         self._events.clear()
         self.end()
+
+
+def ending(prompt: Inbound, state: str, reason: str, event: Aired | None, sentence: int) -> dict[str, Any]:
+    """The last event of a prompt. `state`: done, cut or skipped; a cut fell where playout says, or in `sentence`."""
+    message: dict[str, Any] = {"type": state, "id": prompt.id}
+    if state == "skipped":
+        message["reason"] = reason
+    elif state == "cut" and event is not None:
+        message |= {"sentence": max(0, event.sentence), "samples": event.samples, "tick": event.tick}
+    elif state == "cut":
+        message |= {"sentence": sentence, "samples": 0, "tick": 0}
+    return message

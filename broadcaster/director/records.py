@@ -1,0 +1,63 @@
+"""The past: what was on air, how long it took, what is remembered of viewers. It is read and deleted here.
+
+Director's event loop. The journal file is read in threads, beside the connection that writes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+from typing import Any, Final
+
+from broadcaster.errors import JournalError, Refused
+from broadcaster.journal import Journal, asrun_rows
+from broadcaster.journal.traces import read_traces
+from broadcaster.latency import summary
+from broadcaster.ports import Mind
+
+log = logging.getLogger(__name__)
+
+PRUNE_SECONDS: Final = 24 * 3600.0
+
+
+class Records:
+    """All that is asked of it raises Refused, "journal", when the journal cannot be read or written."""
+
+    def __init__(self, path: Path, journal: Journal, mind: Mind) -> None:
+        """`path`: the file of `journal`."""
+        self._path = path
+        self._journal = journal
+        self._mind = mind
+
+    async def asrun(self, limit: int, before: int | None) -> list[dict[str, Any]]:
+        """See `station.Station.asrun`."""
+        try:
+            return await asyncio.to_thread(asrun_rows, self._path, limit, before)
+        except JournalError as err:
+            raise Refused(str(err), "journal") from err
+
+    async def latency(self, turns: int | None, since_ns: int | None) -> dict[str, Any]:
+        """See `station.Station.latency`."""
+        try:
+            return await asyncio.to_thread(lambda: summary(read_traces(self._path, turns, since_ns)))
+        except JournalError as err:
+            raise Refused(str(err), "journal") from err
+
+    async def forget(self, viewer: str | None) -> int:
+        """See `station.Station.forget`."""
+        self._mind.forget(viewer)  # first: nothing of it may be stored again behind the deletion
+        try:
+            gone = await self._journal.memory.forget(viewer)
+        except JournalError as err:
+            raise Refused(f"not everything was deleted: {err}", "journal") from err
+        log.info("what was remembered is deleted", extra={"entries": gone, "everybody": viewer is None})
+        return gone
+
+    async def keep_house(self) -> None:
+        """Once a day deletes what has become too old. Ends only by cancel."""
+        while True:
+            await asyncio.sleep(PRUNE_SECONDS)
+            with contextlib.suppress(JournalError):
+                await self._journal.prune()
