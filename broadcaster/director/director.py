@@ -1,7 +1,7 @@
 """What is said next and who may cut in: the `Station` of one channel. Director process, event loop only.
 
 What the reception accepts goes through the inbox to the conductor and the performer, whose sound goes to playout
-through the rundown; what playout reports as heard goes into the journal, to the subscribers and into the brain's memory.
+through the rundown; what playout reports as heard goes to the journal, the subscribers and the brain's memory.
 """
 
 from __future__ import annotations
