@@ -57,7 +57,7 @@ system-packages:
 
 test: setup dev system-packages
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadscope
 
 check: dev
 	@$(BIN)/ruff check .

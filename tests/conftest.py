@@ -6,8 +6,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from broadcaster.paths import Paths, channel_paths
 
@@ -18,7 +20,18 @@ IN_REAL_TIME = frozenset({"integration", "soak"})
 """They put channels on air and mostly wait: one after the other in one worker, while another does the rest."""
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups when it has its turn
+class ByKind(LoadScopeScheduling):
+    """One worker for all tests in real time; the other modules one by one for whoever is free."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return "air" if IN_REAL_TIME.intersection(Path(module).parts) else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByKind:
+    return ByKind(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A module without its one category, or with two, fails the run: `make test` deals modules out by it."""
     wrong: dict[str, list[str]] = {}
@@ -31,8 +44,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         found = sorted(CATEGORIES.intersection(names))
         if len(found) != 1:
             wrong[module.nodeid] = found
-        elif found[0] in IN_REAL_TIME:
-            item.add_marker(pytest.mark.xdist_group("air"))
     if wrong:
         lines = [f"{name}: has {', '.join(found) or 'none'}" for name, found in sorted(wrong.items())]
         raise pytest.UsageError(
