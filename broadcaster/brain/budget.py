@@ -36,6 +36,8 @@ class Budget:
         self._day = today()
         self._ledger: Ledger | None = None
         self._spent: dict[str, Spent] = {}
+        self._left: tuple[str, dict[str, Spent]] = ("", {})
+        """The day before this one: a clock that is set back at midnight comes to it again."""
         self._told = False
 
     async def open(self, ledger: Ledger) -> None:
@@ -109,7 +111,10 @@ class Budget:
         today = self._today()
         if today == self._day:
             return
-        self._day, self._spent = today, {}
+        again = self._left[1] if self._left[0] == today else {}
+        self._left = (self._day, self._spent)
+        self._day, self._spent = today, again
         if self._told:
             self._told = False
             log.info("a new day: brains with a price are asked again")
+        self._tell()

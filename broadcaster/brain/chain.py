@@ -11,6 +11,8 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any, Final, TypeVar
 
 from broadcaster.brain.budget import Budget
@@ -239,6 +241,12 @@ class Chain:
         except BrainError:
             refused = not raw and usage is None
             raise
+        except Exception as err:
+            # Its own words may hold the question, so only the place is told.
+            where = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in extract_tb(err.__traceback__)[-3:]]
+            log.error("a brain broke", extra={"brain": link.name, "kind": type(err).__name__, "where": where})
+            refused = not raw and usage is None
+            raise BrainError(f"{type(err).__name__} inside of it") from err
         finally:
             if not refused:
                 self._account(link, turn, usage, raw)

@@ -297,6 +297,16 @@ async def test_when_the_day_is_spent_priced_links_wait_for_tomorrow_also_after_a
 
 
 @virtual
+async def test_a_clock_that_is_set_back_over_midnight_does_not_open_the_purse_again() -> None:
+    days = Days()
+    budget = Budget(1.0, "CNY", days)
+    budget.spend("dear", Usage(10**6, 0), 1.0, 0.0)
+    today = days.today
+    for days.today, open_again in (("2026-03-03", True), (today, False), ("2026-03-03", True)):
+        assert budget.allows(priced=True) is open_again
+
+
+@virtual
 async def test_what_a_server_does_not_count_is_estimated() -> None:
     budget = Budget(None, "USD")
     await take(chain(link(model("m", "今天晴。"), price_out=1.0), budget=budget).reply(TURN))
@@ -364,6 +374,19 @@ def test_without_a_model_it_says_that_it_is_rule_based(caplog: pytest.LogCapture
             assert caplog.text == ""
 
     asyncio.run(work())
+
+
+@virtual
+async def test_a_brain_with_a_fault_of_its_own_takes_no_answer_along() -> None:
+    class Broken(Model):
+        async def reply(self, turn: Turn) -> AsyncIterator[str | Usage]:
+            yield Usage(1, 0)
+            raise KeyError(turn.prompt.text)
+
+    broken = link(Broken("a", [[]]))
+    got = await take(chain(broken).reply(TURN))
+    assert (got.text, got.brains, got.error) == (RULES, ["rules"], None)
+    assert (broken.failures, broken.error) == (1, "KeyError inside of it")
 
 
 @virtual

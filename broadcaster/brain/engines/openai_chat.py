@@ -47,6 +47,9 @@ class OpenAIBrain:
             httpx2.StreamError,
             OSError,
             ValueError,  # an event that is no JSON
+            LookupError,  # one of another form: the SDK checks none
+            TypeError,
+            AttributeError,
         )
         self._no_listener = httpx2.ConnectError
         self._too_slow = httpx2.ConnectTimeout
