@@ -36,7 +36,7 @@ _TAGS: Final = _BREAKS | {
 _TAG: Final = re.compile(r"</?([A-Za-z][A-Za-z0-9]*)(?:\s[^<>\n]*)?\s*/?>")
 _SPECIAL: Final = re.compile(r"<\|[A-Za-z_]{1,30}\|>|<!--.*?-->|<(?:[a-z]+://|mailto:)[^<>\s]+>", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+@:/\-?=&#~$,;]*")
-_URL: Final = re.compile(r"(?:[a-z][a-z0-9+]{1,9}://|www\.|mailto:)\S", re.IGNORECASE)
+_URL: Final = re.compile(r"(?:[a-z][a-z0-9+]{1,9}://|(?<![a-z])www\.|mailto:)\S", re.IGNORECASE)
 _EMAIL: Final = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+", re.ASCII)
 _PATH: Final = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}(?::\d+)?/\S*", re.IGNORECASE)
 _TAIL: Final = ".,;:?#~-+&=/%$@_"
@@ -201,12 +201,12 @@ class Markup:
         token = match[0]
         if len(token) == len(text) and not final and len(token) < _ADDRESS:
             return None
-        if _URL.match(token):
+        if (address := _URL.search(token)) is not None:
             self._in_url = True
             ending = (
                 token[len(token.rstrip(".,;:?")) :] if len(token) < len(text) and text[len(token)].isspace() else ""
             )
-            return len(token) - len(ending), ""
+            return len(token) - len(ending), token[: address.start()].rstrip("=,;:")
         core = token.rstrip(_TAIL) or token
         if _EMAIL.fullmatch(core) or _PATH.fullmatch(token.rstrip(".,;:?")):
             return len(core), ""
@@ -218,7 +218,8 @@ class Markup:
             return None
         after = text[run : run + 1]
         if self._before.isascii() and self._before.isalnum() and after.isascii() and after.isalnum():
-            return run, text[:run]
+            times = run == 1 or (self._before.isdigit() and after.isdigit())
+            return run, text[:run] if times else ""
         if run > 1:
             return run, ""
         if not after or after.isspace():
