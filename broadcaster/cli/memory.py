@@ -110,19 +110,19 @@ async def _forget_in_file(aim: Target, viewer: str | None) -> int:
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
-    lines = [f"summary: {found['summary']}", ""] if found.get("summary") else []
+    lines = [f"summary: {_flat(found['summary'])}", ""] if found.get("summary") else []
     for each in found["exchanges"]:
-        who = each["viewer"] or ("a viewer" if each["question"] else "")
+        who = _flat(each["viewer"]) or ("a viewer" if each["question"] else "")
         asked = f"{who}: {_flat(each['question'])}" if each["question"] else "(unasked)"
         broken = " [cut]" if each["cut"] else ""
         lines += [f"{_time(each['at_ns'])}  {asked}", f"{'':16}  > {_flat(each['answer'])}{broken}"]
     lines += [""] if lines and found["viewers"] else []
     for each in found["viewers"]:
         lines.append(
-            f"{each['id']}  {_flat(each['name'])}: {each['visits']} visits, {each['exchanges']} questions, last "
-            f"{_time(each['last_ns'])}"
+            f"{_flat(each['id'])}  {_flat(each['name'])}: {each['visits']} visits, {each['exchanges']} questions, "
+            f"last {_time(each['last_ns'])}"
         )
-        lines += [f"    {note}" for note in each["notes"].split("\n") if note]
+        lines += [f"    {_flat(note)}" for note in each["notes"].split("\n") if note]
     return lines or ["nothing is remembered"]
 
 

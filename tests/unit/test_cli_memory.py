@@ -36,9 +36,9 @@ def config(short_dir: Path) -> Path:
             question = f"第{number}问？" if viewer else ""
             answer = f"答{number}\x1b[2J"
             journal.memory.keep_exchange(Exchange(f"p{number}", viewer, question, answer, NOON, True), 9)
-        journal.memory.keep_viewer(ViewerNote("v1", "小明", NOON, NOON, 2, 3, "问过：茶"), 9)
-        journal.memory.keep_viewer(ViewerNote("v2", "小红", NOON, NOON, 1, 1, ""), 9)
-        journal.memory.keep_summary("聊过茶。")
+        journal.memory.keep_viewer(ViewerNote("v1", "小明", NOON, NOON, 2, 3, "问过：茶\x1b[2J"), 9)
+        journal.memory.keep_viewer(ViewerNote("v2\x1b[2J", "小红", NOON, NOON, 1, 1, ""), 9)
+        journal.memory.keep_summary("聊过茶。\x1b[2J")
         await journal.flush()
         journal.close()
 

@@ -290,6 +290,20 @@ async def test_a_journal_that_is_away_costs_the_memory_and_nothing_else() -> Non
     await memory.close()
 
 
+async def test_a_note_that_cannot_be_read_now_is_not_begun_anew() -> None:
+    store, known = Store(), ViewerNote("v1", "小明", 1, 1, 7, 9, "问过：茶")
+    store.notes["v1"] = known
+    memory, _ = await opened(store)
+    store.broken = True
+    memory.heard(ask("p1"), 0, "今天晴。")
+    await memory.settled()
+    assert store.notes == {"v1": known}
+    store.broken = False
+    memory.heard(ask("p2"), 0, "明天雨。")
+    await memory.settled()
+    assert store.notes["v1"].exchanges == 10
+
+
 async def test_the_real_journal_gives_back_what_was_remembered(tmp_path: Path) -> None:
     for run in range(2):
         journal = Journal(tmp_path / "journal.sqlite")

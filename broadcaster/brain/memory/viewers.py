@@ -58,16 +58,23 @@ class Viewers:
         """What a model is told about them; "" about somebody new. Never fails."""
         if viewer is None or not self.on or self._tokens == 0:
             return ""
-        found = await self._read(viewer.id)
+        try:
+            found = await self._read(viewer.id)
+        except JournalError:
+            return ""  # told by the journal itself
         return worded(found, now_ns) if found is not None else ""
 
     async def seen(self, prompt: Inbound, now_ns: int) -> None:
-        """Something of an answer to them was heard."""
+        """Something of an answer to them was heard. Not noted where the journal cannot be read: a note that begins
+        anew would take the place of the one that is there."""
         viewer = prompt.viewer
         if viewer is None or not self.on:
             return
         async with self._lock:
-            before = await self._read(viewer.id)
+            try:
+                before = await self._read(viewer.id)
+            except JournalError:
+                return
             if before is None:
                 self.count = min(self.count + 1, self._keep)
                 before = ViewerNote(viewer.id, viewer.name, now_ns, now_ns - VISIT_GAP_NS, 0, 0)
@@ -92,6 +99,7 @@ class Viewers:
             self.count = max(0, self.count - 1)
 
     async def _read(self, id: str) -> ViewerNote | None:
+        """None: nothing is noted. Raises JournalError."""
         if id in self._known:
             self._known.move_to_end(id)
             return self._known[id]
@@ -100,8 +108,8 @@ class Viewers:
         try:
             async with asyncio.timeout(READ_SECONDS):
                 found = await self._store.viewer(id)
-        except (JournalError, TimeoutError):
-            return None  # told by the journal itself
+        except TimeoutError as err:
+            raise JournalError(f"no answer within {READ_SECONDS:g} s") from err
         if found is not None:
             self._remember(found)
         return found
