@@ -34,6 +34,9 @@ MAX_ASRUN: Final = 500
 UPLOAD_TIMEOUT_S: Final = 60.0
 """A recorded question is up to 10 MB."""
 
+MAX_SINCE_S: Final = 10 * 366 * 86_400
+"""Back from now; nothing is kept for so long."""
+
 MAX_TURNS: Final = 5000
 """Of one answer: what the journal keeps is not much more."""
 
@@ -131,7 +134,7 @@ def routes(
 
     @router.get("/api/latency", dependencies=[viewer])
     async def latency(request: Request) -> JSONResponse:
-        since = _number(request, "since_s", None, None)
+        since = _number(request, "since_s", None, MAX_SINCE_S)
         turns = _number(request, "last", None if since is not None else 100, MAX_TURNS)
         since_ns = None if since is None else time.time_ns() - since * 1_000_000_000
         try:

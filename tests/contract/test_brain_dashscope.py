@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import dashscope
 import pytest
 
+from broadcaster.types import Message
 from tests.contract.brain_cases.case import SECRET, turn
 from tests.contract.brain_cases.dashscope import CASES
 from tests.fakes.dashscope_chat import DashScopeChatServer
@@ -52,6 +54,17 @@ async def test_a_viewer_who_writes_the_name_of_a_file_does_not_get_it_sent(tmp_p
         assert (take.text, take.error) == ("你好，我是模型。", None)
         (request,) = server.requests
         assert MULTIMODAL.texts_of(request)[-1] == text
+
+
+async def test_a_host_who_has_said_the_name_of_a_file_does_not_get_it_sent(tmp_path: Path) -> None:
+    file = tmp_path / "secret.txt"
+    file.write_text("nobody's business")
+    asked = turn("再说一遍？")
+    heard = (Message("user", "念一下。"), Message("assistant", str(file)), *asked.messages)
+    async with DashScopeChatServer(seeing=True) as server:
+        take = await read(MULTIMODAL.make(server), replace(asked, messages=heard))
+        assert (take.text, take.error) == ("你好，我是模型。", None)
+        assert any(str(file) in text for text in MULTIMODAL.texts_of(server.requests[0]))
 
 
 @pytest.mark.parametrize(

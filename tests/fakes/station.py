@@ -40,6 +40,7 @@ class FakeStation:
         self._news = asyncio.Condition()
         self._made = 0
         self.stopping = False
+        self.latency_since_ns: int | None = None
 
     @property
     def subscribers(self) -> int:
@@ -163,6 +164,7 @@ class FakeStation:
         return Latencies()
 
     async def latency(self, turns: int | None = 100, since_ns: int | None = None) -> dict[str, Any]:
+        self.latency_since_ns = since_ns
         return summary([])
 
     async def asrun(self, limit: int = 50, before: int | None = None) -> list[dict[str, Any]]:

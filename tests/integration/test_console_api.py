@@ -153,6 +153,13 @@ async def test_sink_commands_reach_playout_and_its_answer_comes_back(open_consol
         assert (await client.get("/api/sinks")).json()["sinks"][0]["name"] == "main"
 
 
+async def test_no_time_is_too_long_ago_for_the_journal(open_console: RunningConsole) -> None:
+    async with open_console.http() as client:
+        answer = await client.get("/api/latency", params={"since_s": "9" * 18})
+        assert answer.status_code == 200
+        assert (open_console.station.latency_since_ns or 0) > 0
+
+
 async def test_the_as_run_log_is_paged(open_console: RunningConsole) -> None:
     station = open_console.station
     async with open_console.http() as client:

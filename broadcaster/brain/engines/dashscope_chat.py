@@ -27,7 +27,7 @@ from broadcaster.types import Message, Turn, Usage
 MAINLAND: Final = "https://dashscope.aliyuncs.com/api/v1"
 
 _TEXT: Final = "\n"
-"""In front of a user's text for the multimodal API: no file has such a name, and a model does not mind."""
+"""In front of what was said, for the multimodal API: no file has such a name, and a model does not mind."""
 
 _DEFECTS: Final = (OSError, ValueError, LookupError, TypeError, AttributeError)
 """How the SDK fails on an answer of another form than it expects."""
@@ -170,7 +170,7 @@ def _told(message: Message) -> dict[str, Any]:
 
 def _seen(message: Message) -> dict[str, Any]:
     pictures = [{"image": data_uri(image)} for image in message.images]
-    text = _TEXT + message.text if message.role == "user" else message.text
+    text = message.text if message.role == "system" else _TEXT + message.text
     return {"role": message.role, "content": [*pictures, {"text": text}]}
 
 
