@@ -12,6 +12,9 @@ from broadcaster.sentences import clause_ends, sentence_end, spoken_units
 SENTENCE_LIMIT: Final = 200
 """A text without any full stop is cut here at the latest, at a comma or a space if there is one."""
 
+_SEEN: Final = 2 * SENTENCE_LIMIT
+"""What is behind decides nothing about the first sentence, and looking at all of a long text takes seconds."""
+
 CLAUSE_UNITS: Final = 6.0
 """A clause that goes before its sentence has at least so much to say."""
 
@@ -56,7 +59,7 @@ class Sentences:
 
     def _end(self) -> int | None:
         """Where the first sentence ends; None while its end could still move. A line that has ended is not kept."""
-        text = self._text
+        text = self._text[:_SEEN]
         end = sentence_end(text, settled=text.endswith("\n"))
         if end is not None and end <= SENTENCE_LIMIT:
             return end
