@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -287,6 +288,34 @@ async def test_a_journal_that_is_away_costs_the_memory_and_nothing_else() -> Non
     assert await memory.viewer_note(MING) == ""
     memory.heard(ask("p1"), 0, "今天晴。")
     assert memory.messages()[-1].text == "今天晴。"
+    await memory.close()
+
+
+async def test_a_journal_that_was_away_at_the_start_loses_nothing_by_what_is_new() -> None:
+    store = Store()
+    store.text = "聊过茶。"
+    store.kept = {f"o{number}": Exchange(f"o{number}", "v1", "问？", "答。", 1, False) for number in range(5)}
+    store.broken = True
+    memory, _ = await opened(store, tokens=200)
+    store.broken = False
+    for number in range(20):
+        memory.heard(ask(f"n{number}"), 0, "今天晴，明天也晴。")
+    await memory.settled()
+    assert (store.text, len(store.kept)) == ("聊过茶。", 25)
+
+
+async def test_what_somebody_had_asked_before_being_forgotten_is_not_remembered_either() -> None:
+    clock = Clock()
+    memory, store = await opened(clock=clock)
+    waiting, later = (replace(ask(name), received_ns=clock.now + ns) for name, ns in (("p1", -1), ("p2", 2)))
+    memory.forget("v1")
+    memory.heard(waiting, 0, "今天晴。")
+    memory.heard(replace(ask("p0", viewer=Viewer("v2", "小红")), received_ns=clock.now - 1), 0, "好。")
+    await memory.settled()
+    assert [message.text for message in memory.messages() if message.role == "assistant"] == ["好。"]
+    assert set(store.notes) == {"v2"}
+    memory.heard(later, 0, "明天雨。")
+    assert memory.messages()[-1].text == "明天雨。"
     await memory.close()
 
 

@@ -41,8 +41,12 @@ class Memory:
         self._viewers = Viewers(settings.viewers, settings.viewer_tokens)
         self._wall = wall
         self._store: MemoryStore | None = None
+        self._read = False
+        """What the journal holds is known; until then nothing there makes way for something new."""
         self._counted: deque[str] = deque(maxlen=ENDED)
         self._forgotten: deque[str] = deque(maxlen=ENDED)
+        self._deleted: deque[tuple[str | None, int]] = deque(maxlen=ENDED)
+        """Who was forgotten, and when: what they had asked by then may still be waiting for its answer."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self, store: MemoryStore) -> None:
@@ -55,6 +59,7 @@ class Memory:
         except JournalError as err:
             log.warning("what was said before is not remembered", extra={"reason": str(err)})
             return
+        self._read = True
         self._summary.add(self._history.restore(exchanges))
 
     def messages(self) -> tuple[Message, ...]:
@@ -67,7 +72,7 @@ class Memory:
         return await self._viewers.note(viewer, self._wall())
 
     def heard(self, prompt: Inbound, sentence: int, text: str) -> None:
-        if prompt.id in self._forgotten:
+        if prompt.id in self._forgotten or self._asked_before(prompt):
             return
         if prompt.viewer is not None and prompt.id not in self._counted:
             self._counted.append(prompt.id)
@@ -88,8 +93,9 @@ class Memory:
     def forget(self, viewer: str | None) -> None:
         """What is at hand of that viewer, or of everybody. The journal's part is deleted by whoever has it.
 
-        Of an answer that is being heard, nothing more is remembered either.
+        Of an answer that is being heard, or still waits to be, nothing more is remembered either.
         """
+        self._deleted.append((viewer, self._wall()))
         for task in self._tasks:
             task.cancel()  # a note that is just being written would come back behind the deletion
         self._forgotten.extend(self._history.prompts_of(viewer))
@@ -116,13 +122,19 @@ class Memory:
             await asyncio.wait(set(self._tasks))
         await self._summary.close()
 
+    def _asked_before(self, prompt: Inbound) -> bool:
+        """Before whoever asked it was forgotten."""
+        whose = (None, prompt.viewer.id) if prompt.viewer is not None else (None,)
+        return any(viewer in whose and 0 < prompt.received_ns <= at for viewer, at in self._deleted)
+
     def _keep(self, kept: Remembered) -> None:
         if self._store is not None:
             # Those that wait for the summary stay in the journal until they are in it, also over a restart.
-            self._store.keep_exchange(kept.exchange(), len(self._history) + self._summary.waiting)
+            known = len(self._history) + self._summary.waiting
+            self._store.keep_exchange(kept.exchange(), known if self._read else MOST_EXCHANGES + MOST_WAITING)
 
     def _keep_summary(self, text: str) -> None:
-        if self._store is not None:
+        if self._store is not None and self._read:
             self._store.keep_summary(text)
             newest = self._history.newest()
             if newest is not None:
