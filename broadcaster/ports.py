@@ -68,7 +68,8 @@ class Mind(Protocol):
 
     def reply(self, prompt: Inbound) -> AsyncIterator[Written]:
         """Closing the iterator cancels the request. Raises BrainError when nobody could answer (any further), Stale
-        when the question has become too old to be answered."""
+        when the question has become too old to be answered. Another `brain` than before: that one broke off within
+        its first sentence, and the answer begins anew."""
 
     async def turn(self, prompt: Inbound) -> Turn:
         """The same question, put together for an engine that is asked past `reply` (an end-to-end voice)."""

@@ -91,7 +91,11 @@ class Rehearsal:
 
     async def _answer(self, prompt: Inbound) -> str:
         async with aclosing(self._mind.reply(prompt)) as reply:  # type: ignore[type-var]
-            return "".join([part.text async for part in reply])
+            text = brain = ""
+            async for part in reply:
+                text = text + part.text if part.brain == brain else part.text  # another one begins anew
+                brain = part.brain
+            return text
 
     def _idle(self, seconds: float) -> Idle:
         return Idle(round(seconds * self._fps))

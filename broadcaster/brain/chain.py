@@ -20,6 +20,7 @@ from broadcaster.brain.cleaning import Cleaner, Unspeakable
 from broadcaster.brain.tokens import tokens_in, tokens_of
 from broadcaster.errors import BrainError
 from broadcaster.ports import Brain, Breaker
+from broadcaster.sentences import sentence_end
 from broadcaster.types import Turn, Usage, Written
 
 log = logging.getLogger(__name__)
@@ -94,22 +95,25 @@ class Chain:
         self._name = name
 
     async def reply(self, turn: Turn) -> AsyncIterator[Written]:
-        """Raises BrainError when nobody could answer, or when the answer broke off."""
+        """Raises BrainError when nobody could answer, or when the answer broke off behind a whole sentence.
+
+        One that broke off before that is not worth hearing: the next link begins anew, see the port `Mind`.
+        """
         last: BrainError | None = None
-        begun = False
         links = [link for link in self.links if self._may_be_asked(link)]
         end = _now() + max((link.first_token_s for link in links), default=0.0) + GRACE_S
         for link in links:
             if end - _now() < LEAST_S or not link.breaker.allows():
                 continue
+            given = ""
             try:
                 async with closing(self._ask(link, turn, min(_now() + link.first_token_s, end))) as written:
                     async for text in written:
-                        begun = True
+                        given += text
                         yield Written(text, link.name)
                 return
             except BrainError as err:
-                if begun:
+                if sentence_end(given, finished=True) is not None:
                     raise
                 last = err
         if self.rules is None:

@@ -95,8 +95,8 @@ class ChainMind:
                 if not begun:
                     self._refuse_stale(prompt)
                     begun = True
-                    if not event:
-                        self._engine = part.brain
+                if not event:
+                    self._engine = part.brain
                 yield part
 
     async def turn(self, prompt: Inbound) -> Turn:

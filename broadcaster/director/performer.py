@@ -180,6 +180,10 @@ class Performer:
         try:
             async with _closing(self._mind.reply(asked)) as written:
                 async for part in written:
+                    if brain and part.brain != brain:  # that one broke off within its first sentence
+                        if utterance.script.lines:
+                            return  # a clause of it may be on air already, and nobody else goes on with it
+                        cutter, since, begun = Sentences(), None, ""
                     brain = part.brain
                     self._tracer.written(utterance.id, brain)
                     since = clock() if since is None else since

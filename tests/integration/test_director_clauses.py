@@ -10,6 +10,7 @@ import pytest
 
 from broadcaster.brain.gate import PassGate
 from broadcaster.director import performer
+from broadcaster.errors import BrainError
 from broadcaster.paths import Paths
 from broadcaster.ports import Gate
 from broadcaster.speech.chain import ChainVoice, Link
@@ -84,3 +85,29 @@ async def test_a_clause_goes_on_air_before_its_sentence(paths: Paths, gate: Gate
         brain.go_on.set()
         await on.ended(asked.id)
         assert "".join(on.playout.heard(asked.id)) == heard
+
+
+class Breaks(Brain):
+    """Leaves its first sentence unfinished; `pause`: behind what is enough for a clause."""
+
+    def __init__(self, pause: float) -> None:
+        super().__init__("breaks", [])
+        self.pause = pause
+
+    async def reply(self, turn: Turn) -> AsyncIterator[str | Usage]:
+        yield "今天的"
+        await asyncio.sleep(self.pause)
+        yield CLAUSE.removeprefix("今天的")
+        yield "我们"
+        await asyncio.sleep(self.pause)
+        raise BrainError("dropped")
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05], ids=["nothing of it is heard", "a clause of it is heard"])
+async def test_an_answer_that_breaks_off_within_its_first_sentence_is_given_anew(paths: Paths, pause: float) -> None:
+    brains = [Breaks(pause), Brain("other", ["我来回答", "这个问题。"])]
+    async with station(paths, brains=brains, speaker=speaker()) as on:
+        on.playout.speed = 20.0
+        asked = await on.say("出去吗？", PromptKind.ASK)
+        await on.ended(asked.id)
+        assert "".join(on.playout.heard(asked.id)) == (CLAUSE if pause else "我来回答这个问题。")

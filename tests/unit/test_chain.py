@@ -183,6 +183,20 @@ async def test_an_answer_that_stops_or_never_ends_is_cut_and_nothing_is_added_to
 
 
 @virtual
+async def test_an_answer_that_breaks_off_within_its_first_sentence_is_left_to_the_next() -> None:
+    for steps, ended in ((["你好，", BrainError("dropped")], 0.0), (["今天", 100.0], 2.0)):
+        broken, other = Model("broken", [steps]), model("other", "我来回答。")  # type: ignore[list-item]
+        got = await take(chain(link(broken, retries=3, gap_s=2.0), link(other)).reply(TURN))
+        assert (got.brains, got.error, len(broken.asked), got.ended) == (["broken", "other"], None, 1, ended)
+        assert got.text.endswith("我来回答。")
+    got = await take(chain(link(model("alone", "你好，", BrainError("dropped")))).reply(TURN))
+    assert got.brains == ["alone", "rules"]
+    late = model("late", 5.9, "今天", 100.0)
+    got = await take(chain(link(late), link(model("other", "不该说。"))).reply(TURN))
+    assert (got.brains, got.ended) == (["late", "rules"], pytest.approx(10.9))
+
+
+@virtual
 async def test_a_breaker_opens_after_failures_at_once_when_denied_and_tries_again_later() -> None:
     bad = Model("bad", [[BrainError("500")]] * 3 + [["好了。"]])
     tried = chain(link(bad))
