@@ -229,3 +229,24 @@ def test_a_fault_of_its_own_is_a_failure_like_any_other() -> None:
         assert "ZeroDivisionError" in asked.status()[0]["error"]
 
     run_virtually(scene())
+
+
+def test_a_question_that_is_cancelled_leaves_the_breaker_as_it_was() -> None:
+    async def work() -> None:
+        engine = Scripted(BrainError("500"))
+        one = guest(engine)
+        asked = desk(one)
+        while one.breaker.state == "closed":
+            await timed(asked)
+        engine.script = (1.0, *ANSWER)
+        await asyncio.sleep(3600.0)
+        assert one.breaker.state == "half_open"
+        tried = engine.asked
+        began = asyncio.create_task(asked.answer(PROMPT, turn))
+        await asyncio.sleep(0.5)
+        assert engine.asked == tried + 1
+        began.cancel()
+        await asyncio.wait({began})
+        assert (await timed(asked))[0] is not None, "the probe was given back"
+
+    run_virtually(work())

@@ -77,3 +77,5 @@ async def test_what_waited_too_long_is_told_and_passed_over() -> None:
     assert (await inbox.take()).id == "fresh"
     assert expired == ["stale"]
     assert inbox.expired == 1
+    inbox.hold(prompt("heard in part", at=0))
+    assert (await inbox.take()).id == "heard in part", "somebody has heard its beginning"

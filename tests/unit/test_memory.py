@@ -304,6 +304,20 @@ async def test_a_journal_that_was_away_at_the_start_loses_nothing_by_what_is_new
     assert (store.text, len(store.kept)) == ("聊过茶。", 25)
 
 
+async def test_a_note_that_is_being_written_does_not_come_back_behind_the_deletion() -> None:
+    class Slow(Store):
+        async def viewer(self, id: str) -> ViewerNote | None:
+            await asyncio.sleep(0.01)
+            return await super().viewer(id)
+
+    memory, store = await opened(Slow())
+    memory.heard(ask("p1"), 0, "今天晴。")
+    await asyncio.sleep(0)
+    memory.forget("v1")
+    await memory.settled()
+    assert store.notes == {}
+
+
 async def test_what_somebody_had_asked_before_being_forgotten_is_not_remembered_either() -> None:
     clock = Clock()
     memory, store = await opened(clock=clock)

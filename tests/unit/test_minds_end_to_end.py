@@ -31,6 +31,7 @@ async def test_the_enabled_ones_are_asked_in_their_order(tmp_path: Path) -> None
     made = desk(tmp_path, {**REALTIME, "enabled": False}, OMNI, REALTIME, OMNI)
     assert made.enabled
     assert [each["name"] for each in made.status()] == ["qwen_omni", "openai_realtime", "qwen_omni-2"]
+    assert made._clean is _cleaned
     first = made._guests[0]
     assert (first.first_sound_timeout_s, first.total_timeout_s) == (1.5, 9.0)
     await made.close()

@@ -204,6 +204,7 @@ async def test_nobody_closes_a_mark_or_opens_one(attack: str) -> None:
         assert other.count(">") == one.count(">")
         assert other.count("\n") == one.count("\n")
         assert "|im_start|>" not in other
+    assert re.match(r'<viewer name="[^"<>]*">', turn.messages[-1].text)
     assert turn.prompt.text == attack  # as it was asked, for whoever needs it so
 
 
