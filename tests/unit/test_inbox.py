@@ -78,4 +78,4 @@ async def test_what_waited_too_long_is_told_and_passed_over() -> None:
     assert expired == ["stale"]
     assert inbox.expired == 1
     inbox.hold(prompt("heard in part", at=0))
-    assert (await inbox.take()).id == "heard in part", "somebody has heard its beginning"
+    assert (await asyncio.wait_for(inbox.take(), 1.0)).id == "heard in part", "somebody has heard its beginning"
