@@ -47,6 +47,7 @@ CASES = (
     ("抱歉，我无法回答。如果你有其他问题，请告诉我。说个笑话吧！", "说个笑话吧！"),
     ('get_weather(city="北京")\n今天晴。', "今天晴。"),
     ("Thought: I should look\nAction: search\n今天晴。", "今天晴。"),
+    ('<viewer name="小明">请看</viewer>这里，<about_viewer>好。[音乐起]', "请看这里，好。"),
     ("<|im_start|>你好<br>再见<|im_end|>", "你好\n再见"),
     ("[动作]开始。[挥挥手]再见。(clears throat) Hello.", "开始。再见。 Hello."),
     ("说一下：**1. 苹果**；*非常*好吃，~~不贵~~。", "说一下：1. 苹果；非常好吃，不贵。"),

@@ -30,10 +30,10 @@ _TAGS: Final = _BREAKS | {
     "b", "i", "u", "s", "em", "strong", "span", "a", "img", "font", "sub", "sup", "code", "pre", "ul", "ol", "table",
     "td", "th", "thead", "tbody", "blockquote", "center", "details", "summary", "audio", "video", "speak", "break",
     "prosody", "emphasis", "voice", "output", "answer", "response", "reply", "message", "final", "result", "html",
-    "body", "small", "mark", "del", "ins",
+    "body", "small", "mark", "del", "ins", "viewer", "viewer_name", "note", "about_viewer", "so_far",
 }  # fmt: skip
 
-_TAG: Final = re.compile(r"</?([A-Za-z][A-Za-z0-9]*)(?:\s[^<>\n]*)?\s*/?>")
+_TAG: Final = re.compile(r"</?([A-Za-z][A-Za-z0-9_]*)(?:\s[^<>\n]*)?\s*/?>")
 _SPECIAL: Final = re.compile(r"<\|[A-Za-z_]{1,30}\|>|<!--.*?-->|<(?:[a-z]+://|mailto:)[^<>\s]+>", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+@:/\-?=&#~$,;]*")
 _URL: Final = re.compile(r"(?:[a-z][a-z0-9+]{1,9}://|(?<![a-z])www\.|mailto:)\S", re.IGNORECASE)
@@ -284,7 +284,7 @@ class Markup:
             return 1, "<"
         if len(text) == 1 or re.fullmatch(r"<(?:!-{0,2}.*|\|[A-Za-z_]{0,30}\|?)", text, re.DOTALL):
             return None
-        opened = re.match(r"</?([A-Za-z][A-Za-z0-9]*)?([^A-Za-z0-9]?)", text)
+        opened = re.match(r"</?([A-Za-z][A-Za-z0-9_]*)?([^A-Za-z0-9_]?)", text)
         name = (opened[1] or "").lower() if opened is not None else ""
         after = opened[2] if opened is not None else " "
         if not after or after == "/":
