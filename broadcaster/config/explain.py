@@ -10,10 +10,17 @@ from pydantic_core import ErrorDetails
 
 from broadcaster.config.models import Config
 from broadcaster.config.yamlfile import KeyPath
-from broadcaster.registry import LOCAL_VOICES, VOICES
+from broadcaster.registry import BRAINS, END_TO_END, LOCAL_VOICES, VOICES
 
 LONGEST_ECHO = 40
 """A longer value would hide what the message says."""
+
+_ENGINES: dict[KeyPath, tuple[str, str, tuple[str, ...]]] = {
+    ("voice",): ("voice", "a voice of the chain", tuple(dict.fromkeys((*VOICES, *LOCAL_VOICES)))),
+    ("brain", "chain"): ("brain", "a brain of the chain", tuple(BRAINS)),
+    ("brain", "end_to_end"): ("end-to-end", "an end-to-end voice", tuple(END_TO_END)),
+}
+"""Lists whose items say which engine they are: what an engine is called, what an item is, the engines."""
 
 
 def key_path(location: tuple[int | str, ...], data: Any) -> KeyPath:
@@ -110,13 +117,13 @@ def explain(
     if kind == "missing":
         return "is missing -> add it; the shipped config.yaml has an example"
     if kind in ("union_tag_not_found", "union_tag_invalid"):
-        if path[:1] == ("voice",):
-            known = list(dict.fromkeys((*VOICES, *LOCAL_VOICES)))
-            named = str(context.get("tag", ""))
-            near = difflib.get_close_matches(named, known, n=1, cutoff=0.6)
-            if near and named.isidentifier():
-                return f"there is no voice engine {named!r} -> did you mean {near[0]}?"
-            return f"a voice of the chain needs an engine -> write engine: and one of {', '.join(known)}"
+        for place, (what, item, known) in _ENGINES.items():
+            if path[: len(place)] == place:
+                named = str(context.get("tag", ""))
+                near = difflib.get_close_matches(named, known, n=1, cutoff=0.6)
+                if near and named.isidentifier():
+                    return f"there is no {what} engine {named!r} -> did you mean {near[0]}?"
+                return f"{item} needs an engine -> write engine: and one of {', '.join(known)}"
         return "a sink needs a type -> add type: rtmp, file, preview or null"
     if kind == "literal_error":
         return f"must be {context.get('expected')}{shown} -> choose one of them"
@@ -128,6 +135,8 @@ def explain(
         return "must be a list -> begin every item with '- '"
     if kind == "string_type":
         return "must be text -> put it in quotes"
+    if kind == "too_short" and context.get("min_length") == 1:
+        return "must not be empty -> write at least one, or take the key out for the default"
     said = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     for clumsy, plain in (
         ("integer, unable to parse string as an integer", "whole number"),
