@@ -82,7 +82,7 @@ def forget(
         whom = "everything that is remembered" if viewer is None else f"what is remembered about {viewer}"
         typer.confirm(f"Delete {whom}?", abort=True)
     gone = _forget(target(config, channel), viewer)
-    typer.echo(f"{gone} entries deleted" if gone else "nothing was remembered")
+    typer.echo(f"{gone} {'entry' if gone == 1 else 'entries'} deleted" if gone else "nothing was remembered")
 
 
 def _forget(aim: Target, viewer: str | None) -> int:
@@ -119,11 +119,15 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines += [""] if lines and found["viewers"] else []
     for each in found["viewers"]:
         lines.append(
-            f"{_flat(each['id'])}  {_flat(each['name'])}: {each['visits']} visits, {each['exchanges']} questions, "
-            f"last {_time(each['last_ns'])}"
+            f"{_flat(each['id'])}  {_flat(each['name'])}: {_many(each['visits'], 'visit')}, "
+            f"{_many(each['exchanges'], 'question')}, last {_time(each['last_ns'])}"
         )
         lines += [f"    {_flat(note)}" for note in each["notes"].split("\n") if note]
     return lines or ["nothing is remembered"]
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _flat(text: str) -> str:

@@ -65,11 +65,11 @@ class Tracer:
         _bound(self._turns, MAX_TURNS)
 
     def written(self, prompt: str, brain: str) -> None:
-        """Something to say has come; only the first time counts."""
+        """Something to say has come; the first time counts, and the last brain that is named."""
         turn = self._turns.get(prompt)
-        if turn is not None and "text" not in turn.stamps:
-            turn.stamps["text"] = self._clock()
-            turn.brain = brain
+        if turn is not None:
+            turn.stamps.setdefault("text", self._clock())
+            turn.brain = brain or turn.brain
 
     def given(self, prompt: str, package: int, times: PieceTimes | None, voice: str) -> None:
         """A piece goes to playout; the first one of a package counts."""

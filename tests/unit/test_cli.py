@@ -16,7 +16,7 @@ from typer.main import get_command
 from broadcaster.cli import air
 from broadcaster.cli.log import when
 from broadcaster.cli.main import app, exit_status, main
-from broadcaster.cli.status import duration
+from broadcaster.cli.status import _brain, duration
 from broadcaster.errors import AlreadyRunning, AssetError, ConfigError, NotRunning, Refused
 from broadcaster.lock import ChannelLock
 from broadcaster.paths import channel_paths
@@ -249,3 +249,10 @@ def test_the_address_of_the_page(host: str, port: int, address: str) -> None:
 
     config = Config.model_validate({"console": {"host": host, "port": port, "tokens": {"operator": "x" * 16}}})
     assert air.console_address(config) == address
+
+
+def test_the_status_says_when_the_day_is_spent() -> None:
+    spent = "spent: brains with a price wait until tomorrow"
+    for limit, told in ((1.0, True), (1.5, False), (None, False)):
+        budget = {"tokens": 9, "limit": limit, "spent": 1.2, "currency": "CNY"}
+        assert (spent in str(_brain({"engine": "b", "budget": budget}))) is told

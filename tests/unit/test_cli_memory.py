@@ -61,7 +61,16 @@ def memory(config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 def test_what_is_remembered_is_shown_and_steers_no_terminal(memory: Run) -> None:
     status, out, _ = memory("show")
     assert status == 0
-    for part in ("summary: 聊过茶。", "v1: 第0问？", "> 答0", "[cut]", "(unasked)", "小明: 2 visits", "问过：茶"):
+    for part in (
+        "summary: 聊过茶。",
+        "v1: 第0问？",
+        "> 答0",
+        "[cut]",
+        "(unasked)",
+        "小明: 2 visits",
+        "小红: 1 visit, 1 question,",
+        "问过：茶",
+    ):
         assert part in out
     assert "\x1b" not in out
     found = json.loads(memory("show", "--viewer", "v1", "--json")[1])

@@ -51,8 +51,9 @@ class Desk:
         self.now += 1.0
         self.tracer.begun(prompt)
         self.now += 0.5
+        self.tracer.written(name, "broken")
         self.tracer.written(name, "qwen")
-        self.tracer.written(name, "other")
+        self.tracer.written(name, "")
         return prompt
 
     def package(self, number: int, *, name: str = "p1", gap_ms: int = 0, lips: bool = True) -> None:
