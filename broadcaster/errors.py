@@ -15,6 +15,7 @@ BroadcasterError
     ├── VoiceError         + `denied`: the engine takes nothing at all as it is set up
     ├── HeadError
     ├── BrainError         + `denied`, `retry_after_s`
+    │   ├── CutOff         the answer was long enough for the server: no fault of the link
     │   └── Stale          the question is too old to be answered
     └── EncoderError
 """
@@ -123,6 +124,13 @@ class BrainError(AdapterError):
         super().__init__(message, retryable=retryable and not denied)
         self.denied = denied
         self.retry_after_s = retry_after_s
+
+
+class CutOff(BrainError):
+    """What there is of the answer ends at its last whole sentence."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(f"{place} cut its answer off at the most tokens -> raise brain.max_tokens", retryable=False)
 
 
 class Stale(BrainError):

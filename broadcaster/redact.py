@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
+from traceback import extract_tb
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -87,3 +89,9 @@ def _values(text: str) -> Iterable[str]:
     for piece in re.split(r"[/?&#\s]+", text):
         name, equals, value = piece.partition("=")
         yield value if equals else name
+
+
+def whereabouts(err: BaseException) -> dict[str, object]:
+    """Kind and place of an unforeseen exception for the log, without its own words, which may be a viewer's."""
+    frames = extract_tb(err.__traceback__)[-3:]
+    return {"kind": type(err).__name__, "where": [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames]}

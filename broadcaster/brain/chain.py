@@ -11,15 +11,14 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
-from pathlib import Path
-from traceback import extract_tb
 from typing import Any, Final, TypeVar
 
 from broadcaster.brain.budget import Budget
 from broadcaster.brain.cleaning import Cleaner, Unspeakable
 from broadcaster.brain.tokens import tokens_in, tokens_of
-from broadcaster.errors import BrainError
+from broadcaster.errors import BrainError, CutOff
 from broadcaster.ports import Brain, Breaker
+from broadcaster.redact import whereabouts
 from broadcaster.sentences import sentence_end
 from broadcaster.types import Turn, Usage, Written
 
@@ -32,6 +31,9 @@ GRACE_S: Final = 1.5
 
 LEAST_S: Final = 0.3
 """With less than that left nobody is asked: no model begins sooner."""
+
+SHORTEST_GAP_S: Final = 0.5
+"""Behind the end of that time, a first sentence that is still growing is waited for so long each time."""
 
 RETRY_S: Final = 0.2
 """Pause before another try, where the server does not say how long."""
@@ -107,7 +109,7 @@ class Chain:
                 continue
             given = ""
             try:
-                async with closing(self._ask(link, turn, min(_now() + link.first_token_s, end))) as written:
+                async with closing(self._ask(link, turn, min(_now() + link.first_token_s, end), end)) as written:
                     async for text in written:
                         given += text
                         yield Written(text, link.name)
@@ -139,7 +141,8 @@ class Chain:
             if not self._may_be_asked(link) or not link.breaker.allows():
                 continue
             try:
-                async with closing(self._ask(link, turn, _now() + link.first_token_s)) as written:
+                until = _now() + link.first_token_s
+                async with closing(self._ask(link, turn, until, until + GRACE_S)) as written:
                     return "".join([text async for text in written])
             except BrainError as err:
                 last = err
@@ -171,19 +174,22 @@ class Chain:
 
     # -- one link -------------------------------------------------------------------------------------------------
 
-    async def _ask(self, link: Link, turn: Turn, until: float) -> AsyncIterator[str]:
-        """Tries as long as an error may pass, nothing was given out yet and there is time before `until`."""
+    async def _ask(self, link: Link, turn: Turn, until: float, end: float) -> AsyncIterator[str]:
+        """Tries as long as an error may pass, nothing was given out yet and there is time before `until`.
+
+        Until its first sentence is whole, an answer may stand still to `end` at most.
+        """
         tries = link.retries
         settled = False
         try:
             while True:
                 begun = False
                 try:
-                    async with closing(self._once(link, turn, until)) as written:
+                    async with closing(self._once(link, turn, until, end)) as written:
                         async for text in written:
                             begun = True
                             yield text
-                except _TooLong:
+                except CutOff:
                     settled = True
                     self._well(link)
                     raise
@@ -205,10 +211,11 @@ class Chain:
             if not settled:  # broken off by whoever listens: nothing follows from it
                 link.breaker.released()
 
-    async def _once(self, link: Link, turn: Turn, until: float) -> AsyncIterator[str]:
+    async def _once(self, link: Link, turn: Turn, until: float, end: float) -> AsyncIterator[str]:
         began = _now()
         cleaner = Cleaner(self._name, thinking=link.thinks)
-        given = False
+        given = whole = False
+        said = ""
         usage: Usage | None = None
         raw = ""
         refused = False
@@ -216,6 +223,8 @@ class Chain:
             async with closing(link.brain.reply(turn)) as deltas:
                 while True:
                     limit = min(_now() + link.gap_s, began + link.total_s) if given else until
+                    if given and not whole:
+                        limit = min(limit, max(end, _now() + SHORTEST_GAP_S))
                     delta = await _next(deltas, limit, given=given)
                     if delta is None:
                         break
@@ -230,9 +239,10 @@ class Chain:
                             raise BrainError("its thoughts were not marked as such", retryable=False)
                     if text:
                         given = True
+                        if not whole:
+                            said += text
+                            whole = sentence_end(said) is not None
                         yield text
-                if usage is not None and usage.completion_tokens >= turn.max_tokens:
-                    raise _TooLong("the answer was cut off at brain.max_tokens", retryable=False)
                 if text := cleaner.rest():
                     given = True
                     yield text
@@ -247,8 +257,7 @@ class Chain:
             raise
         except Exception as err:
             # Its own words may hold the question, so only the place is told.
-            where = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in extract_tb(err.__traceback__)[-3:]]
-            log.error("a brain broke", extra={"brain": link.name, "kind": type(err).__name__, "where": where})
+            log.error("a brain broke", extra={"brain": link.name, **whereabouts(err)})
             refused = not raw and usage is None
             raise BrainError(f"{type(err).__name__} inside of it") from err
         finally:
@@ -297,10 +306,6 @@ class Chain:
 
 class _TimeIsUp(Exception):
     pass
-
-
-class _TooLong(BrainError):
-    """No fault of the link: what there is of the answer ends at its last whole sentence."""
 
 
 def _now() -> float:

@@ -8,7 +8,7 @@ from broadcaster.ports import MemoryStore
 from broadcaster.types import Inbound, Message, Turn, Viewer
 
 
-class Remembered(Protocol):
+class Heard(Protocol):
     def messages(self) -> tuple[Message, ...]: ...
 
 
@@ -46,5 +46,5 @@ class NoMemory:
 class AsAsked:
     """The question behind the conversation, and nothing else."""
 
-    async def turn(self, prompt: Inbound, conversation: Remembered) -> Turn:
+    async def turn(self, prompt: Inbound, conversation: Heard) -> Turn:
         return Turn(prompt, "", (*conversation.messages(), Message("user", prompt.text)))

@@ -44,19 +44,6 @@ class Remembered(Protocol):
     async def viewer_note(self, viewer: Viewer | None) -> str: ...
 
 
-class Blank:
-    """A memory with nothing in it."""
-
-    def messages(self) -> tuple[Message, ...]:
-        return ()
-
-    def summary(self) -> str:
-        return ""
-
-    async def viewer_note(self, viewer: Viewer | None) -> str:
-        return ""
-
-
 class Prompter:
     """`mode`: "interactive" or "single"; `waiting` tells how many messages wait; `now` returns an aware time."""
 

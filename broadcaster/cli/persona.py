@@ -87,7 +87,7 @@ def show(
     broadcaster persona show weather.yaml --ask "明天会下雨吗？"
     """
     loaded = load(config, quiet=True)
-    from broadcaster.brain.prompting import Blank
+    from broadcaster.brain.plain import NoMemory
     from broadcaster.minds import host_of
     from broadcaster.types import Inbound, Origin, PromptKind
 
@@ -97,7 +97,7 @@ def show(
     cache = channel_paths(loaded.config.channel, loaded.config.state_dir).cache
     prompter = host_of(settings, cache).prompter
     question = Inbound("show", PromptKind.ASK, ask or EXAMPLE, Origin("cli"))
-    turn = asyncio.run(prompter.turn(question, Blank()))
+    turn = asyncio.run(prompter.turn(question, NoMemory()))
     typer.echo(turn.system)
     for message in turn.messages if ask else ():
         pictures = f" (and {len(message.images)} picture)" if message.images else ""

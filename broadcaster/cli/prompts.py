@@ -12,7 +12,6 @@ import typer
 from broadcaster.cli.client import Control
 from broadcaster.cli.common import ChannelOption, ConfigOption, Target, target
 from broadcaster.errors import NotRunning, Refused
-from broadcaster.station import MAX_RECORDING_BYTES
 
 PANIC_PATIENCE_S: Final = 1.0
 """A director that takes longer is passed over: panic goes to playout itself."""
@@ -228,6 +227,8 @@ def _viewer(name: str | None, id: str | None) -> Message:
 def _uploaded(path: Path, aim: Target) -> str:
     """The name under which the daemon keeps this recording. Raises BadParameter, NotRunning, Refused."""
     try:
+        from broadcaster.station import MAX_RECORDING_BYTES  # and with it numpy, which the parent does without
+
         if path.stat().st_size > MAX_RECORDING_BYTES:
             raise typer.BadParameter(f"{path} has more than {MAX_RECORDING_BYTES} bytes", param_hint="--audio")
         data = path.read_bytes()

@@ -177,7 +177,7 @@ def _brain(brain: dict[str, Any]) -> Any:
         words.append("rule-based, no language model")
     if budget.get("tokens"):
         limit = "" if budget["limit"] is None else f" of {budget['limit']:g}"
-        words.append(f"today {budget['tokens']} tokens, {budget['spent']:.2f}{limit} {budget['currency']}")
+        words.append(f"today {budget['tokens']} tokens, {budget['spent']:.4g}{limit} {budget['currency']}")
         if budget["limit"] is not None and budget["spent"] >= budget["limit"]:
             words.append("spent: brains with a price wait until tomorrow")
     return _engine({**brain, "engine": ", ".join(words)})

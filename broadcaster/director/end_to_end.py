@@ -17,6 +17,7 @@ from typing import Any, Final
 from broadcaster.director.sentences import sentences_of
 from broadcaster.errors import AdapterError, BrainError, VoiceError
 from broadcaster.ports import Breaker, EndToEnd, Gate
+from broadcaster.redact import whereabouts
 from broadcaster.types import (
     Inbound,
     Origin,
@@ -157,7 +158,8 @@ class EndToEndDesk:
                 self._failed(guest, err)
                 continue
             except Exception as err:
-                log.exception("an end-to-end voice broke", extra={"voice": guest.name})
+                # Its own words may hold the question, so only the place is told.
+                log.error("an end-to-end voice broke", extra={"voice": guest.name, **whereabouts(err)})
                 self._failed(guest, BrainError(f"{type(err).__name__} inside of it"))
                 continue
             except BaseException:

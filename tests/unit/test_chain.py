@@ -15,7 +15,7 @@ from broadcaster.brain.budget import Budget
 from broadcaster.brain.chain import GRACE_S, Chain, Link
 from broadcaster.brain.mind import ChainMind
 from broadcaster.brain.plain import NoMemory
-from broadcaster.errors import BrainError, Stale
+from broadcaster.errors import BrainError, CutOff, Stale
 from broadcaster.supervisor.breaker import CircuitBreaker
 from broadcaster.types import Happening, Inbound, Message, Origin, PromptKind, RoomEvent, Spent, Turn, Usage, Written
 from tests.fakes.voice import run_virtually
@@ -193,7 +193,7 @@ async def test_an_answer_that_breaks_off_within_its_first_sentence_is_left_to_th
     assert got.brains == ["alone", "rules"]
     late = model("late", 5.9, "今天", 100.0)
     got = await take(chain(link(late), link(model("other", "不该说。"))).reply(TURN))
-    assert (got.brains, got.ended) == (["late", "rules"], pytest.approx(10.9))
+    assert (got.brains, got.ended) == (["late", "rules"], 7.5)
 
 
 @virtual
@@ -419,9 +419,18 @@ async def test_the_status_names_who_answered_and_what_is_wrong() -> None:
 
 @virtual
 async def test_an_answer_cut_off_by_the_server_ends_at_its_last_whole_sentence_and_is_no_fault() -> None:
-    long = model("long", "第一句话。第二句话说到一半", Usage(20, TURN.max_tokens))
+    long = model("long", "第一句话。第二句话说到一半", Usage(20, 40), CutOff("there"))
     asked = link(long)
     got = await take(chain(asked).reply(TURN))
     assert got.text.startswith("第一句话。")
     assert got.error is not None, "then the performer speaks no unfinished sentence"
     assert (asked.answered, asked.failures, asked.breaker.state) == (1, 0, "closed")
+
+
+@virtual
+async def test_a_first_sentence_that_stops_is_not_waited_for_beyond_the_time_of_all() -> None:
+    half = Model("half", [[2.9, "今天天气", 100.0]])
+    links = [link(each, first_token_s=3.0, gap_s=5.0) for each in (half, Model("also", half.scripts))]
+    got = await take(chain(*links).reply(TURN))
+    assert got.text.endswith(RULES)
+    assert got.ended <= 3.0 + 2.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from broadcaster.brain.prompting import Blank
+from broadcaster.brain.plain import NoMemory
 from broadcaster.config import BrainConfig, OpenAIChat
 from broadcaster.errors import ConfigError
 from broadcaster.minds import Room, host_of, mind_of
@@ -36,7 +36,7 @@ async def test_the_files_reach_the_model_and_the_rules(tmp_path: Path) -> None:
     room = Room()
     host = host_of(settings(tmp_path), tmp_path / "cache", room)
     room.waiting = lambda: 7
-    turn = await host.prompter.turn(QUESTION, Blank())
+    turn = await host.prompter.turn(QUESTION, NoMemory())
     for words in ("“云朵”", "《全天》", "七天之内可以退。", "还有7条"):
         assert words in turn.system
     assert turn.max_tokens == 99
@@ -68,7 +68,7 @@ async def test_the_server_gets_it_all_and_a_gift_goes_to_the_rules(tmp_path: Pat
 
 async def test_without_any_file_there_is_a_host_too(tmp_path: Path) -> None:
     host = host_of(BrainConfig(), tmp_path)
-    assert "“小播”" in (await host.prompter.turn(QUESTION, Blank())).system
+    assert "“小播”" in (await host.prompter.turn(QUESTION, NoMemory())).system
     assert "小播" in host.responder.answer("你是谁")
 
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 from broadcaster.brain.engines import refusals
 from broadcaster.brain.engines.asked import data_uri, following, messages_of
 from broadcaster.config.brains import DashScopeChat
-from broadcaster.errors import BrainError
+from broadcaster.errors import BrainError, CutOff
 from broadcaster.hosts import is_here, place_of
 from broadcaster.types import Message, Turn, Usage
 
@@ -152,6 +152,8 @@ class _Answer:
             return refusals.filtered(self._place)
         if not self._said:
             return refusals.empty(self._place)
+        if self.finish == "length":
+            return CutOff(self._place)
         return None if self.finish else refusals.unfinished(self._place)
 
     def _error(self, chunk: Any) -> BrainError:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from broadcaster.brain.engines import refusals
 from broadcaster.brain.engines.asked import data_uri, following, messages_of
 from broadcaster.config.brains import OpenAIChat
-from broadcaster.errors import BrainError
+from broadcaster.errors import BrainError, CutOff
 from broadcaster.hosts import is_here, place_of
 from broadcaster.types import Message, Turn, Usage
 
@@ -171,6 +171,8 @@ class _Answer:
             return BrainError(f"{place}: the model refused to answer", retryable=False)
         if not self._said:
             return refusals.empty(place)
+        if self.finish == "length":
+            return CutOff(place)
         return None if self.finish else refusals.unfinished(place)
 
 
