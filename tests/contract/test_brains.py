@@ -22,6 +22,7 @@ import pytest
 from broadcaster import registry
 from broadcaster.brain.knowledge import Knowledge
 from broadcaster.brain.responder import Responder
+from broadcaster.errors import CutOff
 from broadcaster.ports import Brain
 from broadcaster.types import Message
 from tests.contract.brain_cases.case import (
@@ -92,6 +93,17 @@ async def test_it_answers_as_it_comes_and_tells_its_tokens(case: BrainCase) -> N
         silent = await read(on.brain, turn())
         assert (silent.text, silent.usage) == (ANSWER, [])
         assert on.server.left == 0
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.engine != "dify"], ids=str)
+async def test_an_answer_that_was_long_enough_for_the_server_says_so_at_its_end(case: BrainCase) -> None:
+    """Dify tells no reason."""
+    async with bench(case) as on:
+        on.server.finish = "length"
+        take = await read(on.brain, turn())
+        assert take.text == ANSWER
+        assert isinstance(take.error, CutOff)
+        assert [used.completion_tokens for used in take.usage] == [8]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

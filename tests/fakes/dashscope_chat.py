@@ -35,7 +35,7 @@ class DashScopeChatServer(ModelServer):
         return b": heartbeat\n\n" + self._result("", reasoning_content=NOISE) + self._result("", tool_calls=[call])
 
     def end(self, filtered: bool) -> bytes:
-        return self._result("", "content_filter" if filtered else "stop")
+        return self._result("", "content_filter" if filtered else self.finish)
 
     def broken(self, words: str) -> bytes:
         head = "id:9\nevent:error\n:HTTP_STATUS/500\n"

@@ -42,7 +42,7 @@ class LlmServer(ModelServer):
         )
 
     def end(self, filtered: bool) -> bytes:
-        last = _chunk({}, "content_filter" if filtered else "stop")
+        last = _chunk({}, "content_filter" if filtered else self.finish)
         if self.usage is not None:
             sent, written = self.usage
             usage = {

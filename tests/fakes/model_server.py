@@ -25,8 +25,8 @@ class ModelServer:
     is what it calls the error. `first_delay`: seconds before the headers. `stall_after`, `drop_after`,
     `garbage_after`, `error_after`, `ends_after`: after so many pieces it stops for ever, closes the connection in
     mid-chunk, sends an event that is no JSON, tells an error in the wire's own way, ends properly but too early.
-    `filtered`: the last piece is followed by the word that a filter cut the answer off. `chatter`: thoughts, tool
-    calls and signs of life come between the pieces. `odd`: cut anywhere. `echo`: the question is the answer.
+    `finish`: the reason told with the end, where the wire has one. `filtered`: the last piece is followed by the word
+    that a filter cut the answer off. `chatter`: thoughts, tool calls and signs of life come between the pieces. `odd`: cut anywhere. `echo`: the question is the answer.
     `hangs_up`: it takes the question and closes the connection. `silent_end`: it forgets to end the stream.
 
     `requests` are the bodies, `keys` their keys, `left` counts clients that went away before the end, `open` the
@@ -57,6 +57,7 @@ class ModelServer:
         self.garbage_after: int | None = None
         self.error_after: int | None = None
         self.ends_after: int | None = None
+        self.finish = "stop"
         self.filtered = self.chatter = self.odd = self.echo = self.hangs_up = self.silent_end = False
         self.usage: tuple[int, int] | None = (21, 8)
         """Tokens of question and answer that it tells at the end; None: it tells nothing."""
