@@ -26,8 +26,9 @@ class ModelServer:
     `garbage_after`, `error_after`, `ends_after`: after so many pieces it stops for ever, closes the connection in
     mid-chunk, sends an event that is no JSON, tells an error in the wire's own way, ends properly but too early.
     `finish`: the reason told with the end, where the wire has one. `filtered`: the last piece is followed by the word
-    that a filter cut the answer off. `chatter`: thoughts, tool calls and signs of life come between the pieces. `odd`: cut anywhere. `echo`: the question is the answer.
-    `hangs_up`: it takes the question and closes the connection. `silent_end`: it forgets to end the stream.
+    that a filter cut the answer off. `chatter`: thoughts, tool calls and signs of life come between the pieces.
+    `odd`: cut anywhere. `echo`: the question is the answer. `hangs_up`: it takes the question and closes the
+    connection. `silent_end`: it forgets to end the stream.
 
     `requests` are the bodies, `keys` their keys, `left` counts clients that went away before the end, `open` the
     connections that are open now.
