@@ -26,10 +26,10 @@ def read_memory(path: Path, viewer: str | None, limit: int) -> dict[str, Any]:
         summary = db.execute("SELECT value FROM state WHERE key = 'summary'").fetchone()
         chosen = (viewer is None, viewer, limit)
         exchanges = db.execute(
-            f"SELECT {_EXCHANGE} FROM exchanges WHERE ?1 OR viewer = ?2 ORDER BY row DESC LIMIT ?3", chosen
+            f"SELECT {_EXCHANGE} FROM exchanges WHERE ? OR viewer = ? ORDER BY row DESC LIMIT ?", chosen
         ).fetchall()
         viewers = db.execute(
-            f"SELECT {_VIEWER} FROM viewers WHERE ?1 OR id = ?2 ORDER BY last_ns DESC LIMIT ?3", chosen
+            f"SELECT {_VIEWER} FROM viewers WHERE ? OR id = ? ORDER BY last_ns DESC LIMIT ?", chosen
         ).fetchall()
         known = db.execute("SELECT count(*) FROM viewers").fetchone()[0]
     except sqlite3.Error as err:
@@ -88,9 +88,8 @@ class JournalMemory:
 
         def job(db: sqlite3.Connection) -> None:
             changed = db.execute(
-                "UPDATE exchanges SET viewer = ?2, question = ?3, answer = ?4, at_ns = ?5, cut = ?6"
-                " WHERE prompt = ?1",
-                row,
+                "UPDATE exchanges SET viewer = ?, question = ?, answer = ?, at_ns = ?, cut = ? WHERE prompt = ?",
+                (*row[1:], row[0]),
             ).rowcount
             if not changed:
                 db.execute(f"INSERT INTO exchanges ({_EXCHANGE}) VALUES (?, ?, ?, ?, ?, ?)", row)
@@ -127,10 +126,10 @@ class JournalMemory:
 
         def job(db: sqlite3.Connection) -> int:
             everybody = viewer is None
-            gone = db.execute("DELETE FROM viewers WHERE ?1 OR id = ?2", (everybody, viewer)).rowcount
-            gone += db.execute("DELETE FROM exchanges WHERE ?1 OR viewer = ?2", (everybody, viewer)).rowcount
+            gone = db.execute("DELETE FROM viewers WHERE ? OR id = ?", (everybody, viewer)).rowcount
+            gone += db.execute("DELETE FROM exchanges WHERE ? OR viewer = ?", (everybody, viewer)).rowcount
             db.execute("DELETE FROM state WHERE key = 'summary'")
-            theirs = "viewer_id IS NOT NULL AND (?1 OR viewer_id = ?2)"
+            theirs = "viewer_id IS NOT NULL AND (? OR viewer_id = ?)"
             db.execute(
                 f"UPDATE asrun SET author = '' WHERE prompt IN (SELECT id FROM prompts WHERE {theirs})",
                 (everybody, viewer),

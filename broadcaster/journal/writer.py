@@ -150,7 +150,10 @@ class JournalWriter:
         db.execute("SAVEPOINT job")
         try:
             result = entry.job(db)
-        except (sqlite3.IntegrityError, sqlite3.ProgrammingError, TypeError, ValueError, OverflowError) as err:
+        except Exception as err:
+            wrong_in_itself = not isinstance(err, sqlite3.Error | OSError | JournalError)
+            if not wrong_in_itself and not isinstance(err, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+                raise  # the file's or the disk's trouble: everything is tried again
             db.execute("ROLLBACK TO job")
             if entry.done is None:
                 self._lose(1)

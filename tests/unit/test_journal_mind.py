@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from broadcaster.errors import JournalError
 from broadcaster.journal import Journal
 from broadcaster.types import Exchange, Inbound, Origin, PromptKind, Spent, Viewer, ViewerNote
 
@@ -88,4 +89,17 @@ async def test_what_is_spent_adds_up_by_day_and_link(path: Path) -> None:
     journal.ledger.add("2026-11-25", Spent("qwen", 1, 1, 1, 1))
     assert await journal.ledger.spent("2026-11-24") == [Spent("qwen", 2, 150, 30, 2_200)]
     assert await journal.ledger.spent("2026-11-23") == []
+    journal.close()
+
+
+async def test_a_job_with_a_fault_of_its_own_fails_alone(path: Path) -> None:
+    journal = await opened(path)
+
+    def broken(db: object) -> None:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(JournalError, match="RuntimeError"):
+        await journal._writer.durable(broken)
+    journal.memory.keep_summary("聊了天气。")
+    assert await journal.memory.summary() == "聊了天气。"
     journal.close()
