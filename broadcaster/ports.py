@@ -191,6 +191,24 @@ class Breaker(Protocol):
         """It was not asked after all, or broken off without a result."""
 
 
+class AlwaysClosed:
+    """Port `Breaker` of whoever is asked in any case, because nobody stands behind it."""
+
+    state = "closed"
+
+    def allows(self) -> bool:
+        return True
+
+    def succeeded(self) -> None:
+        pass
+
+    def failed(self, *, for_good: bool = False) -> None:
+        pass
+
+    def released(self) -> None:
+        pass
+
+
 class Hands(Protocol):
     """What is behind the speech pipeline: playout with the sound it holds, and the head with its lips."""
 

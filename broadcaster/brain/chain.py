@@ -17,7 +17,7 @@ from broadcaster.brain.budget import Budget
 from broadcaster.brain.cleaning import Cleaner, Unspeakable
 from broadcaster.brain.tokens import tokens_in, tokens_of
 from broadcaster.errors import BrainError, CutOff
-from broadcaster.ports import Brain, Breaker
+from broadcaster.ports import AlwaysClosed, Brain, Breaker
 from broadcaster.redact import whereabouts
 from broadcaster.sentences import sentence_end
 from broadcaster.types import Turn, Usage, Written
@@ -42,24 +42,6 @@ RETRY_S: Final = 0.2
 def closing(iterator: AsyncIterator[_T]) -> AbstractAsyncContextManager[AsyncIterator[_T]]:
     """Closes it at the end of the block; the ports say iterator, and every one of them is an async generator."""
     return aclosing(iterator)  # type: ignore[type-var]
-
-
-class AlwaysClosed:
-    """Port `Breaker` of a brain that is asked whatever became of it."""
-
-    state = "closed"
-
-    def allows(self) -> bool:
-        return True
-
-    def succeeded(self) -> None:
-        pass
-
-    def failed(self, *, for_good: bool = False) -> None:
-        pass
-
-    def released(self) -> None:
-        pass
 
 
 @dataclass(slots=True, eq=False)

@@ -16,6 +16,7 @@ from broadcaster.director.recovery import Recovery
 from broadcaster.director.rundown import Rundown
 from broadcaster.director.utterance import Utterance
 from broadcaster.inbox import Inbox
+from broadcaster.redact import whereabouts
 from broadcaster.types import Inbound
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,6 @@ class Conductor:
                 task.cancel()
                 await asyncio.wait({task})
         if not task.cancelled() and (err := task.exception()) is not None:
-            log.error("a prompt could not be performed", exc_info=err, extra={"prompt": prompt.id})
+            log.error("a prompt could not be performed", extra={"prompt": prompt.id, **whereabouts(err)})
             if utterance in self._rundown.active:
                 self._rundown.drop(utterance, "brain")

@@ -13,30 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from broadcaster.errors import VoiceError
-from broadcaster.ports import Breaker, Voice
+from broadcaster.ports import AlwaysClosed, Breaker, Voice
 from broadcaster.speech.pacing import SoundModel, SpeedModel
 
 log = logging.getLogger(__name__)
 
 LANGUAGES: Final = frozenset({"zh", "en"})
-
-
-class AlwaysClosed:
-    """Port `Breaker` of a voice that has nothing behind it."""
-
-    state = "closed"
-
-    def allows(self) -> bool:
-        return True
-
-    def succeeded(self) -> None:
-        pass
-
-    def failed(self, *, for_good: bool = False) -> None:
-        pass
-
-    def released(self) -> None:
-        pass
 
 
 @dataclass(slots=True, eq=False)

@@ -4,106 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from broadcaster.brain.budget import Budget
-from broadcaster.brain.chain import GRACE_S, Chain, Link
+from broadcaster.brain.chain import GRACE_S, Link
 from broadcaster.brain.mind import ChainMind
 from broadcaster.brain.plain import NoMemory
 from broadcaster.errors import BrainError, CutOff, Stale
-from broadcaster.supervisor.breaker import CircuitBreaker
-from broadcaster.types import Happening, Inbound, Message, Origin, PromptKind, RoomEvent, Spent, Turn, Usage, Written
-from tests.fakes.voice import run_virtually
+from broadcaster.types import Happening, Inbound, Origin, PromptKind, RoomEvent, Turn, Usage
+from tests.support.chains import ASK, RULES, TURN, Book, Model, chain, link, model, now, take, virtual
 
 pytestmark = pytest.mark.unit
-
-ASK = Inbound("p1", PromptKind.ASK, "今天天气怎么样？", Origin("test"), received_ns=10**18)
-TURN = Turn(ASK, "你是小播。", (Message("user", "今天天气怎么样？"),))
-
-Step = float | str | Usage | BrainError
-"""Seconds of waiting, text, usage, or how it ends."""
-
-
-@dataclass
-class Model:
-    """Every call plays the next script; the last one again and again."""
-
-    name: str
-    scripts: list[list[Step]]
-    asked: list[float] = field(default_factory=list)
-    closed: int = 0
-
-    async def reply(self, turn: Turn) -> AsyncIterator[str | Usage]:
-        script = self.scripts[min(len(self.asked), len(self.scripts) - 1)]
-        self.asked.append(now())
-        try:
-            for step in script:
-                if isinstance(step, BrainError):
-                    raise step
-                if isinstance(step, float):
-                    await asyncio.sleep(step)
-                else:
-                    yield step
-        finally:
-            self.closed += 1
-
-    async def close(self) -> None:
-        pass
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def model(name: str, *steps: Step) -> Model:
-    return Model(name, [list(steps)])
-
-
-def link(brain: Model, **limits: Any) -> Link:
-    return Link(brain.name, brain, CircuitBreaker(now, random.Random(1)), **{"retries": 0, **limits})
-
-
-RULES = "规则来回答。"
-
-
-def chain(*links: Link, budget: Budget | None = None) -> Chain:
-    return Chain(links, Link("rules", model("rules", RULES)), budget or Budget(), name="小播")
-
-
-@dataclass
-class Take:
-    text: str = ""
-    brains: list[str] = field(default_factory=list)
-    first: float = -1.0
-    ended: float = -1.0
-    error: BrainError | None = None
-
-
-async def take(replies: AsyncIterator[Written]) -> Take:
-    began, got = now(), Take()
-    try:
-        async for part in replies:
-            got.first = now() - began if got.first < 0 else got.first
-            got.text += part.text
-            if part.brain not in got.brains:
-                got.brains.append(part.brain)
-    except BrainError as err:
-        got.error = err
-    got.ended = now() - began
-    return got
-
-
-def virtual(work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    def run() -> None:
-        run_virtually(work())
-
-    run.__name__ = work.__name__
-    return run
 
 
 @virtual
@@ -263,82 +176,6 @@ async def test_a_summary_is_written_by_a_model_or_by_nobody() -> None:
 
 
 # -- budget -------------------------------------------------------------------------------------------------------
-
-
-class Book:
-    """A ledger in memory."""
-
-    def __init__(self) -> None:
-        self.rows: list[tuple[str, Spent]] = []
-
-    async def spent(self, day: str) -> list[Spent]:
-        return [entry for when, entry in self.rows if when == day]
-
-    def add(self, day: str, entry: Spent) -> None:
-        self.rows.append((day, entry))
-
-
-class Days:
-    def __init__(self) -> None:
-        self.today = "2026-03-02"
-
-    def __call__(self) -> str:
-        return self.today
-
-
-@virtual
-async def test_when_the_day_is_spent_priced_links_wait_for_tomorrow_also_after_a_restart() -> None:
-    days, book = Days(), Book()
-    dear = model("dear", "好。", Usage(1200, 300))
-    free = model("free", "免费的。")
-
-    async def started() -> Chain:
-        budget = Budget(0.01, "CNY", days)
-        await budget.open(book)
-        return chain(link(dear, price_in=4.0, price_out=4.0), link(free), budget=budget)
-
-    tried = await started()
-    assert [(await take(tried.reply(TURN))).brains for _ in range(3)] == [["dear"], ["dear"], ["free"]]
-    tried = await started()
-    assert (await take(tried.reply(TURN))).brains == ["free"]
-    days.today = "2026-03-03"
-    assert (await take(tried.reply(TURN))).brains == ["dear"]
-    assert [(day, entry.link, entry.cost) for day, entry in book.rows if entry.cost] == [
-        ("2026-03-02", "dear", 6000),
-        ("2026-03-02", "dear", 6000),
-        ("2026-03-03", "dear", 6000),
-    ]
-
-
-@virtual
-async def test_a_clock_that_is_set_back_over_midnight_does_not_open_the_purse_again() -> None:
-    days = Days()
-    budget = Budget(1.0, "CNY", days)
-    budget.spend("dear", Usage(10**6, 0), 1.0, 0.0)
-    today = days.today
-    for days.today, open_again in (("2026-03-03", True), (today, False), ("2026-03-03", True)):
-        assert budget.allows(priced=True) is open_again
-
-
-@virtual
-async def test_what_a_server_does_not_count_is_estimated() -> None:
-    budget = Budget(None, "USD")
-    await take(chain(link(model("m", "今天晴。"), price_out=1.0), budget=budget).reply(TURN))
-    found = budget.status()
-    assert found["tokens"] > 10
-    assert found["spent"] > 0
-    assert (found["limit"], found["currency"]) == (None, "USD")
-
-
-@virtual
-async def test_an_answer_that_was_cut_off_costs_too_and_a_refused_request_nothing() -> None:
-    budget = Budget()
-    await take(chain(link(model("m", "今天", 100.0), gap_s=1.0), budget=budget).reply(TURN))
-    await take(chain(link(model("n", BrainError("401", denied=True))), budget=budget).reply(TURN))
-    assert [entry["name"] for entry in budget.status()["links"]] == ["m"]
-
-
-# -- mind ---------------------------------------------------------------------------------------------------------
 
 
 def mind(*links: Link, **options: Any) -> ChainMind:
