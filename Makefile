@@ -45,7 +45,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.pip
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Installing what the tests need into $(VENV)"
-	@$(PIP) --editable '.[openai,dashscope,edge]' --group dev
+	@$(PIP) --editable '.[openai,dashscope,edge,postgresql]' --group dev
 	@touch $@
 
 live: setup

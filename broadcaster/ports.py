@@ -5,7 +5,8 @@ An adapter runs once and raises; retry, back-off and logging belong to `supervis
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from threading import Event
 from typing import Any, Protocol, runtime_checkable
@@ -23,6 +24,7 @@ from broadcaster.types import (
     Origin,
     Piece,
     Plane,
+    Post,
     RawSound,
     Speech,
     Spent,
@@ -35,10 +37,29 @@ from broadcaster.types import (
 )
 
 
-class Source(Protocol):
-    """Text from outside. Returns only when cancelled; raises SourceError."""
+class Intake(Protocol):
+    """Where the sources bring what they receive. Bounded, and never waits for anybody."""
 
-    async def run(self, emit: Callable[[Inbound], None]) -> None: ...
+    def bring(self, posts: Sequence[Post]) -> Future[None]:
+        """From any thread; returns at once. The future is done when everything that was paid is synced to disk.
+
+        It raises JournalError when that cannot be: an adapter with an acknowledgement then refuses it aloud, so that
+        its platform sends it again; the others need not look at it. What is too much is dropped and counted here.
+        """
+
+
+class Source(Protocol):
+    """A connection to a platform, or a door that others knock at: runs once, and ends only by cancel or SourceError.
+
+    In the director's event loop. Closes its session with the platform when it is cancelled, within 3 s.
+    """
+
+    name: str
+
+    async def run(self, intake: Intake) -> None: ...
+
+    def status(self) -> dict[str, Any]:
+        """`connected` (bool), `note` (for people, without secrets), and counters by name (int)."""
 
 
 class Brain(Protocol):
@@ -139,9 +160,19 @@ class EndToEnd(Protocol):
 
 
 class Gate(Protocol):
-    """Every text passes it before it may be spoken, whoever wrote it."""
+    """Every text passes it on its way in and before it may be spoken, whoever wrote it. Event loop; never raises."""
 
-    async def admit(self, text: str, origin: Origin) -> Verdict: ...
+    async def admit(self, text: str, origin: Origin) -> Verdict:
+        """May the host say this?"""
+
+    async def hear(self, texts: Sequence[str], origin: Origin) -> list[Verdict]:
+        """May these be answered? All checks, the costly ones too, in one go: for what may be chosen."""
+
+    def glance(self, text: str) -> Verdict:
+        """The cheap checks only (some microseconds), for everything that comes in."""
+
+    def nickname(self, name: str) -> str:
+        """A viewer's or a gift's name as it may be said and written on screen; "" when it may not."""
 
 
 class Voice(Protocol):

@@ -21,8 +21,12 @@ SINKS: Final[Table] = {
 }
 
 SOURCES: Final[Table] = {
-    "websocket": "sources.websocket:PromptSession",
+    "bilibili": "sources.bilibili.source:BilibiliRoom",
+    "douyin": "sources.douyin.source:DouyinRoom",
+    "ingest": "sources.ingest:Ingest",
+    "replay": "sources.replay:Replay",
 }
+"""Where the audience comes from. A class there takes its section of the configuration and is a `ports.Source`."""
 
 SYNTHESISERS: Final[Table] = {
     "kokoro": "broadcaster.speech.kokoro:KokoroSynthesiser",

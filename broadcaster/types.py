@@ -111,10 +111,17 @@ PLAIN: Final = Manner()
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Somebody in the room. `id` is stable at its platform; `name` is what it shows. Data, never logged."""
+    """Somebody in the room. `id` is stable at its platform; `name` is what it shows. Data, never logged.
+
+    `guard`: 0 none, 1 governor, 2 admiral, 3 captain (Bilibili's numbers). `medal` is a fan medal of this room.
+    """
 
     id: str
     name: str
+    level: int = 0
+    medal: str = ""
+    medal_level: int = 0
+    guard: int = 0
 
 
 class RoomEvent(StrEnum):
@@ -123,9 +130,72 @@ class RoomEvent(StrEnum):
     GIFT = "gift"
     SUPER_CHAT = "super_chat"
     GUARD = "guard"
+    FAN_CLUB = "fan_club"
     FOLLOW = "follow"
     LIKE = "like"
     ENTER = "enter"
+
+
+class PostKind(StrEnum):
+    """What a source can bring."""
+
+    COMMENT = "comment"
+    GIFT = "gift"
+    SUPER_CHAT = "super_chat"
+    GUARD = "guard"
+    FAN_CLUB = "fan_club"
+    FOLLOW = "follow"
+    LIKE = "like"
+    ENTER = "enter"
+    REVOKE = "revoke"  # super chats were deleted: `revokes`
+    LIVE_START = "live_start"
+    LIVE_END = "live_end"
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One thing that a source has received, in every platform's words the same.
+
+    `id` is the platform's own ("" where it gives none): what comes twice counts once. `price` is the whole of it in
+    thousandths of a yuan, 0 for what was free; it is *paid* when that is positive. `text`: of a comment or a super
+    chat; `item` and `count`: what was given. `at_ns`: the platform's time, `received_ns`: ours (both wall clock).
+    `room` is the platform's number of the room. `combo`: gifts of one run, one post each, share it.
+    """
+
+    source: str
+    kind: PostKind
+    id: str = ""
+    viewer: Viewer | None = None
+    text: str = ""
+    item: str = ""
+    count: int = 1
+    price: int = 0
+    at_ns: int = 0
+    received_ns: int = 0
+    room: str = ""
+    combo: str = ""
+    revokes: tuple[str, ...] = ()
+
+    @property
+    def paid(self) -> bool:
+        return self.price > 0
+
+    @property
+    def key(self) -> str:
+        """Unique in the channel, "" for one without an id."""
+        return f"{self.source}:{self.id}" if self.id else ""
+
+
+class Lane(StrEnum):
+    """Priority classes of the queue; `inbox.order` says which comes first."""
+
+    MODERATOR = "moderator"  # said or asked by whoever runs the room
+    SUPER_CHAT = "super_chat"
+    SUPPORT = "support"  # guards, and gifts above `inbox.support_price`: each thanked on its own
+    QUESTION = "question"
+    THANKS = "thanks"  # smaller gifts, follows, likes: several in one sentence
+    COMMENT = "comment"
+    WELCOME = "welcome"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +208,24 @@ class Happening:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """One viewer's part of what several are thanked (or welcomed) for in one sentence."""
+
+    viewer: Viewer
+    happening: Happening
+
+
+@dataclass(frozen=True, slots=True)
 class Inbound:
     """One text that asks for air time. `id` is unique per channel and made by whoever accepts it.
 
     `viewer` is who asks, where a source knows it. `resumable`: cut by another prompt or by a restart, it goes on at
     the sentence where it was cut. `recording` is a question as sound, for an end-to-end voice; `text` then says what
     it is about, and is what everybody else answers.
+
+    Of the audience: `lane` is its priority class, `paid` what was paid for it (thousandths of a yuan), `alike` how
+    many asked the same, `given` everything that one sentence of thanks is for, `post` the key of the post it was
+    made of. `approved`: a moderator has let it through, so it is not judged once more.
     """
 
     id: str
@@ -156,6 +238,12 @@ class Inbound:
     resumable: bool = False
     happening: Happening | None = None
     recording: Path | None = None
+    lane: Lane = Lane.MODERATOR
+    paid: int = 0
+    alike: int = 1
+    given: tuple[Given, ...] = ()
+    post: str = ""
+    approved: bool = False
 
 
 @dataclass(frozen=True, slots=True)

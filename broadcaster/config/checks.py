@@ -18,7 +18,12 @@ from broadcaster.paths import channel_paths
 
 Finding = tuple[KeyPath, str]
 
-MIND_FILES: Final = tuple(("brain", key) for key in ("persona", "knowledge", "programme", "phrases"))
+TEXT_FILES: Final = (
+    *(("brain", key) for key in ("persona", "knowledge", "programme", "phrases")),
+    ("moderation", "words"),
+)
+FOLDERS: Final = ("knowledge", "words")
+"""Of those, which may also be folders."""
 
 
 def avatar_folders(name: str, base: Path | None) -> list[Path]:
@@ -50,6 +55,7 @@ def machine_findings(data: dict[str, Any], base: Path | None) -> Iterator[Findin
     """
     yield from _engines(data)
     yield from _chains(data)
+    yield from _sources(data)
     avatar = data.get("avatar", Config.model_fields["avatar"].default)
     if isinstance(avatar, str):
         try:
@@ -57,10 +63,10 @@ def machine_findings(data: dict[str, Any], base: Path | None) -> Iterator[Findin
         except ConfigError as err:
             yield ("avatar",), str(err)
     yield from _state(data, base)
-    for section, key in (*MIND_FILES, ("voice", "model"), ("voice", "lexicon")):
+    for section, key in (*TEXT_FILES, ("voice", "model"), ("voice", "lexicon")):
         name = _text(data, section, key)
         path = config_path(Path(name), base) if name else None
-        if path and not (path.is_file() or (key == "knowledge" and path.is_dir())):
+        if path and not (path.is_file() or (key in FOLDERS and path.is_dir())):
             yield (section, key), f"there is no file {path} -> check the path"
     sinks = data.get("sinks")
     for index, sink in enumerate(sinks if isinstance(sinks, list) else []):
@@ -110,6 +116,24 @@ def _link(at: KeyPath, link: dict[str, Any], table: registry.Table, kind: str) -
             yield (*at, "engine"), problem
         if link.get("api_key") == "" and engine in KEYED:
             yield (*at, "api_key"), "there is no key -> set the variable it refers to, or the link's enabled: false"
+
+
+SOURCE_KEYS: Final = {
+    "bilibili": ("access_key_id", "access_key_secret", "code"),
+    "douyin": ("app_secret", "push_secret"),
+}
+"""What a source does nothing without, by its type."""
+
+
+def _sources(data: dict[str, Any]) -> Iterator[Finding]:
+    sources = data.get("sources")
+    for index, source in enumerate(sources if isinstance(sources, list) else []):
+        if not isinstance(source, dict) or _is_off(source.get("enabled", True)):
+            continue
+        for key in SOURCE_KEYS.get(str(source.get("type")), ()):
+            if source.get(key) == "":
+                remedy = "set the variable it refers to, or the source's enabled: false"
+                yield ("sources", index, key), f"it is empty -> {remedy}"
 
 
 def _state(data: dict[str, Any], base: Path | None) -> Iterator[Finding]:

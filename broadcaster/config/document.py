@@ -24,6 +24,7 @@ from broadcaster.config.brains import (
 )
 from broadcaster.config.models import Alarm, Config
 from broadcaster.config.sinks import FileSink, NullSink, PreviewSink, RtmpSink
+from broadcaster.config.sources import BilibiliSource, DouyinSource, IngestSource, ReplaySource, SourceBase
 from broadcaster.config.voices import (
     ChatTTSVoice,
     CosyVoiceLocal,
@@ -41,6 +42,7 @@ BEGIN: Final = "<!-- keys: begin (written by `make docs`) -->"
 END: Final = "<!-- keys: end -->"
 
 LISTS: Final[dict[str, tuple[type[BaseModel], ...]]] = {
+    "sources": (BilibiliSource, DouyinSource, IngestSource, ReplaySource),
     "sinks": (RtmpSink, FileSink, PreviewSink, NullSink),
     "alarms": (Alarm,),
     "voice.chain": (
@@ -59,6 +61,7 @@ LISTS: Final[dict[str, tuple[type[BaseModel], ...]]] = {
 """Keys (with dots) that hold a list, and what its items may be."""
 
 COMMON: Final[dict[str, type[BaseModel]]] = {
+    "sources": SourceBase,
     "voice.chain": LinkBase,
     "brain.chain": BrainBase,
     "brain.end_to_end": EndToEndBase,

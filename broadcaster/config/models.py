@@ -20,7 +20,9 @@ from broadcaster.config.base import (
     left_open,
 )
 from broadcaster.config.minds import BrainConfig, Turns
+from broadcaster.config.room import Inbox, JournalConfig, ModerationConfig
 from broadcaster.config.sinks import PreviewSink, SinkConfig
+from broadcaster.config.sources import SourceConfig
 from broadcaster.config.voices import VoiceLink
 
 LABEL_WORDS = ("AI生成", "数字人")
@@ -134,13 +136,6 @@ class HeadConfig(Section):
     """Threads of the talking-head engine."""
 
 
-class Inbox(Section):
-    capacity: Annotated[int, Field(ge=1, le=10_000)] = 200
-    """Prompts that may wait; more are refused."""
-    max_text: Annotated[int, Field(ge=10, le=20_000)] = 2000
-    """Longest prompt in characters."""
-
-
 class Tokens(Section):
     viewer: SecretStr | None = None
     """Token of a viewer, who sees the page and the state."""
@@ -244,8 +239,14 @@ class Config(Section):
     """How questions are answered."""
     turns: Turns = Turns()
     """Who may cut in, and how what was cut goes on."""
+    sources: list[SourceConfig] = []
+    """Where the audience comes from: any number of platforms."""
     inbox: Inbox = Inbox()
-    """The queue of prompts."""
+    """The queue: what comes first, how long it may wait."""
+    moderation: ModerationConfig = ModerationConfig()
+    """What may be answered and what may be said."""
+    journal: JournalConfig = JournalConfig()
+    """What is kept, where and for how long."""
     console: Console = Console()
     """The page, the websocket and the control API."""
     sinks: list[SinkConfig] = [PreviewSink(name="preview")]
@@ -254,6 +255,15 @@ class Config(Section):
     """Who is told when something fails."""
     logging: Logging = Logging()
     """What is written to standard error."""
+
+    @field_validator("sources")
+    @classmethod
+    def _one_source_of_a_name(cls, sources: list[SourceConfig]) -> list[SourceConfig]:
+        names = [source.label for source in sources]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two sources are named {', '.join(twice)} -> give each its own name")
+        return sources
 
     @field_validator("sinks")
     @classmethod

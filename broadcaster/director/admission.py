@@ -32,6 +32,7 @@ _HAPPENED: Final = {
     RoomEvent.GIFT: "gift",
     RoomEvent.SUPER_CHAT: "super chat",
     RoomEvent.GUARD: "guard",
+    RoomEvent.FAN_CLUB: "fan club",
     RoomEvent.FOLLOW: "follow",
     RoomEvent.LIKE: "like",
     RoomEvent.ENTER: "enter",

@@ -114,6 +114,67 @@ MIGRATIONS: Final = (
     );
     CREATE INDEX traces_time ON traces (at_ns);
     """,
+    """
+    ALTER TABLE prompts ADD COLUMN lane TEXT NOT NULL DEFAULT 'moderator';
+    ALTER TABLE prompts ADD COLUMN paid INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE prompts ADD COLUMN alike INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE prompts ADD COLUMN given TEXT;
+    ALTER TABLE prompts ADD COLUMN post TEXT NOT NULL DEFAULT '';
+    ALTER TABLE prompts ADD COLUMN approved INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE prompts ADD COLUMN why TEXT NOT NULL DEFAULT '';
+    ALTER TABLE asrun ADD COLUMN lane TEXT NOT NULL DEFAULT '';
+    CREATE TABLE posts (
+        key         TEXT PRIMARY KEY,
+        source      TEXT NOT NULL,
+        kind        TEXT NOT NULL,
+        viewer      TEXT,
+        text        TEXT NOT NULL,
+        item        TEXT NOT NULL,
+        count       INTEGER NOT NULL,
+        price       INTEGER NOT NULL,
+        combo       TEXT NOT NULL,
+        room        TEXT NOT NULL,
+        at_ns       INTEGER NOT NULL,
+        received_ns INTEGER NOT NULL,
+        state       TEXT NOT NULL DEFAULT 'waiting',
+        reason      TEXT NOT NULL DEFAULT '',
+        prompt      TEXT,
+        finished_ns INTEGER
+    ) WITHOUT ROWID;
+    CREATE INDEX posts_open ON posts (received_ns) WHERE state IN ('waiting', 'queued');
+    CREATE INDEX posts_prompt ON posts (prompt);
+    CREATE TABLE audience (
+        id            TEXT PRIMARY KEY,
+        name          TEXT NOT NULL,
+        level         INTEGER NOT NULL,
+        medal         TEXT NOT NULL,
+        medal_level   INTEGER NOT NULL,
+        guard         INTEGER NOT NULL,
+        paid          INTEGER NOT NULL,
+        paid_since_ns INTEGER NOT NULL,
+        posts         INTEGER NOT NULL,
+        first_ns      INTEGER NOT NULL,
+        last_ns       INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX audience_seen ON audience (last_ns);
+    CREATE TABLE bans (
+        viewer   TEXT PRIMARY KEY,
+        name     TEXT NOT NULL,
+        until_ns INTEGER,
+        by_whom  TEXT NOT NULL,
+        at_ns    INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE decisions (
+        row     INTEGER PRIMARY KEY AUTOINCREMENT,
+        at_ns   INTEGER NOT NULL,
+        action  TEXT NOT NULL,
+        by_whom TEXT NOT NULL,
+        prompt  TEXT NOT NULL,
+        viewer  TEXT NOT NULL,
+        detail  TEXT NOT NULL
+    );
+    CREATE INDEX decisions_time ON decisions (at_ns);
+    """,
 )
 """Step n brings a file from version n to n + 1. Steps are only ever appended."""
 

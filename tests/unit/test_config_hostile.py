@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from broadcaster.config import Config, LoadedConfig, load_config, parse_sink, resolve_settings
 from broadcaster.config.models import Alarm
 from broadcaster.config.sinks import FileSink, NullSink, PreviewSink, RtmpSink
+from broadcaster.config.sources import BilibiliSource, DouyinSource, IngestSource, ReplaySource
 from broadcaster.errors import ConfigError
 
 pytestmark = pytest.mark.unit
@@ -28,7 +29,8 @@ scalars = st.one_of(
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
 )
-SECRET_FIELDS = {"url", "key", "backup_url", "api_key", "viewer", "moderator", "operator", "webhook"}
+SECRET_FIELDS = {"url", "key", "backup_url", "api_key", "viewer", "moderator", "operator", "webhook", "token", "code"}
+SECRET_FIELDS |= {"access_key_id", "access_key_secret", "app_secret", "push_secret"}
 
 
 def section(*models: Any) -> st.SearchStrategy[dict[str, Any]]:
@@ -42,16 +44,17 @@ def section(*models: Any) -> st.SearchStrategy[dict[str, Any]]:
 
 sinks = st.lists(section(RtmpSink, FileSink, PreviewSink, NullSink), max_size=3)
 configs = st.builds(
-    lambda top, sinks, alarms, sub: {**top, "sinks": sinks, "alarms": alarms, **sub},
+    lambda top, sinks, sources, alarms, sub: {**top, "sinks": sinks, "sources": sources, "alarms": alarms, **sub},
     section(Config),
     sinks,
+    st.lists(section(BilibiliSource, DouyinSource, IngestSource, ReplaySource), max_size=2),
     st.lists(section(Alarm), max_size=2),
     st.fixed_dictionaries(
         {},
         optional={
             name: section(field.annotation)
             for name, field in Config.model_fields.items()
-            if name not in ("channel", "avatar", "state_dir", "sinks", "alarms")
+            if name not in ("channel", "avatar", "state_dir", "sinks", "sources", "alarms")
         },
     ),
 )

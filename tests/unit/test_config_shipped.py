@@ -76,8 +76,10 @@ def test_the_shipped_file_is_valid_without_any_environment_and_holds_the_default
                 update={"persona": None, "knowledge": None, "programme": None, "chain": [], "end_to_end": []}
             ),
             "voice": loaded.config.voice.model_copy(update={"chain": []}),
+            "moderation": loaded.config.moderation.model_copy(update={"words": None}),
         }
     )
+    assert [source.label for source in loaded.config.sources if source.enabled] == []
     assert [link.label for link in loaded.config.voice.chain if link.enabled] == []
     assert [link.label for link in loaded.config.brain.chain if link.enabled] == []
     assert [link.engine for link in loaded.config.brain.end_to_end if link.enabled] == []

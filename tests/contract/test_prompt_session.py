@@ -1,4 +1,4 @@
-"""One suite over every source: what it emits reaches the channel, what is refused is answered."""
+"""The prompt websocket without its websocket: what it takes reaches the channel, what is refused is answered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from broadcaster.errors import Refused
-from broadcaster.registry import SOURCES, resolve
 from broadcaster.station import Station
 from broadcaster.types import PLAIN, Inbound, Manner, Origin, PromptKind, Role
 from sources.schema import OUTBOUND, ErrorCode
@@ -16,11 +15,6 @@ from sources.websocket import PromptDesk, PromptSession
 from tests.fakes.station import FakeStation
 
 pytestmark = pytest.mark.contract
-
-
-def test_every_registered_source_is_in_this_suite() -> None:
-    assert set(SOURCES) == {"websocket"}
-    assert resolve(SOURCES, "websocket", "source") is PromptSession
 
 
 def test_the_station_is_a_desk() -> None:
