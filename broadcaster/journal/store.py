@@ -16,6 +16,7 @@ from typing import Any, Final
 from broadcaster.journal.ledger import JournalLedger
 from broadcaster.journal.memory import JournalMemory
 from broadcaster.journal.prompts import PROMPT_COLUMNS, prompt_of, prompt_row
+from broadcaster.journal.rules import JournalRules
 from broadcaster.journal.traces import JournalTraces
 from broadcaster.journal.writer import JournalWriter
 from broadcaster.types import Inbound, Origin, Verdict
@@ -59,6 +60,7 @@ class Journal:
         self.path = path
         self.memory = JournalMemory(self._writer)
         self.ledger = JournalLedger(self._writer)
+        self.rules = JournalRules(self._writer)
         self.traces = JournalTraces(self._writer)
 
     @property

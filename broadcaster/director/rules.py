@@ -1,0 +1,70 @@
+"""The rules of the house that moderators change on air: bans, slow mode, the pause of the automatic queue.
+
+They are in the journal before they hold, and hold after a restart. Director's event loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+
+from broadcaster.journal.rules import PAUSED, SLOW, Ban, JournalRules
+
+
+class HouseRules:
+    """`slow_s`: one comment of each viewer counts in so many seconds, 0: all do. `paused`: only moderators' prompts
+    and what they have let through go on air."""
+
+    def __init__(self, journal: JournalRules, wall_ns: Callable[[], int] = time.time_ns) -> None:
+        self.slow_s = 0.0
+        self.paused = False
+        self._journal = journal
+        self._wall_ns = wall_ns
+        self._bans: dict[str, Ban] = {}
+
+    async def load(self) -> None:
+        """What was decided in earlier runs. Raises JournalError."""
+        bans = await self._journal.bans()
+        slow, paused = await self._journal.setting(SLOW), await self._journal.setting(PAUSED)
+        self._bans = {ban.viewer: ban for ban in bans}
+        with contextlib.suppress(ValueError):
+            self.slow_s = float(slow or 0)
+        self.paused = paused == "on"
+
+    def banned(self, viewer: str) -> bool:
+        """Whether what the viewer of that id says or gives is left out now. Costs less than a microsecond."""
+        ban = self._bans.get(viewer)
+        if ban is None:
+            return False
+        if ban.until_ns is None or ban.until_ns > self._wall_ns():
+            return True
+        del self._bans[viewer]
+        return False
+
+    def bans(self) -> list[Ban]:
+        """Those that hold now, oldest first."""
+        return [ban for ban in list(self._bans.values()) if self.banned(ban.viewer)]
+
+    async def ban(self, viewer: str, name: str, seconds: float | None, by: str) -> Ban:
+        """`seconds` None: for good. Raises JournalError, and then it does not hold."""
+        now = self._wall_ns()
+        ban = Ban(viewer, name, None if seconds is None else now + int(seconds * 1e9), by, now)
+        await self._journal.ban(ban)
+        self._bans[viewer] = ban
+        return ban
+
+    async def unban(self, viewer: str) -> bool:
+        """False when there was no ban. Raises JournalError, and then it still holds."""
+        await self._journal.unban(viewer)
+        return self._bans.pop(viewer, None) is not None
+
+    async def slow(self, seconds: float) -> None:
+        """Raises JournalError, and then it is as before."""
+        await self._journal.set(SLOW, str(seconds))
+        self.slow_s = seconds
+
+    async def pause(self, on: bool) -> None:
+        """Raises JournalError, and then it is as before."""
+        await self._journal.set(PAUSED, "on" if on else "off")
+        self.paused = on
