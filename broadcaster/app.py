@@ -119,7 +119,7 @@ async def _direct(child: ChildContext) -> None:
         await serve(app, console, child.paths, asyncio.Event(), lambda url: log.info("console", extra={"url": url}))
 
     gate = PassGate()
-    mind = await asyncio.to_thread(mind_of, config.brain, child.paths.cache, room)
+    mind = await asyncio.to_thread(mind_of, config.brain, child.paths.cache, room, config.inbox.read_back)
     guests = await asyncio.to_thread(desk_of, config.brain, config.voice, gate, mind.budget, child.paths.cache)
     try:
         await asyncio.gather(

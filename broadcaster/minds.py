@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from broadcaster.brain.budget import Budget
     from broadcaster.brain.chain import Chain, Link
     from broadcaster.brain.mind import ChainMind
+    from broadcaster.brain.opening import Opening
     from broadcaster.brain.persona import Persona
     from broadcaster.brain.prompting import Prompter
     from broadcaster.brain.responder import Responder
@@ -48,6 +49,7 @@ class Host:
     prompter: Prompter
     responder: Responder
     programme: Programme | None
+    opening: Opening
 
     def today(self) -> str:
         """The date where the programme is, or the machine: YYYY-MM-DD."""
@@ -55,12 +57,14 @@ class Host:
         return (self.programme.local(now) if self.programme is not None else now).date().isoformat()
 
 
-def host_of(settings: BrainConfig, cache: Path, room: Room | None = None) -> Host:
+def host_of(settings: BrainConfig, cache: Path, room: Room | None = None, read_back: int = 0) -> Host:
     """Persona, programme, knowledge and phrases of the configuration. Blocking: reads files.
 
-    `cache` is a private folder for the dictionary of the search. Raises ConfigError with every fault.
+    `cache` is a private folder for the dictionary of the search. `read_back`: characters of a viewer's question that
+    are said before its answer. Raises ConfigError with every fault.
     """
     from broadcaster.brain.knowledge import Knowledge
+    from broadcaster.brain.opening import Opening
     from broadcaster.brain.persona import load_persona
     from broadcaster.brain.prompting import Prompter
     from broadcaster.brain.responder import Responder
@@ -83,6 +87,7 @@ def host_of(settings: BrainConfig, cache: Path, room: Room | None = None) -> Hos
     if faults or persona is None:
         raise ConfigError(*faults)
     room = room or Room()
+    wording = wording or Wording()
     return Host(
         persona,
         Prompter(
@@ -102,10 +107,11 @@ def host_of(settings: BrainConfig, cache: Path, room: Room | None = None) -> Hos
             greeting=persona.greeting,
         ),
         programme,
+        Opening(wording, language=persona.language, limit=read_back),
     )
 
 
-def mind_of(settings: BrainConfig, cache: Path, room: Room | None = None) -> ChainMind:
+def mind_of(settings: BrainConfig, cache: Path, room: Room | None = None, read_back: int = 0) -> ChainMind:
     """The enabled links of the configuration and the built-in rules as the last. Blocking: reads files.
 
     Raises ConfigError.
@@ -115,13 +121,18 @@ def mind_of(settings: BrainConfig, cache: Path, room: Room | None = None) -> Cha
     from broadcaster.brain.memory import Memory
     from broadcaster.brain.mind import ChainMind
 
-    host = host_of(settings, cache, room)
+    host = host_of(settings, cache, room, read_back)
     budget = Budget(settings.budget.per_day, settings.budget.currency, host.today)
     rules = Link(host.responder.name, host.responder)
     chain = Chain([_link(each) for each in settings.chain if each.enabled], rules, budget, name=host.persona.name)
     memory = Memory(settings.memory, ask=_summariser(chain, settings) if chain.links else None)
     return ChainMind(
-        chain, prompting=host.prompter, memory=memory, budget=budget, stale_after_s=settings.stale_after_s
+        chain,
+        prompting=host.prompter,
+        memory=memory,
+        budget=budget,
+        opening=host.opening.of,
+        stale_after_s=settings.stale_after_s,
     )
 
 

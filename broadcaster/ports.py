@@ -92,8 +92,12 @@ class Mind(Protocol):
         when the question has become too old to be answered. Another `brain` than before: that one broke off within
         its first sentence, and the answer begins anew."""
 
+    def opening(self, prompt: Inbound) -> str:
+        """What is said before the answer: who asks and what, shortened; "" for nothing. Raises Stale."""
+
     async def turn(self, prompt: Inbound) -> Turn:
-        """The same question, put together for an engine that is asked past `reply` (an end-to-end voice)."""
+        """The same question, put together for an engine that is asked past `reply` (an end-to-end voice). It is told
+        the opening, which nobody else says for it."""
 
     def heard(self, prompt: Inbound, sentence: int, text: str) -> None:
         """Viewers have heard this of the host: a sentence in full, or up to the word where it was cut."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, Self
 
 from broadcaster.brain.budget import Budget
 from broadcaster.brain.chain import Chain, Link, closing
+from broadcaster.brain.opening import begin_with
 from broadcaster.brain.plain import AsAsked, NoMemory
 from broadcaster.errors import Stale
 from broadcaster.ports import Brain, Ledger, MemoryStore
@@ -60,10 +62,12 @@ class ChainMind:
         prompting: Prompting | None = None,
         memory: Conversation | None = None,
         budget: Budget | None = None,
+        opening: Callable[[Inbound], str] = lambda prompt: "",
         stale_after_s: float = 0.0,
         wall: Callable[[], int] = time.time_ns,
     ) -> None:
         self._chain = chain
+        self._opening = opening
         self._prompting = prompting or AsAsked()
         self._memory = memory or NoMemory()
         self.budget = budget or Budget()
@@ -87,7 +91,7 @@ class ChainMind:
 
     async def reply(self, prompt: Inbound) -> AsyncIterator[Written]:
         self._refuse_stale(prompt)
-        turn = await self.turn(prompt)
+        turn = await self._prompting.turn(prompt, self._memory)
         event = prompt.kind is PromptKind.EVENT
         begun = False
         async with closing(self._chain.by_rules(turn) if event else self._chain.reply(turn)) as written:
@@ -99,8 +103,14 @@ class ChainMind:
                     self._engine = part.brain
                 yield part
 
+    def opening(self, prompt: Inbound) -> str:
+        self._refuse_stale(prompt)
+        return self._opening(prompt)
+
     async def turn(self, prompt: Inbound) -> Turn:
-        return await self._prompting.turn(prompt, self._memory)
+        turn = await self._prompting.turn(prompt, self._memory)
+        opening = self._opening(prompt)
+        return replace(turn, system=f"{turn.system}\n\n{begin_with(opening)}") if opening else turn
 
     def heard(self, prompt: Inbound, sentence: int, text: str) -> None:
         self._memory.heard(prompt, sentence, text)

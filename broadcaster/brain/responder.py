@@ -7,7 +7,6 @@ that answers when a language model does not.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from functools import partial
@@ -17,21 +16,15 @@ from broadcaster.brain import phrases
 from broadcaster.brain.clocks import clock_of, day_of
 from broadcaster.brain.knowledge import Knowledge
 from broadcaster.brain.language import language_of
+from broadcaster.brain.names import speakable
 from broadcaster.brain.notes import Passage
 from broadcaster.brain.schedule import Schedule, title_of
+from broadcaster.brain.thanks import Thanks
 from broadcaster.brain.wording import Wording
-from broadcaster.types import Happening, RoomEvent, Turn, Usage, Viewer
+from broadcaster.types import Lane, PromptKind, Turn, Usage, Viewer
 
 QUOTE_LIMIT: Final = 160
 """Characters of a passage that are read out, to the end of a sentence: about half a minute of speech."""
-
-
-NAME_LIMIT: Final = 16
-"""Characters of a viewer's name, or of a gift's, that are read out."""
-
-_ADDRESS: Final = re.compile(r"https?://\S*|www\.\S*", re.IGNORECASE)
-_LONG_NUMBER: Final = re.compile(r"\d{7,}")
-"""Such as platforms put behind the names they give: only its end is read."""
 
 
 class Responder:
@@ -57,11 +50,16 @@ class Responder:
         self._language = language
         self._greeting = greeting
         self._now = now
+        self.thanks = Thanks(self._wording, host_name, "en" if language == "en" else "zh")
 
     async def reply(self, turn: Turn) -> AsyncIterator[str | Usage]:
         prompt = turn.prompt
-        if prompt.happening is not None:
-            yield self.thank(prompt.happening, prompt.viewer, prompt.id)
+        if prompt.given:
+            yield self.thanks.together(prompt.given, prompt.id)
+        elif prompt.happening is not None and prompt.kind is PromptKind.EVENT:
+            yield self.thanks.single(prompt.happening, prompt.viewer, prompt.id)
+        elif prompt.lane is Lane.COMMENT:
+            yield self.comment(prompt.text, prompt.id)
         else:
             yield self.answer(prompt.text, prompt.id, prompt.viewer)
 
@@ -91,19 +89,13 @@ class Responder:
         address = pick("address", seed, viewer=asking) if asking else ""
         return address + pick("defer", seed, name=self._host_name)
 
-    def thank(self, happening: Happening, viewer: Viewer | None, seed: str = "") -> str:
-        """Thanks, or a welcome, by name."""
-        language = "en" if self._language == "en" else "zh"
-        pick = partial(self._wording.pick, language)
-        name = speakable(viewer.name) if viewer is not None else ""
-        item = speakable(happening.item)
-        values = {
-            "name": self._host_name,
-            "viewer": name or pick("somebody", seed),
-            "item": item or pick("something", seed),
-            "count": happening.count,
-        }
-        return pick(_phrase_of(happening, item), seed, **values)
+    def comment(self, text: str, seed: str = "") -> str:
+        """To what is no question: what there is to say about it, or thanks."""
+        language = self._language if self._language != "auto" else language_of(text)
+        intent = _intent(text)
+        if intent in ("identity", "greeting", "thanks", "goodbye"):
+            return self.answer(text, seed)
+        return self._wording.pick(language, "comment", seed)
 
     def _local(self) -> datetime:
         return self._schedule.local(self._now()) if self._schedule is not None else self._now()
@@ -126,24 +118,6 @@ class Responder:
         elif intent == "on_next":
             parts.append(pick("next_nothing"))
         return ("" if language == "zh" else " ").join(parts)
-
-
-def speakable(name: str) -> str:
-    """A viewer's or a gift's name as far as it can be read out: no emoji, addresses or long numbers. May be ""."""
-    plain = _ADDRESS.sub("", name)
-    plain = "".join(
-        letter if unicodedata.category(letter)[0] in "LN" or letter in "·-'&" else " " for letter in plain
-    )
-    plain = _LONG_NUMBER.sub(lambda match: match[0][-4:], " ".join(plain.split()))
-    return plain[:NAME_LIMIT].strip(" ·-'&")
-
-
-def _phrase_of(happening: Happening, item: str) -> str:
-    event = happening.event
-    if event in (RoomEvent.SUPER_CHAT, RoomEvent.GUARD):
-        return f"{event.value}_of" if item else event.value
-    many = event in (RoomEvent.GIFT, RoomEvent.LIKE) and happening.count > 1
-    return f"{event.value}_many" if many else event.value
 
 
 def _intent(question: str) -> str | None:

@@ -19,8 +19,10 @@ from broadcaster.config import Section
 Table = Mapping[str, Sequence[str]]
 
 _EVENTS: Final = frozenset(
-    "gift gift_many super_chat super_chat_of guard guard_of follow like like_many enter".split()
+    "gift gift_many super_chat super_chat_of guard guard_of fan_club follow like like_many enter".split()
 )
+_PLAIN: Final = frozenset(("address", "somebody", "something", "joint"))
+"""Parts of a sentence: the host's name makes no sense there."""
 _DIGITAL: Final = re.compile(r"数字人|虚拟|人工智能|AI|digital|virtual|artificial", re.IGNORECASE)
 
 
@@ -54,7 +56,7 @@ def placeholders(key: str) -> frozenset[str]:
     if key in _EVENTS:
         return frozenset(("name", "viewer", "item", "count"))
     used = {field for table in (phrases.ZH, phrases.EN) for text in table[key] for field in _fields(text)}
-    return frozenset(used | ({"name"} if key not in ("address", "somebody", "something") else set()))
+    return frozenset(used | ({"name"} if key not in _PLAIN and not key.startswith("part_") else set()))
 
 
 def _fields(text: str) -> list[str]:

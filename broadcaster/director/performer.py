@@ -38,6 +38,9 @@ model of the usual speed has written it by then, and whole sentences are better 
 CLAUSE_BELOW_S: Final = 2.0
 """Sound in hand, of all utterances, below which a clause is not waited for any longer."""
 
+OPENING: Final = "opening"
+"""Origin of what is said before an answer: who asks what."""
+
 _REFUSED: Final = (VerdictKind.DROP, VerdictKind.HOLD)
 
 VOICE_PATIENCE_S: Final = 120.0
@@ -163,6 +166,8 @@ class Performer:
         """Ends with a closed script, whatever happens; what a broken stream left unfinished is not spoken."""
         asked = replace(utterance.prompt, text=question)
         try:
+            for sentence in sentences_of(self._mind.opening(asked)):
+                await self._admit(utterance, sentence, OPENING)
             await self._take_reply(utterance, asked)
         except Stale:
             utterance.stale = not utterance.script.lines
@@ -175,13 +180,14 @@ class Performer:
         clock = asyncio.get_running_loop().time
         cutter = Sentences()
         length = 0
+        opened = len(utterance.script.lines)
         brain = begun = ""
         since: float | None = None
         try:
             async with _closing(self._mind.reply(asked)) as written:
                 async for part in written:
                     if brain and part.brain != brain:  # that one broke off within its first sentence
-                        if utterance.script.lines:
+                        if len(utterance.script.lines) > opened:
                             return  # a clause of it may be on air already, and nobody else goes on with it
                         cutter, since, begun = Sentences(), None, ""
                     brain = part.brain

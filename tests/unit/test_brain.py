@@ -15,7 +15,8 @@ from broadcaster.brain import phrases
 from broadcaster.brain.gate import PassGate
 from broadcaster.brain.knowledge import Knowledge
 from broadcaster.brain.language import language_of
-from broadcaster.brain.responder import NAME_LIMIT, QUOTE_LIMIT, Responder, speakable
+from broadcaster.brain.names import NAME_LIMIT, speakable
+from broadcaster.brain.responder import QUOTE_LIMIT, Responder
 from broadcaster.errors import ConfigError
 from broadcaster.programme import Entry, Programme
 from broadcaster.types import Happening, Inbound, Origin, PromptKind, RoomEvent, Turn, VerdictKind, Viewer
@@ -170,17 +171,18 @@ def test_every_event_is_answered_by_name_and_never_twice_the_same_way(
     happening: Happening, words: tuple[str, ...]
 ) -> None:
     rules, english = host(), Responder("Sunny", language="en")
-    said = [rules.thank(happening, Viewer("7", "小明"), f"p{number}") for number in range(30)]
+    said = [rules.thanks.single(happening, Viewer("7", "小明"), f"p{number}") for number in range(30)]
     assert all(word in text for word in words for text in said)
     assert all(one != other for one, other in itertools.pairwise(said))
-    thanked = english.thank(replace(happening, item="rose" if happening.item else ""), Viewer("7", "Bob"), "p")
+    rose = replace(happening, item="rose" if happening.item else "")
+    thanked = english.thanks.single(rose, Viewer("7", "Bob"), "p")
     assert "Bob" in thanked
     assert thanked.isascii()
 
 
 def test_somebody_without_a_name_is_thanked_too() -> None:
     for viewer in (None, Viewer("7", "🎉🎉"), Viewer("7", "")):
-        assert "这位朋友" in host().thank(Happening(RoomEvent.FOLLOW), viewer, "a")
+        assert "这位朋友" in host().thanks.single(Happening(RoomEvent.FOLLOW), viewer, "a")
 
 
 @pytest.mark.parametrize(
@@ -203,7 +205,7 @@ def test_names_as_they_can_be_read_out(name: str, said: str) -> None:
 
 @given(st.text(max_size=60), st.sampled_from(RoomEvent), st.text(max_size=40), st.integers(1, 10**9))
 def test_no_name_breaks_a_thank_you(name: str, event: RoomEvent, item: str, count: int) -> None:
-    said = host().thank(Happening(event, item, count), Viewer("7", name), "s")
+    said = host().thanks.single(Happening(event, item, count), Viewer("7", name), "s")
     assert said.isprintable()
     assert not set("{}<>\n") & set(said)
     assert len(said) < 2 * NAME_LIMIT + 60

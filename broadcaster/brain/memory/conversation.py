@@ -11,6 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Final
 
 from broadcaster.brain.memory.history import MOST_EXCHANGES, History, Remembered
@@ -77,7 +78,10 @@ class Memory:
         if prompt.viewer is not None and prompt.id not in self._counted:
             self._counted.append(prompt.id)
             self._background(self._viewers.seen(prompt, self._wall()))
-        if prompt.happening is not None and prompt.happening.event in PASSING:
+        if prompt.given and prompt.id not in self._counted:
+            self._counted.append(prompt.id)
+            self._note_given(prompt)
+        if prompt.given or (prompt.happening is not None and prompt.happening.event in PASSING):
             return
         question = prompt.text if prompt.kind is PromptKind.ASK else ""
         viewer = prompt.viewer.id if prompt.viewer is not None else ""
@@ -121,6 +125,12 @@ class Memory:
         if self._tasks:
             await asyncio.wait(set(self._tasks))
         await self._summary.close()
+
+    def _note_given(self, prompt: Inbound) -> None:
+        for part in prompt.given:
+            if part.happening.event not in PASSING:
+                alone = replace(prompt, viewer=part.viewer, happening=part.happening, given=())
+                self._background(self._viewers.seen(alone, self._wall()))
 
     def _asked_before(self, prompt: Inbound) -> bool:
         """Before whoever asked it was forgotten."""

@@ -1,0 +1,24 @@
+"""How the names of viewers and gifts are read out. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+NAME_LIMIT: Final = 16
+"""Characters of a viewer's name, or of a gift's, that are read out."""
+
+_ADDRESS: Final = re.compile(r"https?://\S*|www\.\S*", re.IGNORECASE)
+_LONG_NUMBER: Final = re.compile(r"\d{7,}")
+"""Such as platforms put behind the names they give: only its end is read."""
+
+
+def speakable(name: str) -> str:
+    """A viewer's or a gift's name as far as it can be read out: no emoji, addresses or long numbers. May be ""."""
+    plain = _ADDRESS.sub("", name)
+    plain = "".join(
+        letter if unicodedata.category(letter)[0] in "LN" or letter in "·-'&" else " " for letter in plain
+    )
+    plain = _LONG_NUMBER.sub(lambda match: match[0][-4:], " ".join(plain.split()))
+    return plain[:NAME_LIMIT].strip(" ·-'&")
