@@ -13,8 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from broadcaster.journal.audience import JournalAudience
+from broadcaster.journal.decisions import JournalDecisions
 from broadcaster.journal.ledger import JournalLedger
 from broadcaster.journal.memory import JournalMemory
+from broadcaster.journal.posts import JournalPosts, finish_posts
 from broadcaster.journal.prompts import PROMPT_COLUMNS, prompt_of, prompt_row
 from broadcaster.journal.rules import JournalRules
 from broadcaster.journal.traces import JournalTraces
@@ -62,6 +65,9 @@ class Journal:
         self.ledger = JournalLedger(self._writer)
         self.rules = JournalRules(self._writer)
         self.traces = JournalTraces(self._writer)
+        self.posts = JournalPosts(self._writer)
+        self.audience = JournalAudience(self._writer)
+        self.decisions = JournalDecisions(self._writer)
 
     @property
     def error(self) -> str:
@@ -121,6 +127,7 @@ class Journal:
         def job(db: sqlite3.Connection) -> None:
             db.execute("UPDATE prompts SET state = ?, reason = ?, finished_ns = ? WHERE id = ?", row)
             db.execute("DELETE FROM script WHERE prompt = ?", (prompt,))
+            finish_posts(db, prompt, state, reason, row[2])
 
         self._writer.deferred(job)
 

@@ -9,18 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
-import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from broadcaster.errors import JournalError
-from broadcaster.journal.migrations import explained, open_for_writing
+from broadcaster.journal.database import Database, JournalPlace, Passing, Unstorable, open_for_writing
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +31,7 @@ GROUP_JOBS: Final = 256
 RETRY_SECONDS: Final = 1.0
 """Between two attempts to open a broken journal or to write what it would not take."""
 
-Job = Callable[[sqlite3.Connection], Any]
+Job = Callable[[Database], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +43,14 @@ class _Entry:
 class JournalWriter:
     """`error` is the reason why nothing is written at the moment, or empty."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, place: JournalPlace) -> None:
+        self.place = place
         self.error = ""
         self.lost = 0
         self.commits = 0
         self._jobs: queue.Queue[_Entry | None] = queue.Queue(QUEUE_JOBS)
         self._kept: deque[_Entry] = deque()
-        self._db: sqlite3.Connection | None = None
-        self._inode: tuple[int, int] | None = None
+        self._db: Database | None = None
         self._retry_at = 0.0
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
@@ -62,12 +59,18 @@ class JournalWriter:
 
     async def durable(self, job: Job) -> Any:
         """Runs `job` and returns its result once it is synced to disk. Raises JournalError, and then it is not."""
+        return await asyncio.wrap_future(self.submit(job))
+
+    def submit(self, job: Job) -> Future[Any]:
+        """The same from any thread, without waiting; the future raises JournalError when it cannot be."""
         done: Future[Any] = Future()
         try:
             self._jobs.put_nowait(_Entry(job, done))
         except queue.Full:
-            raise JournalError(f"{self.path}: {QUEUE_JOBS} writes wait for the disk; check that it works") from None
-        return await asyncio.wrap_future(done)
+            done.set_exception(
+                JournalError(f"{self.place}: {QUEUE_JOBS} writes wait for the disk; check that it works")
+            )
+        return done
 
     def deferred(self, job: Job) -> None:
         """Runs `job` after everything given before it, as soon as the disk takes it."""
@@ -94,8 +97,7 @@ class JournalWriter:
             self._write(batch)
         if self._kept:
             self._lose(len(self._kept))
-        if self._db is not None:
-            self._db.close()
+        self._drop()
 
     def _gather(self) -> tuple[list[_Entry], bool]:
         batch: list[_Entry] = []
@@ -117,8 +119,8 @@ class JournalWriter:
             return
         try:
             results = self._transact(entries)
-        except (sqlite3.Error, JournalError, OSError) as err:
-            self._failed(entries, err if isinstance(err, JournalError) else explained(self.path, err))
+        except (JournalError, OSError) as err:
+            self._failed(entries, err)
             return
         self._kept.clear()
         if self.error:
@@ -135,52 +137,51 @@ class JournalWriter:
     def _transact(self, entries: list[_Entry]) -> list[Any]:
         """One transaction for all; a job that is wrong in itself fails alone (its exception is its result)."""
         db = self._open()
-        db.execute("BEGIN IMMEDIATE")
         try:
+            db.begin()
             results = [self._one(db, entry) for entry in entries]
-            db.execute("COMMIT")
+            db.commit()
         except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
+            db.rollback()
             raise
         self.commits += 1
         return results
 
-    def _one(self, db: sqlite3.Connection, entry: _Entry) -> Any:
+    def _one(self, db: Database, entry: _Entry) -> Any:
         db.execute("SAVEPOINT job")
         try:
             result = entry.job(db)
         except Exception as err:
-            wrong_in_itself = not isinstance(err, sqlite3.Error | OSError | JournalError)
-            if not wrong_in_itself and not isinstance(err, sqlite3.IntegrityError | sqlite3.ProgrammingError):
-                raise  # the file's or the disk's trouble: everything is tried again
+            if isinstance(err, OSError | JournalError) and not isinstance(err, Unstorable):
+                raise  # the database's trouble: everything is tried again
             db.execute("ROLLBACK TO job")
             if entry.done is None:
                 self._lose(1)
-            result = JournalError(f"{self.path}: an entry that cannot be stored ({type(err).__name__})")
+            result = JournalError(f"{self.place}: an entry that cannot be stored ({type(err).__name__})")
         db.execute("RELEASE job")
         return result
 
-    def _open(self) -> sqlite3.Connection:
-        if self._db is not None and self._inode == _inode(self.path):
+    def _open(self) -> Database:
+        if self._db is not None and not self._db.stale():
             return self._db
-        if self._db is not None:  # somebody moved the file away: writing on would go to a file nobody can find
-            self._db.close()
-            self._db = None
+        self._drop()
         if time.monotonic() < self._retry_at:
             raise JournalError(self.error)
         self._retry_at = time.monotonic() + RETRY_SECONDS / 2
-        self._db = open_for_writing(self.path)
-        self._inode = _inode(self.path)
+        self._db = open_for_writing(self.place)
         return self._db
 
-    def _failed(self, entries: list[_Entry], err: JournalError) -> None:
+    def _drop(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _failed(self, entries: list[_Entry], err: Exception) -> None:
         if not self.error:
             log.error("the journal cannot be written; prompts are refused", extra={"reason": str(err)})
         self.error = str(err)
-        if self._db is not None and not any(word in self.error for word in ("locked", "full")):
-            self._db.close()
-            self._db = None
+        if not isinstance(err, Passing):
+            self._drop()
         kept = [entry for entry in entries if entry.done is None]
         if len(kept) > QUEUE_JOBS:
             self._lose(len(kept) - QUEUE_JOBS)
@@ -194,11 +195,3 @@ class JournalWriter:
         if self.lost == 0:
             log.error("entries of the as-run log are lost; the counter journal_lost goes on")
         self.lost += count
-
-
-def _inode(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
