@@ -5,11 +5,11 @@ What was paid is added by `JournalPosts.bring`, in the transaction that stores t
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from broadcaster.journal.database import Database
 from broadcaster.journal.writer import JournalWriter
 from broadcaster.types import Viewer
 
@@ -38,7 +38,7 @@ class JournalAudience:
     async def recent(self, limit: int) -> list[Seen]:
         """Those seen last, the latest first. Raises JournalError."""
 
-        def job(db: sqlite3.Connection) -> list[Seen]:
+        def job(db: Database) -> list[Seen]:
             rows = db.execute(f"SELECT {_COLUMNS} FROM audience ORDER BY last_ns DESC LIMIT ?", (limit,)).fetchall()
             return [Seen(Viewer(*row[:6]), *row[6:]) for row in rows]
 
@@ -61,7 +61,7 @@ class JournalAudience:
             " last_ns = excluded.last_ns"
         )
 
-        def job(db: sqlite3.Connection) -> None:
+        def job(db: Database) -> None:
             for row in rows:
                 db.execute(sql, row)
 

@@ -6,12 +6,12 @@ Methods are called from the director's event loop; `JournalWriter` does the work
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from broadcaster.journal.database import Database
 from broadcaster.journal.prompts import PROMPT_COLUMNS, prompt_row
 from broadcaster.journal.writer import JournalWriter
 from broadcaster.types import Inbound
@@ -39,7 +39,7 @@ class JournalDecisions:
         row = prompt_row(prompt)
         text = json.dumps(why, ensure_ascii=False, separators=(",", ":"))
 
-        def job(db: sqlite3.Connection) -> None:
+        def job(db: Database) -> None:
             db.execute(
                 f"INSERT INTO prompts ({PROMPT_COLUMNS}) VALUES ({', '.join('?' * len(row))})"
                 " ON CONFLICT (id) DO NOTHING",
@@ -79,7 +79,7 @@ class JournalDecisions:
     async def bans(self) -> list[Ban]:
         """Those that hold, the newest first; the others are deleted."""
 
-        def job(db: sqlite3.Connection) -> list[Ban]:
+        def job(db: Database) -> list[Ban]:
             db.execute("DELETE FROM bans WHERE until_ns <= ?", (time.time_ns(),))
             rows = db.execute(
                 "SELECT viewer, name, until_ns, by_whom, at_ns FROM bans ORDER BY at_ns DESC"

@@ -7,13 +7,13 @@ in its thread. A post is *waiting* until a prompt is made of it, *queued* with i
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final
 
+from broadcaster.journal.database import Database
 from broadcaster.journal.prompts import PROMPT_COLUMNS, prompt_row
 from broadcaster.journal.writer import JournalWriter
 from broadcaster.types import Inbound, Lane, Post, PostKind, Viewer
@@ -49,7 +49,7 @@ class JournalPosts:
         """
         given = tuple(posts)
 
-        def job(db: sqlite3.Connection) -> Stored:
+        def job(db: Database) -> Stored:
             new: list[Post] = []
             revoked: list[tuple[str, str | None]] = []
             for post in given:
@@ -69,7 +69,7 @@ class JournalPosts:
         """
         asked = list(prompts.values())
 
-        def job(db: sqlite3.Connection) -> set[str]:
+        def job(db: Database) -> set[str]:
             return {prompt.id for prompt, keys in asked if _queue(db, prompt, keys)}
 
         stored: set[str] = await self._writer.durable(job)
@@ -80,7 +80,7 @@ class JournalPosts:
         price = () if lane is Lane.SUPER_CHAT else (self.support_price,)
         where = f"state = 'waiting' AND {_LANE[lane]}"
 
-        def job(db: sqlite3.Connection) -> tuple[list[Post], int]:
+        def job(db: Database) -> tuple[list[Post], int]:
             columns = ", ".join(f"posts.{name}" for name in _COLUMNS.split(", "))
             rows = db.execute(
                 f"SELECT {columns}, audience.name, level, medal, medal_level, guard FROM posts"
@@ -101,7 +101,7 @@ class JournalPosts:
         self._writer.deferred(lambda db: db.execute(sql, row) and None)
 
 
-def finish_posts(db: sqlite3.Connection, prompt: str, state: str, reason: str, at_ns: int) -> None:
+def finish_posts(db: Database, prompt: str, state: str, reason: str, at_ns: int) -> None:
     """A prompt has ended, and with it the posts it was made of."""
     ended = "revoked" if reason == "revoked" else state
     db.execute(
@@ -117,7 +117,7 @@ def viewer_id(source: str, viewer: Viewer | None) -> str | None:
     return f"{source}:{viewer.id}" if viewer.id else f"{source}:name:{viewer.name}"
 
 
-def _insert(db: sqlite3.Connection, post: Post, state: str) -> bool:
+def _insert(db: Database, post: Post, state: str) -> bool:
     row = (
         post.key, post.source, post.kind.value, viewer_id(post.source, post.viewer), post.text, post.item,
         post.count, post.price, post.combo, post.room, post.at_ns, post.received_ns, state,
@@ -126,7 +126,7 @@ def _insert(db: sqlite3.Connection, post: Post, state: str) -> bool:
     return db.execute(sql, row).rowcount > 0
 
 
-def _credit(db: sqlite3.Connection, post: Post, session_ns: int) -> None:
+def _credit(db: Database, post: Post, session_ns: int) -> None:
     identity, viewer = viewer_id(post.source, post.viewer), post.viewer
     if identity is None or viewer is None:
         return
@@ -142,7 +142,7 @@ def _credit(db: sqlite3.Connection, post: Post, session_ns: int) -> None:
     )  # fmt: skip
 
 
-def _revoke(db: sqlite3.Connection, post: Post, identity: str) -> tuple[str, str | None] | None:
+def _revoke(db: Database, post: Post, identity: str) -> tuple[str, str | None] | None:
     """A post that has not come yet leaves a mark, so that it counts as known when it does."""
     key = f"{post.source}:{identity}"
     row = db.execute("SELECT state, prompt FROM posts WHERE key = ?", (key,)).fetchone()
@@ -158,7 +158,7 @@ def _revoke(db: sqlite3.Connection, post: Post, identity: str) -> tuple[str, str
     return key, row[1]
 
 
-def _queue(db: sqlite3.Connection, prompt: Inbound, keys: Sequence[str]) -> bool:
+def _queue(db: Database, prompt: Inbound, keys: Sequence[str]) -> bool:
     marks = ", ".join("?" * len(keys))
     sql = f"SELECT count(*) FROM posts WHERE state = 'waiting' AND key IN ({marks})"
     if db.execute(sql, tuple(keys)).fetchone()[0] != len(keys):
