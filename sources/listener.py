@@ -69,8 +69,8 @@ REASONS: Final = ("origin", "too_large", "too_slow", "too_many", "malformed", "f
 class Listener:
     """`async with Listener(app, name=..., host=..., port=...) as door: await door.ended()`, from the director's loop.
 
-    Entering binds the port (0: any free one) and returns when it listens; leaving gives open requests `GRACE_S`. Raises
-    SourceError that names the address when it cannot listen, or when the server ended by itself.
+    Entering binds the port (0: any free one) and returns when it listens; leaving gives open requests
+    `GRACE_S`. Raises SourceError that names the address when it cannot listen, or when the server ended by itself.
     """
 
     def __init__(
@@ -249,9 +249,7 @@ class _Bounded:
                     more = message.get("more_body", False)
                     if len(body) > limits.body:
                         self._refused["too_large"] += 1
-                        await _refuse(
-                            scope, receive, send, 413, "too_large", f"a body may have {limits.body} bytes"
-                        )
+                        await _refuse(scope, receive, send, 413, "too_large", f"a body may have {limits.body} bytes")
                         return
                     if self._held > limits.held:
                         self._refused["too_many"] += 1
