@@ -10,7 +10,7 @@ BroadcasterError
 ├── AssetError             an avatar, model or font file is missing, damaged or of the wrong kind
 ├── RenderError            an off-line render could not be finished
 └── AdapterError           an adapter's run ended; `retryable` says whether another run may help
-    ├── SourceError
+    ├── SourceError          + `at_once`: its session is over, and the next can begin without waiting
     ├── SinkError          + `kind`: why the sink ended (SinkFailure)
     ├── VoiceError         + `denied`: the engine takes nothing at all as it is set up
     ├── HeadError
@@ -76,7 +76,11 @@ class AdapterError(BroadcasterError):
 
 
 class SourceError(AdapterError):
-    pass
+    """`at_once`: nothing is wrong, but a session has ended at its platform; a new one is begun without a pause."""
+
+    def __init__(self, message: str, *, retryable: bool = True, at_once: bool = False) -> None:
+        super().__init__(message, retryable=retryable)
+        self.at_once = at_once and retryable
 
 
 class SinkFailure(StrEnum):

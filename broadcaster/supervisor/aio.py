@@ -14,11 +14,13 @@ async def keep_running(
     backoff: Backoff,
     *,
     failed: Callable[[AdapterError, float], None] = lambda err, delay: None,
+    at_once: Callable[[AdapterError], bool] = lambda err: False,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """Awaits `run()` again after each AdapterError, when the back-off says so; tells `failed(error, delay_s)`.
 
-    A return of `run` waits like a failure. An error that is not retryable, and any other exception, is raised.
+    A return of `run` waits like a failure. After an error that is `at_once` it does not wait, unless the run was too
+    short to have been of use. An error that is not retryable, and any other exception, is raised.
     """
     loop = asyncio.get_running_loop()
     while True:
@@ -29,6 +31,6 @@ async def keep_running(
         except AdapterError as err:
             if not err.retryable:
                 raise
-            delay = backoff.failed(loop.time() - began)
+            delay = backoff.failed(loop.time() - began, at_once=at_once(err))
             failed(err, delay)
         await sleep(delay)

@@ -29,8 +29,13 @@ class Backoff:
         self._healthy = healthy_s
         self._exponent = 0
 
-    def failed(self, ran_s: float) -> float:
-        """Seconds to wait before the next try, after a run that was healthy for `ran_s` seconds."""
+    def failed(self, ran_s: float, *, at_once: bool = False) -> float:
+        """Seconds to wait before the next try, after a run that was healthy for `ran_s` seconds.
+
+        `at_once`: none at all, if that run lasted longer than the first wait would; what fails in a loop must wait.
+        """
+        if at_once and ran_s > self._first:
+            return 0.0
         if ran_s >= self._healthy:
             self._exponent = 0
         # The exponent stops growing where the cap is reached: an endless retry must not overflow.
