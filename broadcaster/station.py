@@ -103,6 +103,9 @@ class Station(Protocol):
           error}` in the order of asking; state is closed (in use), open (left alone) or half_open (about to be tried)
         - `head`: `connected`, `engine`, `degraded`, `rendered`, `skipped`, `render_ms`, `note`
         - `brain`: as `ports.Mind.status` says, and `end_to_end`: list of `{name, state, answered, failures, error}`
+        - `sources`: list of `{name, type, state, error, note, retry_in_s, restarts, received, paid, kinds, counters,
+          recording}`; state is off, connecting, live, waiting (for its next try) or failed (it cannot work as it is
+          set up); `kinds` counts posts by kind, `counters` are its own
         - `sinks`: list of `wire.SinkStatus` as mappings
         - `now`: None or `{id, kind, sentence, text, origin, author}`; `next`: up to 5 of
           `{id, kind, text, origin, author, held}` (`held`: it was cut and goes on); `queue`: `{length, capacity}`

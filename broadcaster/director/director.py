@@ -70,8 +70,9 @@ class Director:
         voices: Callable[[], list[dict[str, Any]]] = list,
         end_to_end: EndToEndDesk | None = None,
         words: Words = tuple,
+        sources: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
-        """`words` cuts Chinese text into words, for what is remembered of a sentence that was cut."""
+        """`sources` tells how they are doing; `words` cuts Chinese text into words, for what is remembered of a sentence that was cut."""
         self.counters: Counter[str] = Counter()
         self.playout: PlayoutStatus | None = None
         self.stopping = False
@@ -137,6 +138,7 @@ class Director:
         self._durable = Durable(self.journal, paths.panic_marker)
         self._agreement = Agreement(self.rundown, self._durable, self._begin_panic)
         self._voices = voices
+        self._sources = sources
         self._report = Report(config, time.monotonic)
 
     # -- life -------------------------------------------------------------------------------------------------
@@ -261,6 +263,7 @@ class Director:
             health=self.health,
             brain=brain,
             voices=self._voices(),
+            sources=self._sources(),
             journal_error=self.journal.error,
             stopping=self.stopping,
             turn=self._tracer.last,

@@ -48,6 +48,7 @@ class Report:
         health: Health,
         brain: dict[str, Any],
         voices: list[dict[str, Any]],
+        sources: list[dict[str, Any]],
         journal_error: str,
         stopping: bool,
         turn: dict[str, Any] | None,
@@ -69,6 +70,7 @@ class Report:
             "voice": _voice(health.voice_engine or self._config.voice.engine, health.voice_error, voices),
             "head": _head(playout),
             "brain": brain,
+            "sources": sources,
             "sinks": [msgspec.to_builtins(sink) for sink in playout.sinks] if playout else [],
             "now": _now(now)
             if now
