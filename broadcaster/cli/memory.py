@@ -98,7 +98,7 @@ def _forget(aim: Target, viewer: str | None) -> int:
 
 async def _forget_in_file(aim: Target, viewer: str | None) -> int:
     from broadcaster.journal import Journal
-    from broadcaster.journal.migrations import open_for_reading
+    from broadcaster.journal.database import open_for_reading
 
     open_for_reading(aim.paths.journal).close()  # a channel that never ran gets no journal from this
     journal = Journal(aim.paths.journal)

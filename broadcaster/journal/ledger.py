@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-
+from broadcaster.journal.database import Database
 from broadcaster.journal.writer import JournalWriter
 from broadcaster.types import Spent
 
@@ -21,7 +20,7 @@ class JournalLedger:
         self._writer = writer
 
     async def spent(self, day: str) -> list[Spent]:
-        def job(db: sqlite3.Connection) -> list[Spent]:
+        def job(db: Database) -> list[Spent]:
             sql = "SELECT link, requests, prompt_tokens, completion_tokens, cost FROM spending WHERE day = ?"
             return [Spent(*row) for row in db.execute(sql, (day,))]
 

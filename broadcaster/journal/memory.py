@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import sqlite3
-import time
-from pathlib import Path
 from typing import Any
 
-from broadcaster.journal.migrations import explained, open_for_reading
+from broadcaster.journal.database import EVERYTHING, Database, JournalPlace, open_for_reading
+from broadcaster.journal.state import get_state, put_state
 from broadcaster.journal.writer import JournalWriter
 from broadcaster.types import Exchange, ViewerNote
 
 _EXCHANGE = "prompt, viewer, question, answer, at_ns, cut"
 _VIEWER = "id, name, first_ns, last_ns, visits, exchanges, notes"
+_KEEP_VIEWER = (
+    f"INSERT INTO viewers ({_VIEWER}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+    " name = excluded.name, first_ns = excluded.first_ns, last_ns = excluded.last_ns, visits = excluded.visits,"
+    " exchanges = excluded.exchanges, notes = excluded.notes"
+)
 
 
-def read_memory(path: Path, viewer: str | None, limit: int) -> dict[str, Any]:
+def read_memory(place: JournalPlace, viewer: str | None, limit: int) -> dict[str, Any]:
     """What is remembered (of one viewer), for people: `summary`, `exchanges` (oldest first), `viewers` (seen last
     first), at most `limit` of each, and `known`, how many viewers there are. From any process.
 
     Raises JournalError.
     """
-    db = open_for_reading(path)
+    db = open_for_reading(place)
     try:
-        summary = db.execute("SELECT value FROM state WHERE key = 'summary'").fetchone()
+        summary = get_state(db, "summary")
         chosen = (viewer is None, viewer, limit)
         exchanges = db.execute(
             f"SELECT {_EXCHANGE} FROM exchanges WHERE ? OR viewer = ? ORDER BY row DESC LIMIT ?", chosen
@@ -31,13 +34,11 @@ def read_memory(path: Path, viewer: str | None, limit: int) -> dict[str, Any]:
         viewers = db.execute(
             f"SELECT {_VIEWER} FROM viewers WHERE ? OR id = ? ORDER BY last_ns DESC LIMIT ?", chosen
         ).fetchall()
-        known = db.execute("SELECT count(*) FROM viewers").fetchone()[0]
-    except sqlite3.Error as err:
-        raise explained(path, err) from err
+        known = _count(db)
     finally:
         db.close()
     return {
-        "summary": str(summary[0]) if summary is not None else "",
+        "summary": summary or "",
         "exchanges": [dict(zip(_EXCHANGE.split(", "), row, strict=True)) for row in reversed(exchanges)],
         "viewers": [dict(zip(_VIEWER.split(", "), row, strict=True)) for row in viewers],
         "known": known,
@@ -51,7 +52,7 @@ class JournalMemory:
         self._writer = writer
 
     async def exchanges(self, limit: int) -> list[Exchange]:
-        def job(db: sqlite3.Connection) -> list[Exchange]:
+        def job(db: Database) -> list[Exchange]:
             rows = db.execute(f"SELECT {_EXCHANGE} FROM exchanges ORDER BY row DESC LIMIT ?", (limit,)).fetchall()
             return [
                 Exchange(prompt, viewer, question, answer, at_ns, bool(cut))
@@ -62,15 +63,11 @@ class JournalMemory:
         return found
 
     async def summary(self) -> str:
-        def job(db: sqlite3.Connection) -> str:
-            row = db.execute("SELECT value FROM state WHERE key = 'summary'").fetchone()
-            return "" if row is None else str(row[0])
-
-        found: str = await self._writer.durable(job)
-        return found
+        found: str | None = await self._writer.durable(lambda db: get_state(db, "summary"))
+        return found or ""
 
     async def viewer(self, id: str) -> ViewerNote | None:
-        def job(db: sqlite3.Connection) -> ViewerNote | None:
+        def job(db: Database) -> ViewerNote | None:
             row = db.execute(f"SELECT {_VIEWER} FROM viewers WHERE id = ?", (id,)).fetchone()
             return None if row is None else ViewerNote(*row)
 
@@ -78,7 +75,7 @@ class JournalMemory:
         return found
 
     async def viewers(self) -> int:
-        found: int = await self._writer.durable(lambda db: db.execute("SELECT count(*) FROM viewers").fetchone()[0])
+        found: int = await self._writer.durable(_count)
         return found
 
     def keep_exchange(self, exchange: Exchange, keep: int) -> None:
@@ -86,7 +83,7 @@ class JournalMemory:
             exchange.prompt, exchange.viewer, exchange.question, exchange.answer, exchange.at_ns, int(exchange.cut)
         )  # fmt: skip
 
-        def job(db: sqlite3.Connection) -> None:
+        def job(db: Database) -> None:
             changed = db.execute(
                 "UPDATE exchanges SET viewer = ?, question = ?, answer = ?, at_ns = ?, cut = ? WHERE prompt = ?",
                 (*row[1:], row[0]),
@@ -101,18 +98,16 @@ class JournalMemory:
         self._writer.deferred(job)
 
     def keep_summary(self, text: str) -> None:
-        sql = "INSERT OR REPLACE INTO state VALUES ('summary', ?, ?)"
-        self._writer.deferred(lambda db: db.execute(sql, (text, time.time_ns())) and None)
+        self._writer.deferred(lambda db: put_state(db, "summary", text))
 
     def keep_viewer(self, note: ViewerNote, keep: int) -> None:
         row = (note.id, note.name, note.first_ns, note.last_ns, note.visits, note.exchanges, note.notes)
 
-        def job(db: sqlite3.Connection) -> None:
-            db.execute("INSERT OR REPLACE INTO viewers VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        def job(db: Database) -> None:
+            db.execute(_KEEP_VIEWER, row)
             db.execute(
-                "DELETE FROM viewers WHERE id IN"
-                " (SELECT id FROM viewers ORDER BY last_ns DESC, id LIMIT -1 OFFSET ?)",
-                (keep,),
+                "DELETE FROM viewers WHERE id IN (SELECT id FROM viewers ORDER BY last_ns DESC, id LIMIT ? OFFSET ?)",
+                (EVERYTHING, keep),
             )
 
         self._writer.deferred(job)
@@ -124,7 +119,7 @@ class JournalMemory:
         over, who asked and what goes as well. The as-run log stays: what was broadcast. Raises JournalError.
         """
 
-        def job(db: sqlite3.Connection) -> int:
+        def job(db: Database) -> int:
             everybody = viewer is None
             gone = db.execute("DELETE FROM viewers WHERE ? OR id = ?", (everybody, viewer)).rowcount
             gone += db.execute("DELETE FROM exchanges WHERE ? OR viewer = ?", (everybody, viewer)).rowcount
@@ -143,3 +138,8 @@ class JournalMemory:
 
         gone: int = await self._writer.durable(job)
         return gone
+
+
+def _count(db: Database) -> int:
+    (known,) = db.execute("SELECT count(*) FROM viewers").fetchone() or (0,)
+    return int(known)

@@ -1,18 +1,8 @@
-"""The journal's tables as numbered steps, and how a database file is opened and brought up to date.
-
-Called from the writer thread and, read only, from any process that wants the log.
-"""
+"""The journal's tables as numbered steps, in SQLite's words; `postgresql.translated` has the others. Pure."""
 
 from __future__ import annotations
 
-import sqlite3
-from pathlib import Path
 from typing import Final
-
-from broadcaster.errors import JournalError
-
-BUSY_SECONDS: Final = 2.0
-"""How long a lock of another process is waited for before a prompt is refused."""
 
 MIGRATIONS: Final = (
     """
@@ -176,80 +166,4 @@ MIGRATIONS: Final = (
     CREATE INDEX decisions_time ON decisions (at_ns);
     """,
 )
-"""Step n brings a file from version n to n + 1. Steps are only ever appended."""
-
-
-def open_for_writing(path: Path) -> sqlite3.Connection:
-    """Opens (or makes) the journal, checks it and brings it up to date. Raises JournalError."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-    except (OSError, sqlite3.Error) as err:
-        raise explained(path, err) from err
-    try:
-        path.chmod(0o600)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        fault = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if fault != "ok":
-            raise sqlite3.DatabaseError(f"quick_check: {fault}")
-        _migrate(db, path)
-    except (OSError, sqlite3.Error) as err:
-        db.close()
-        raise explained(path, err) from err
-    except JournalError:
-        db.close()
-        raise
-    return db
-
-
-def open_for_reading(path: Path) -> sqlite3.Connection:
-    """A read-only connection beside a running daemon. Raises JournalError, also when there is no journal yet."""
-    if not path.exists():
-        raise JournalError(f"{path}: no journal yet; this channel has never run")
-    try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-    except sqlite3.Error as err:
-        raise explained(path, err) from err
-    if version != len(MIGRATIONS):
-        db.close()
-        raise JournalError(f"{path}: {_version_fault(version)}")
-    return db
-
-
-def explained(path: Path, err: Exception) -> JournalError:
-    """The error with what to do about it. `err` never holds text of a prompt: all values are bound, not spliced."""
-    text = str(err)
-    lower = text.lower()
-    if isinstance(err, PermissionError) or "readonly" in lower or "unable to open" in lower:
-        remedy = "make the folder writable for the user the daemon runs as"
-    elif "locked" in lower:
-        remedy = "another program holds it; close that one"
-    elif "full" in lower or "disk i/o" in lower or isinstance(err, OSError):
-        remedy = "check that its disk works and has free space"
-    elif "malformed" in lower or "not a database" in lower or "quick_check" in lower:
-        remedy = (
-            "it is damaged: move it (with its -wal and -shm files) away to keep it for inspection; "
-            "a new one is made within seconds, without what waited in the old one"
-        )
-    else:
-        remedy = "report this"
-    return JournalError(f"{path}: {text}; {remedy}")
-
-
-def _migrate(db: sqlite3.Connection, path: Path) -> None:
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(MIGRATIONS):
-        raise JournalError(f"{path}: {_version_fault(version)}")
-    for number in range(version, len(MIGRATIONS)):
-        db.executescript(f"BEGIN IMMEDIATE; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")
-
-
-def _version_fault(version: int) -> str:
-    if version > len(MIGRATIONS):
-        return (
-            f"version {version}, made by a newer broadcaster (this one knows {len(MIGRATIONS)}); "
-            "run that one, or move the file away"
-        )
-    return f"version {version} is older than {len(MIGRATIONS)}; start the daemon once to bring it up to date"
+"""Step n brings a journal from version n to n + 1. Steps are only ever appended."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
-from pathlib import Path
 from typing import Any
 
-from broadcaster.journal.migrations import explained, open_for_reading
+from broadcaster.journal.database import EVERYTHING, JournalPlace, open_for_reading
 
 _COLUMNS = (
     "row, prompt, kind, source, author, role, sentence, text, engine, verdict, start_tick, end_tick, start_ns,"
@@ -14,7 +12,7 @@ _COLUMNS = (
 )
 
 
-def asrun_rows(path: Path, limit: int = 50, before: int | None = None) -> list[dict[str, Any]]:
+def asrun_rows(place: JournalPlace, limit: int = 50, before: int | None = None) -> list[dict[str, Any]]:
     """The last `limit` sentences aired, newest first; `before` is the `row` to go on from.
 
     Keys: row, prompt, kind, source, author, role, sentence, text, engine, verdict, start_tick, end_tick,
@@ -22,15 +20,12 @@ def asrun_rows(path: Path, limit: int = 50, before: int | None = None) -> list[d
     "on_air": now; "lost": playout or director died in it). Ticks count from the start of the playout process.
     Raises JournalError.
     """
-    db = open_for_reading(path)
+    db = open_for_reading(place)
     try:
-        db.row_factory = sqlite3.Row
         rows = db.execute(
             f"SELECT {_COLUMNS} FROM asrun WHERE row < ? ORDER BY row DESC LIMIT ?",
-            (before if before is not None else 2**62, max(0, limit)),
+            (before if before is not None else EVERYTHING, max(0, limit)),
         ).fetchall()
-        return [dict(row) for row in rows]
-    except sqlite3.Error as err:
-        raise explained(path, err) from err
+        return [dict(zip(_COLUMNS.split(", "), row, strict=True)) for row in rows]
     finally:
         db.close()

@@ -5,21 +5,21 @@ Methods are called from the director's event loop; `JournalWriter` does the work
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 from broadcaster.journal.audience import JournalAudience
+from broadcaster.journal.database import Database, JournalPlace
 from broadcaster.journal.decisions import JournalDecisions
 from broadcaster.journal.ledger import JournalLedger
 from broadcaster.journal.memory import JournalMemory
 from broadcaster.journal.posts import JournalPosts, finish_posts
 from broadcaster.journal.prompts import PROMPT_COLUMNS, prompt_of, prompt_row
 from broadcaster.journal.rules import JournalRules
+from broadcaster.journal.state import get_state, put_state
 from broadcaster.journal.traces import JournalTraces
 from broadcaster.journal.writer import JournalWriter
 from broadcaster.types import Inbound, Origin, Verdict
@@ -58,9 +58,9 @@ class Unfinished:
 class Journal:
     """Open once per channel. `error` says why nothing can be written now, `lost` counts entries that were lost."""
 
-    def __init__(self, path: Path) -> None:
-        self._writer = JournalWriter(path)
-        self.path = path
+    def __init__(self, place: JournalPlace) -> None:
+        self._writer = JournalWriter(place)
+        self.place = place
         self.memory = JournalMemory(self._writer)
         self.ledger = JournalLedger(self._writer)
         self.rules = JournalRules(self._writer)
@@ -99,7 +99,7 @@ class Journal:
     def requeue(self, prompt: str) -> None:
         """It goes back to the queue as if it had never been begun."""
 
-        def job(db: sqlite3.Connection) -> None:
+        def job(db: Database) -> None:
             db.execute("UPDATE prompts SET state = 'queued', scripted = 0 WHERE id = ?", (prompt,))
             db.execute("DELETE FROM script WHERE prompt = ?", (prompt,))
 
@@ -114,9 +114,10 @@ class Journal:
         """All lines of a prompt anew."""
         rows = [(prompt, number, line.text, line.verdict, "") for number, line in enumerate(lines)]
 
-        def job(db: sqlite3.Connection) -> None:
+        def job(db: Database) -> None:
             db.execute("DELETE FROM script WHERE prompt = ?", (prompt,))
-            db.executemany("INSERT INTO script VALUES (?, ?, ?, ?, ?)", rows)
+            for row in rows:
+                db.execute("INSERT INTO script VALUES (?, ?, ?, ?, ?)", row)
 
         self._writer.deferred(job)
 
@@ -124,7 +125,7 @@ class Journal:
         """`state`: "done", "cut" or "skipped"."""
         row = (state, reason, time.time_ns(), prompt)
 
-        def job(db: sqlite3.Connection) -> None:
+        def job(db: Database) -> None:
             db.execute("UPDATE prompts SET state = ?, reason = ?, finished_ns = ? WHERE id = ?", row)
             db.execute("DELETE FROM script WHERE prompt = ?", (prompt,))
             finish_posts(db, prompt, state, reason, row[2])
@@ -133,7 +134,10 @@ class Journal:
 
     def line(self, prompt: str, number: int, verdict: Verdict) -> None:
         row = (prompt, number, verdict.text, verdict.kind.value, verdict.reason)
-        sql = "INSERT OR REPLACE INTO script VALUES (?, ?, ?, ?, ?)"
+        sql = (
+            "INSERT INTO script VALUES (?, ?, ?, ?, ?) ON CONFLICT (prompt, number) DO UPDATE SET"
+            " text = excluded.text, verdict = excluded.verdict, reason = excluded.reason"
+        )
         self._writer.deferred(lambda db: db.execute(sql, row) and None)
 
     def script_complete(self, prompt: str) -> None:
@@ -160,15 +164,12 @@ class Journal:
     async def set_panicked(self, on: bool, by: Origin) -> None:
         """Raises JournalError; the state in the file is then the old one."""
         value = f"on {by.source}" if on else f"off {by.source}"
-        sql = "INSERT OR REPLACE INTO state VALUES ('panic', ?, ?)"
-        await self._writer.durable(lambda db: db.execute(sql, (value, time.time_ns())) and None)
+        await self._writer.durable(lambda db: put_state(db, "panic", value))
 
     async def panicked(self) -> bool | None:
         """None when nothing was ever written about it. Raises JournalError."""
-        row = await self._writer.durable(
-            lambda db: db.execute("SELECT value FROM state WHERE key = 'panic'").fetchone()
-        )
-        return None if row is None else str(row[0]).startswith("on")
+        value: str | None = await self._writer.durable(lambda db: get_state(db, "panic"))
+        return None if value is None else value.startswith("on")
 
     async def unfinished(self) -> list[Unfinished]:
         """Oldest first. Raises JournalError."""
@@ -184,7 +185,7 @@ class Journal:
         await self._writer.durable(lambda db: None)
 
 
-def _begin(db: sqlite3.Connection, event: Aired, verdict: str, outcome: str) -> None:
+def _begin(db: Database, event: Aired, verdict: str, outcome: str) -> None:
     key = (event.utterance, event.generation, event.sentence)
     if db.execute("SELECT 1 FROM asrun WHERE prompt = ? AND generation = ? AND sentence = ?", key).fetchone():
         return
@@ -203,7 +204,7 @@ def _begin(db: sqlite3.Connection, event: Aired, verdict: str, outcome: str) -> 
     )  # fmt: skip
 
 
-def _end(db: sqlite3.Connection, event: Aired, verdict: str) -> None:
+def _end(db: Database, event: Aired, verdict: str) -> None:
     changed = db.execute(
         "UPDATE asrun SET end_tick = ?, end_ns = ?, samples = ?, outcome = ?"
         " WHERE prompt = ? AND generation = ? AND sentence = ? AND outcome IN ('on_air', 'lost')",
@@ -216,7 +217,7 @@ def _end(db: sqlite3.Connection, event: Aired, verdict: str) -> None:
         _begin(db, event, verdict, event.event)
 
 
-def _prune(db: sqlite3.Connection) -> None:
+def _prune(db: Database) -> None:
     oldest = time.time_ns() - KEEP_DAYS * _DAY_NS
     db.execute("DELETE FROM asrun WHERE start_ns < ?", (oldest,))
     db.execute("DELETE FROM prompts WHERE finished_ns < ?", (oldest,))
@@ -224,7 +225,7 @@ def _prune(db: sqlite3.Connection) -> None:
     db.execute("DELETE FROM spending WHERE day < ?", (oldest_day,))
 
 
-def _unfinished(db: sqlite3.Connection) -> list[Unfinished]:
+def _unfinished(db: Database) -> list[Unfinished]:
     rows = db.execute(
         f"SELECT {PROMPT_COLUMNS}, state, scripted FROM prompts"
         " WHERE state IN ('queued', 'started') ORDER BY received_ns"
@@ -232,7 +233,7 @@ def _unfinished(db: sqlite3.Connection) -> list[Unfinished]:
     return [_restored(db, row) for row in rows]
 
 
-def _restored(db: sqlite3.Connection, row: tuple[Any, ...]) -> Unfinished:
+def _restored(db: Database, row: tuple[Any, ...]) -> Unfinished:
     *columns, state, scripted = row
     prompt = prompt_of(columns)
     identity = prompt.id

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from pathlib import Path
 from typing import Any, Final
 
-from broadcaster.journal.migrations import explained, open_for_reading
+from broadcaster.journal.database import Database, JournalPlace, open_for_reading
 from broadcaster.journal.writer import JournalWriter
 from broadcaster.latency import Trace
 
@@ -24,18 +22,20 @@ class JournalTraces:
         stages = json.dumps({**trace.stages, "gap": trace.gap_ms})
         row = (trace.prompt, trace.package, trace.kind, trace.brain, trace.voice, trace.at_ns, stages)
 
-        def job(db: sqlite3.Connection) -> None:
-            added = db.execute(
-                "INSERT INTO traces (prompt, package, kind, brain, voice, at_ns, stages) VALUES (?,?,?,?,?,?,?)", row
-            ).lastrowid
-            db.execute("DELETE FROM traces WHERE row <= ?", ((added or 0) - KEEP_TRACES,))
+        def job(db: Database) -> None:
+            (added,) = db.execute(
+                "INSERT INTO traces (prompt, package, kind, brain, voice, at_ns, stages) VALUES (?,?,?,?,?,?,?)"
+                " RETURNING row",
+                row,
+            ).fetchone() or (0,)
+            db.execute("DELETE FROM traces WHERE row <= ?", (added - KEEP_TRACES,))
 
         self._writer.deferred(job)
 
 
-def read_traces(path: Path, turns: int | None = None, since_ns: int | None = None) -> list[Trace]:
+def read_traces(place: JournalPlace, turns: int | None = None, since_ns: int | None = None) -> list[Trace]:
     """Oldest first: of the last `turns` turns, or since a time (wall clock). Blocking. Raises JournalError."""
-    db = open_for_reading(path)
+    db = open_for_reading(place)
     try:
         start = db.execute(
             "SELECT row FROM traces WHERE package = 0 ORDER BY row DESC LIMIT 1 OFFSET ?", ((turns or 0) - 1,)
@@ -45,8 +45,6 @@ def read_traces(path: Path, turns: int | None = None, since_ns: int | None = Non
             " ORDER BY row",
             (start[0] if start else 0, since_ns or 0),
         ).fetchall()
-    except sqlite3.Error as err:
-        raise explained(path, err) from err
     finally:
         db.close()
     return [_trace(*row) for row in rows]

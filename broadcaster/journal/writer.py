@@ -119,8 +119,9 @@ class JournalWriter:
             return
         try:
             results = self._transact(entries)
-        except (JournalError, OSError) as err:
-            self._failed(entries, err)
+        except Exception as err:
+            known = isinstance(err, JournalError | OSError)
+            self._failed(entries, err if known else JournalError(f"{self.place}: {type(err).__name__}; report this"))
             return
         self._kept.clear()
         if self.error:

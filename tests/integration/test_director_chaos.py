@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from broadcaster.errors import VoiceError
-from broadcaster.journal.migrations import open_for_reading
+from broadcaster.journal.database import open_for_reading
 from broadcaster.paths import Paths
 from broadcaster.types import Origin, PromptKind
 from tests.fakes.voice_peer import ScriptedSpeaker

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from broadcaster.journal import asrun_rows
-from broadcaster.journal.migrations import open_for_reading
+from broadcaster.journal.database import open_for_reading
 from broadcaster.paths import Paths
 from broadcaster.wire import Speak
 from tests.fakes.playout_peer import PlayoutPeer

@@ -11,7 +11,8 @@ import pytest
 
 from broadcaster.errors import JournalError
 from broadcaster.journal import Journal, asrun_rows
-from broadcaster.journal.migrations import MIGRATIONS, open_for_writing
+from broadcaster.journal.database import open_for_writing
+from broadcaster.journal.migrations import MIGRATIONS
 from broadcaster.types import Inbound, Manner, Origin, PromptKind, Role, Verdict, VerdictKind
 from broadcaster.wire import Aired
 
@@ -231,7 +232,7 @@ async def test_a_full_disk_refuses_aloud_keeps_the_log_and_recovers(path: Path) 
     with pytest.raises(JournalError):
         await journal.accept(prompt("small", 3))  # the order is kept: nothing passes what waits
     assert "full" in journal.error
-    journal._writer._inode = None  # another connection has no such limit
+    journal._writer._db._inode = None  # another connection has no such limit
     await asyncio.wait_for(_accepted(journal, prompt("after", 10)), 5)
     assert journal.error == ""
     assert journal.lost == 0
@@ -242,7 +243,7 @@ async def test_a_full_disk_refuses_aloud_keeps_the_log_and_recovers(path: Path) 
 
 
 async def test_a_locked_journal_is_refused_with_what_to_do(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("broadcaster.journal.migrations.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("broadcaster.journal.sqlite.BUSY_SECONDS", 0.05)
     journal = await opened(path)
     thief = sqlite3.connect(path, isolation_level=None)
     thief.execute("BEGIN IMMEDIATE")

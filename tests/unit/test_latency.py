@@ -292,6 +292,6 @@ async def test_the_journal_keeps_no_more_than_its_bound(short_dir: Path, monkeyp
         journal.traces.keep(replace(FIRST, prompt=f"p{number}"))
     await journal.flush()
     journal.close()
-    found = read_traces(journal.path)
+    found = read_traces(journal.place)
     assert [trace.prompt for trace in found] == [f"p{number}" for number in range(40, 50)]
     assert found[0] == replace(FIRST, prompt="p40")
