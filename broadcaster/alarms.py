@@ -22,6 +22,7 @@ from broadcaster.config import Alarm
 log = logging.getLogger(__name__)
 
 SINK_DOWN_S: Final = 30.0
+SOURCE_DOWN_S: Final = 30.0
 STAGE_DOWN_S: Final = 5.0
 """Voice or head may be away this long (a restart) before it counts as degraded."""
 
@@ -109,6 +110,7 @@ class Alarms:
         self._set(
             "voice_degraded", "", voice["degraded"] or bool(voice_down), voice["error"] or voice_down, STAGE_DOWN_S
         )
+        self._observe_sources(status["sources"])
         if not connected:
             return  # what playout would have told is unknown: neither raised nor cleared
         self._observe_head(status["head"])
@@ -123,6 +125,12 @@ class Alarms:
         faulty = self._head_seen and (not head["connected"] or head["degraded"])
         detail = head.get("note") or ("" if head["connected"] else "the head process is away")
         self._set("head_degraded", "", faulty, detail, STAGE_DOWN_S)
+
+    def _observe_sources(self, sources: list[dict[str, Any]]) -> None:
+        for source in sources:
+            state, error = source["state"], source["error"]
+            down = state in ("connecting", "waiting")
+            self._set("source_down", source["name"], down or state == "failed", error, SOURCE_DOWN_S if down else 0.0)
 
     def _observe_sink(self, sink: dict[str, Any]) -> None:
         name, state, error = sink["name"], sink["state"], sink["error"]

@@ -161,6 +161,9 @@ def _health(state: dict[str, Any]) -> RenderableType:
         note = f", {guest['error']}" if guest["error"] else ""
         counts = f"{guest['answered']} answers, {guest['failures']} failed{note}"
         table.add_row("", f"{guest['name']}: {_VOICE_STATES.get(guest['state'], guest['state'])}, {counts}")
+    for source in state.get("sources") or ():
+        if source["state"] != "off":
+            table.add_row("source", _source(source))
     turn = _part(state, "turn")
     if turn:
         late = f", {turn['late']} packages late" if turn["late"] else ""
@@ -168,6 +171,15 @@ def _health(state: dict[str, Any]) -> RenderableType:
     if journal.get("error"):
         table.add_row("journal", _red(str(journal["error"])))
     return table
+
+
+def _source(source: dict[str, Any]) -> Any:
+    words = f"{source['name']}: {source['state']}, {source['received']} posts, {source['paid']} paid"
+    note = str(source.get("error") or source.get("note") or "")
+    words = f"{words}, {note}" if note else words
+    if source["state"] == "waiting":
+        words += f" (next try in {duration(_number(source, 'retry_in_s'))})"
+    return words if source["state"] in ("live", "connecting") else _red(words)
 
 
 def _brain(brain: dict[str, Any]) -> Any:

@@ -55,7 +55,7 @@ def machine_findings(data: dict[str, Any], base: Path | None) -> Iterator[Findin
     """
     yield from _engines(data)
     yield from _chains(data)
-    yield from _sources(data)
+    yield from _sources(data, base)
     avatar = data.get("avatar", Config.model_fields["avatar"].default)
     if isinstance(avatar, str):
         try:
@@ -125,15 +125,26 @@ SOURCE_KEYS: Final = {
 """What a source does nothing without, by its type."""
 
 
-def _sources(data: dict[str, Any]) -> Iterator[Finding]:
+def _sources(data: dict[str, Any], base: Path | None) -> Iterator[Finding]:
     sources = data.get("sources")
     for index, source in enumerate(sources if isinstance(sources, list) else []):
         if not isinstance(source, dict) or _is_off(source.get("enabled", True)):
             continue
+        at: KeyPath = ("sources", index)
+        kind = source.get("type")
+        known = isinstance(kind, str) and kind in registry.SOURCES
+        problem = registry.problem_with(registry.SOURCES, str(kind), "source") if known else None
+        if problem:
+            yield (*at, "type"), problem
+        for key, found in (("file", _no_file), ("record", _not_writable)):
+            name = source.get(key)
+            problem = found(config_path(Path(name), base)) if isinstance(name, str) and name else None
+            if problem:
+                yield (*at, key), problem
         for key in SOURCE_KEYS.get(str(source.get("type")), ()):
             if source.get(key) == "":
                 remedy = "set the variable it refers to, or the source's enabled: false"
-                yield ("sources", index, key), f"it is empty -> {remedy}"
+                yield (*at, key), f"it is empty -> {remedy}"
 
 
 def _state(data: dict[str, Any], base: Path | None) -> Iterator[Finding]:
@@ -152,6 +163,10 @@ def _state(data: dict[str, Any], base: Path | None) -> Iterator[Finding]:
         if problem:
             yield key, problem
             return
+
+
+def _no_file(path: Path) -> str | None:
+    return None if path.is_file() else f"there is no file {path} -> check the path"
 
 
 def _not_writable(folder: Path) -> str | None:

@@ -191,6 +191,7 @@ class Console(Section):
 AlarmEdge = Literal[
     "sink_down",
     "sink_key_rejected",
+    "source_down",
     "voice_degraded",
     "head_degraded",
     "disk_low",

@@ -72,7 +72,8 @@ class Director:
         words: Words = tuple,
         sources: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
-        """`sources` tells how they are doing; `words` cuts Chinese text into words, for what is remembered of a sentence that was cut."""
+        """`sources` tells how they are doing; `words` cuts Chinese text into words, for what is remembered of a
+        sentence that was cut."""
         self.counters: Counter[str] = Counter()
         self.playout: PlayoutStatus | None = None
         self.stopping = False

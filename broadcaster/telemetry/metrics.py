@@ -113,6 +113,7 @@ class Metrics(Collector):
         yield _gauge("queue_length", "Prompts that wait", _of(status, "queue", "length"))
         yield _gauge("queue_capacity", "Prompts that may wait", _of(status, "queue", "capacity"))
         yield _gauge("director_uptime_seconds", "Age of the director process", status.get("uptime_s"))
+        yield from _sources(status.get("sources") or ())
         yield from _sinks(status.get("sinks") or ())
         yield _labelled("events", "What became of prompts, by any way", "event", status.get("counters") or {})
         yield from _stages(self._latencies)
@@ -187,6 +188,30 @@ def _brains(brain: dict[str, Any]) -> Iterator[Metric]:
         cost.add_metric((link["name"], budget["currency"]), float(link["cost"]))
     yield tokens
     yield cost
+
+
+def _sources(sources: Iterable[dict[str, Any]]) -> Iterator[Metric]:
+    up = GaugeMetricFamily("broadcaster_source_up", "1 while the source is connected", labels=("source", "type"))
+    restarts = CounterMetricFamily(
+        "broadcaster_source_restarts", "Runs of the source after the first", labels=("source",)
+    )
+    posts = CounterMetricFamily("broadcaster_source_posts", "Posts received, by kind", labels=("source", "kind"))
+    events = CounterMetricFamily(
+        "broadcaster_source_events",
+        "What else the source counts: garbage, refusals, reconnections",
+        labels=("source", "event"),
+    )
+    for source in sources:
+        if source["state"] == "off":
+            continue
+        name = source["name"]
+        up.add_metric((name, source["type"]), float(source["state"] == "live"))
+        restarts.add_metric((name,), float(source["restarts"]))
+        for kind, count in sorted(source["kinds"].items()):
+            posts.add_metric((name, kind), float(count))
+        for event, count in sorted(source["counters"].items()):
+            events.add_metric((name, event), float(count))
+    yield from (up, restarts, posts, events)
 
 
 def _stages(latencies: Latencies) -> Iterator[Metric]:

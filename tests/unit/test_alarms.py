@@ -13,7 +13,7 @@ from broadcaster.config import Alarm
 pytestmark = pytest.mark.unit
 
 ALL = [
-    "sink_down", "sink_key_rejected", "voice_degraded", "head_degraded", "disk_low", "playout_restarted",
+    "sink_down", "sink_key_rejected", "source_down", "voice_degraded", "head_degraded", "disk_low", "playout_restarted",
     "encoder_replaced", "panic",
 ]  # fmt: skip
 
@@ -30,6 +30,7 @@ class Watch:
             "clock": {"connected": True, "encoder": "x264", "encoder_restarts": 0},
             "voice": {"degraded": False, "error": ""},
             "head": {"connected": True, "degraded": False, "note": ""},
+            "sources": [],
             "sinks": [],
         }
         self.restarts = 0
@@ -75,6 +76,19 @@ def test_a_sink_is_down_after_thirty_seconds_and_up_again_after_five(watch: Watc
     watch.sink("live")
     assert watch.seconds(5) == []
     assert watch.seconds(5) == [("sink_down", "cleared", "main")]
+
+
+def test_a_source_is_down_after_thirty_seconds_and_at_once_when_it_cannot_work(watch: Watch) -> None:
+    watch.status["sources"] = [{"name": "room", "state": "connecting", "error": ""}]
+    assert watch.seconds(20) == []
+    watch.status["sources"][0]["state"] = "waiting"
+    assert watch.seconds(15) == [("source_down", "raised", "room")]
+    watch.status["sources"][0]["state"] = "live"
+    assert watch.seconds(10) == [("source_down", "cleared", "room")]
+    watch.status["sources"][0]["state"] = "failed"
+    assert watch.seconds(1) == [("source_down", "raised", "room")]
+    watch.status["sources"][0]["state"] = "off"
+    assert watch.seconds(10) == [("source_down", "cleared", "room")]
 
 
 def test_a_rejected_key_is_told_at_once_and_a_paused_sink_is_no_fault(watch: Watch) -> None:
