@@ -8,15 +8,19 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from typing import Final
 
-from broadcaster.journal.rules import PAUSED, SLOW, Ban, JournalRules
+from broadcaster.journal.decisions import Ban, JournalDecisions
+
+SLOW: Final = "slow"
+PAUSE: Final = "pause"
 
 
 class HouseRules:
     """`slow_s`: one comment of each viewer counts in so many seconds, 0: all do. `paused`: only moderators' prompts
     and what they have let through go on air."""
 
-    def __init__(self, journal: JournalRules, wall_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, journal: JournalDecisions, wall_ns: Callable[[], int] = time.time_ns) -> None:
         self.slow_s = 0.0
         self.paused = False
         self._journal = journal
@@ -26,14 +30,14 @@ class HouseRules:
     async def load(self) -> None:
         """What was decided in earlier runs. Raises JournalError."""
         bans = await self._journal.bans()
-        slow, paused = await self._journal.setting(SLOW), await self._journal.setting(PAUSED)
-        self._bans = {ban.viewer: ban for ban in bans}
+        slow, pause = await self._journal.setting(SLOW), await self._journal.setting(PAUSE)
+        self._bans = {ban.viewer: ban for ban in bans} | self._bans
         with contextlib.suppress(ValueError):
             self.slow_s = float(slow or 0)
-        self.paused = paused == "on"
+        self.paused = pause == "on"
 
     def banned(self, viewer: str) -> bool:
-        """Whether what the viewer of that id says or gives is left out now. Costs less than a microsecond."""
+        """Whether what the viewer of that id ("source:id") says or gives is left out now."""
         ban = self._bans.get(viewer)
         if ban is None:
             return False
@@ -43,8 +47,9 @@ class HouseRules:
         return False
 
     def bans(self) -> list[Ban]:
-        """Those that hold now, oldest first."""
-        return [ban for ban in list(self._bans.values()) if self.banned(ban.viewer)]
+        """Those that hold now, the newest first."""
+        held = [ban for ban in list(self._bans.values()) if self.banned(ban.viewer)]
+        return sorted(held, key=lambda ban: -ban.at_ns)
 
     async def ban(self, viewer: str, name: str, seconds: float | None, by: str) -> Ban:
         """`seconds` None: for good. Raises JournalError, and then it does not hold."""
@@ -56,8 +61,8 @@ class HouseRules:
 
     async def unban(self, viewer: str) -> bool:
         """False when there was no ban. Raises JournalError, and then it still holds."""
-        await self._journal.unban(viewer)
-        return self._bans.pop(viewer, None) is not None
+        lifted = await self._journal.lift(viewer)
+        return self._bans.pop(viewer, None) is not None or lifted
 
     async def slow(self, seconds: float) -> None:
         """Raises JournalError, and then it is as before."""
@@ -66,5 +71,5 @@ class HouseRules:
 
     async def pause(self, on: bool) -> None:
         """Raises JournalError, and then it is as before."""
-        await self._journal.set(PAUSED, "on" if on else "off")
+        await self._journal.set(PAUSE, "on" if on else "off")
         self.paused = on

@@ -2,41 +2,34 @@
 
 Interrupting raises the generation and sends one Cut; what is not cut goes out again at once, from the sound that
 is kept. The same happens when playout comes back from the dead. What makes way for another prompt behind a sentence
-is trimmed there instead, and the generation stays. Director's event loop only, never waits.
+is trimmed there instead, and the generation stays. With a broadcast delay, sound waits here until it may be heard.
+Director's event loop only, never waits.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any, Final
 
+from broadcaster.director.delay import Delay
+from broadcaster.director.leaving import Leaving
 from broadcaster.director.link import Sender
 from broadcaster.director.pulse import Pulse
+from broadcaster.director.transmission import Transmission
 from broadcaster.director.turns import Cutting
 from broadcaster.director.utterance import Held, Utterance
 from broadcaster.journal import Journal
 from broadcaster.types import Inbound, SpokenPiece
-from broadcaster.wire import Aired, Cut, End, Panic, Trim, Welcome
+from broadcaster.wire import Aired, Cut, Panic, Trim, Welcome
 
 log = logging.getLogger(__name__)
-
-AHEAD_UTTERANCES: Final = 2
-"""The one on air and the next: gaps stay short, and a moderator's prompt waits for two at most."""
-
-AHEAD_SECONDS: Final = 10.0
-"""Of sound in playout's hands: rides out a restart of the voice, and bounds the memory."""
-
-CUT_REPORT_SECONDS: Final = 2.0
-"""Playout reports a cut within two ticks; if it does not (it died), the utterance is closed without a place."""
 
 MADE_WAY: Final = "interrupted"
 """Why a prompt ends that another one has cut and that does not go on."""
 
 RESENDS: Final = 5
 """Tries to get the same sentence on air when playout dies each time; then it is the sentence that kills it."""
-
 
 Finished = Callable[[Utterance, str, str, Aired | None], None]
 """(utterance, "done" | "cut" | "skipped", reason, the event that ended it); or "held": it made way and goes on later,
@@ -56,6 +49,7 @@ class Rundown:
         finished: Finished,
         clock: Callable[[], float],
         yielded: Callable[[Utterance], None] = lambda utterance: None,
+        delay: Delay | None = None,
     ) -> None:
         """`yielded` is told when no more sound of an utterance is needed because it makes way."""
         self.active: list[Utterance] = []
@@ -63,7 +57,6 @@ class Rundown:
         self.panicked = False
         self.repeated = 0
         self.sentences_skipped = 0
-        self.last_cut_ns = 0
         self._link = link
         self._journal = journal
         self._pulse = pulse
@@ -71,25 +64,36 @@ class Rundown:
         self._finished = finished
         self._clock = clock
         self._yielded = yielded
-        self._leaving: dict[tuple[str, int], tuple[Utterance, str]] = {}
+        self._transmission = Transmission(link, delay or Delay(), clock, yielded, self._released)
+        self._leaving = Leaving(self._left)
 
     # -- giving -----------------------------------------------------------------------------------------------
 
     def has_room(self) -> bool:
-        return len(self.active) < AHEAD_UTTERANCES and not self.panicked
+        """For one more utterance."""
+        return not self.panicked and self._transmission.has_room(self.active)
 
     def seconds_over(self) -> float:
-        """How much more than AHEAD_SECONDS of sound waits; not positive when there is room."""
-        return self.seconds_unheard() - AHEAD_SECONDS
+        """How much more sound waits than is enough; not positive when there is room."""
+        return self._transmission.seconds_over(self.active)
 
     def seconds_unheard(self) -> float:
         """Of sound in hand, of every utterance, that was not heard yet."""
-        now = self._clock()
-        return sum(utterance.ahead_seconds(now) for utterance in self.active)
+        return self._transmission.seconds_unheard(self.active)
+
+    def begins(self) -> list[float]:
+        """In how many seconds the rest of each in hand will be heard; the last number is behind them all."""
+        return self._transmission.begins(self.active)
 
     def add(self, utterance: Utterance) -> None:
         utterance.generation = self.generation
         self.active.append(utterance)
+        self.admitted(utterance)
+
+    def admitted(self, utterance: Utterance) -> None:
+        """Lines were added to its script: the broadcast delay begins for them."""
+        for event in self._transmission.admitted(utterance, self.active):
+            self._publish(event)
 
     def give(self, utterance: Utterance, piece: SpokenPiece, base: int) -> None:
         utterance.add(piece, base)
@@ -103,32 +107,19 @@ class Rundown:
     def drop(self, utterance: Utterance, reason: str) -> None:
         """It will not be spoken (any further). What playout has of it is played."""
         utterance.failure = reason
-        if utterance.begun or utterance.sent:
+        if utterance.begun or utterance.sent or (self._transmission.delayed and utterance.pieces):
             self.complete(utterance)
         else:
             self._finish(utterance, "skipped", reason, None)
 
     def transmit(self) -> None:
         """Sends all that can be sent, in order."""
-        if self.panicked or not self._link.connected:
-            return
-        for utterance in self.active:
-            last = utterance.last
-            wanted = [piece for piece in utterance.pieces if last is None or piece.sentence <= last]
-            for piece in wanted[utterance.sent :]:
-                self._link.send(piece.message(utterance.generation, utterance.id))
-            utterance.sent = max(utterance.sent, len(wanted))
-            if last is not None and utterance.whole(last):
-                if not utterance.ended:
-                    self._link.send(Trim(utterance.generation, utterance.id, last))
-                    utterance.ended = True
-                    self._yielded(utterance)
-                continue
-            if not utterance.spoken:
-                return  # what follows must not overtake it
-            if not utterance.ended:
-                self._link.send(End(utterance.generation, utterance.id))
-                utterance.ended = True
+        if not self.panicked:
+            self._transmission.send(self.active)
+
+    def _released(self) -> None:
+        self.transmit()
+        self._pulse.beat()
 
     # -- cutting ----------------------------------------------------------------------------------------------
 
@@ -163,6 +154,28 @@ class Rundown:
         self._pulse.beat()
         return bool(cut)
 
+    def take_off(self, id: str, reason: str, *, at_once: bool = False) -> bool:
+        """For good: nothing of it is heard behind the sentence on air, or, `at_once`, behind this moment. It ends as
+        cut, or as skipped when nothing of it was heard. False when it is not here."""
+        found = [each for each in (*self.active, *self._leaving.all()) if each.id == id and not each.dropped]
+        if not found:
+            return False
+        utterance = found[0]
+        utterance.dropped = reason
+        if utterance not in self.active:
+            return True
+        if not utterance.sounding:
+            self._withdraw(utterance)
+        elif at_once:
+            self._break_off(utterance)
+        else:
+            now = utterance.on_air if utterance.on_air is not None else utterance.heard - 1
+            utterance.last = now if utterance.last is None else min(utterance.last, now)
+            utterance.ended = False
+            self.transmit()
+        self._pulse.beat()
+        return True
+
     def let_end(self, utterance: Utterance) -> None:
         """What is on air ends behind its sentence."""
         utterance.last = utterance.ending(utterance.on_air if utterance.on_air is not None else utterance.heard - 1)
@@ -177,14 +190,14 @@ class Rundown:
         self.active.remove(utterance)
         self._yielded(utterance)
         if utterance.sent == 0:
-            self._finish(utterance, "back", "", None)
+            self._finish(utterance, "skipped" if utterance.dropped else "back", utterance.dropped, None)
             return
         self._link.send(Trim(utterance.generation, utterance.id, -1))
         self._leave(utterance, MADE_WAY)
 
     def _break_off(self, utterance: Utterance) -> None:
         """What is on air is cut at once."""
-        if utterance.prompt.resumable:
+        if utterance.prompt.resumable and not utterance.dropped:
             self._journal.hold(utterance.id)
         self._yielded(utterance)
         if utterance.last is None:
@@ -200,6 +213,9 @@ class Rundown:
 
     def _overrun(self, utterance: Utterance, sentence: int) -> None:
         """Playout had begun the next sentence before it knew: that one ends, or is cut when it is not whole."""
+        if utterance.dropped:
+            self._break_off(utterance)
+            return
         utterance.last = sentence
         utterance.ended = False
         if utterance in self.active:
@@ -252,7 +268,7 @@ class Rundown:
 
     @property
     def nothing_leaving(self) -> bool:
-        return not self._leaving
+        return len(self._leaving) == 0
 
     def _clear(self, cut: list[Utterance], reason: str) -> list[Utterance]:
         active, self.active = self.active, []
@@ -265,25 +281,21 @@ class Rundown:
         if not utterance.begun and utterance.sent == 0:
             self._finish(utterance, "skipped", reason, None)
             return
-        key = (utterance.id, utterance.generation)
-        self._leaving[key] = (utterance, reason)
-        asyncio.get_running_loop().call_later(CUT_REPORT_SECONDS, self._left, key, None)
+        self._leaving.add(utterance, reason)
 
-    def _left(self, key: tuple[str, int], event: Aired | None) -> None:
-        found = self._leaving.pop(key, None)
-        if found is None:
-            return
-        utterance, reason = found
+    def _left(self, utterance: Utterance, reason: str, event: Aired | None) -> None:
         if utterance.last is not None:
-            self._make_way(utterance, reason, event)
+            self._gone(utterance, reason, event)
         else:
             self._finish(utterance, "cut", reason, event)
 
-    def _make_way(self, utterance: Utterance, reason: str, event: Aired | None) -> None:
-        """It has left the air for another prompt: what becomes of it?"""
+    def _gone(self, utterance: Utterance, reason: str, event: Aired | None) -> None:
+        """It has left the air for another prompt, or was taken off: what becomes of it?"""
         where = event if event is not None and event.event == "cut" else None
         if utterance.spoken and not utterance.pieces:
             self._finish(utterance, "cut" if utterance.failure else "done", utterance.failure, event)
+        elif utterance.dropped:
+            self._finish(utterance, "cut" if utterance.begun else "skipped", utterance.dropped, where)
         elif not utterance.sounding:
             self._finish(utterance, "back", "", None)
         else:
@@ -294,8 +306,8 @@ class Rundown:
     def aired(self, event: Aired) -> bool:
         """False when it is about nothing that is known here (an earlier director's utterance)."""
         key = (event.utterance, event.generation)
-        leaving = self._leaving.get(key)
-        utterance = leaving[0] if leaving else self._find(key)
+        leaving = self._leaving.find(key)
+        utterance = leaving or self._find(key)
         if utterance is None:
             return False
         self._journal.aired(event, utterance.verdict(event.sentence))
@@ -308,9 +320,9 @@ class Rundown:
             case "heard":
                 utterance.hear(event.sentence)
             case "done" | "cut" if leaving:
-                self._left(key, event)
+                self._leaving.over(key, event)
             case "done" if utterance.last is not None:
-                self._make_way(utterance, MADE_WAY, event)
+                self._gone(utterance, MADE_WAY, event)
             case "done":
                 self._finish(utterance, "cut" if utterance.failure else "done", utterance.failure, event)
             case "cut":
@@ -319,15 +331,8 @@ class Rundown:
         return True
 
     def publish_on_air(self, event: Aired) -> None:
-        self._publish(
-            {
-                "type": "on_air",
-                "id": event.utterance,
-                "sentence": event.sentence,
-                "text": event.text,
-                "tick": event.tick,
-            }
-        )
+        told = {"id": event.utterance, "sentence": event.sentence, "text": event.text, "tick": event.tick}
+        self._publish({"type": "on_air", **told})
 
     def up(self, welcome: Welcome) -> None:
         """Playout is there (again) and has nothing: it gets what it must know, the panic first."""
@@ -346,8 +351,7 @@ class Rundown:
             if utterance.on_air is not None:
                 utterance.repeats += 1
             utterance.on_air = None
-        for key in list(self._leaving):
-            self._left(key, None)
+        self._leaving.all_over()
         self._pulse.beat()
 
     def _resend(self) -> None:
@@ -370,21 +374,19 @@ class Rundown:
             self._finish(utterance, "cut" if utterance.begun else "skipped", "playout", None)
             return
         utterance.unsend(self.generation)
-        if utterance.last is not None and utterance.heard > utterance.last:
-            self._make_way(utterance, MADE_WAY, None)
+        if utterance.dropped or (utterance.last is not None and utterance.heard > utterance.last):
+            self._gone(utterance, MADE_WAY, None)
         elif utterance.spoken and not utterance.pieces:
             self._finish(utterance, "cut" if utterance.failure else "done", utterance.failure, None)
 
     def prompt_of(self, utterance: str) -> Inbound | None:
         """Of an utterance that is given or has just been cut."""
-        leaving = (found for found, _ in self._leaving.values())
-        return next((u.prompt for u in (*self.active, *leaving) if u.id == utterance), None)
+        return next((u.prompt for u in (*self.active, *self._leaving.all()) if u.id == utterance), None)
 
     def sound_of(self, event: Aired) -> tuple[list[Held], bool]:
         """What is in hand of the sound of the sentence that `event` is about, and whether that is all of it."""
         key = (event.utterance, event.generation)
-        leaving = self._leaving.get(key)
-        utterance = leaving[0] if leaving else self._find(key)
+        utterance = self._leaving.find(key) or self._find(key)
         if utterance is None:
             return [], False
         sound = [piece for piece in utterance.pieces if piece.sentence == event.sentence]

@@ -22,6 +22,8 @@ class Script:
     def __init__(self) -> None:
         self.lines: list[Line] = []
         self.closed = False
+        self._admitted: list[float | None] = []
+        """When each line was, None until `stamp`."""
         self._changed = asyncio.Event()
 
     @property
@@ -30,7 +32,24 @@ class Script:
 
     def add(self, line: Line) -> None:
         self.lines.append(line)
+        self._admitted.append(None)
         self._changed.set()
+
+    def stamp(self, now: float) -> list[int]:
+        """Notes that the lines which came since the last time are admitted `now`; their numbers."""
+        fresh = [number for number, at in enumerate(self._admitted) if at is None]
+        for number in fresh:
+            self._admitted[number] = now
+        return fresh
+
+    def admitted(self, start: int, length: int) -> float:
+        """When the last of the lines was that these characters are of."""
+        found = [self._admitted[number] for number in self._lines_of(start, length)]
+        return max((at for at in found if at is not None), default=0.0)
+
+    def offset(self, number: int) -> int:
+        """Where that line begins."""
+        return sum(len(line.text) for line in self.lines[:number])
 
     def insert(self, offset: int, line: Line) -> None:
         """Puts a line before that character; the line that it falls into is divided."""
@@ -39,20 +58,23 @@ class Script:
             inside = offset - begins
             if inside == 0:
                 self.lines.insert(number, line)
+                self._admitted.insert(number, None)
                 return
             if inside < len(each.text):
                 parts = (each.text[:inside], each.text[inside:])
                 self.lines[number : number + 1] = [Line(parts[0], each.verdict), line, Line(parts[1], each.verdict)]
+                at = self._admitted[number]
+                self._admitted[number : number + 1] = [at, None, at]
                 return
             begins += len(each.text)
-        self.lines.append(line)
+        self.add(line)
 
     def remove(self, offset: int, verdict: str) -> None:
         """Takes out the line that begins there, if that is its verdict."""
         begins = 0
         for number, each in enumerate(self.lines):
             if begins == offset and each.verdict == verdict:
-                del self.lines[number]
+                del self.lines[number], self._admitted[number]
                 return
             begins += len(each.text)
 
@@ -81,15 +103,19 @@ class Script:
 
     def verdict_of(self, start: int, length: int) -> str:
         """Verdict of the lines that these characters are of: the first one that did not simply pass, if any."""
-        found = []
-        begins = 0
-        for line in self.lines:
-            if begins < start + max(length, 1) and begins + len(line.text) > start:
-                found.append(line.verdict)
-            begins += len(line.text)
+        found = [self.lines[number].verdict for number in self._lines_of(start, length)]
         changed = [verdict for verdict in found if verdict not in ("", VerdictKind.PASS)]
         last = self.lines[-1].verdict if self.lines else ""
         return (changed or found or [last])[0]
+
+    def _lines_of(self, start: int, length: int) -> list[int]:
+        found = []
+        begins = 0
+        for number, line in enumerate(self.lines):
+            if begins < start + max(length, 1) and begins + len(line.text) > start:
+                found.append(number)
+            begins += len(line.text)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +178,8 @@ class Utterance:
     """Its question became too old before anything of the answer was written."""
     last: int | None = None
     """It makes way for another prompt behind this sentence; -1: before its first."""
+    dropped: str = ""
+    """Taken off the air for good, and why; a `SkipReason`."""
     again: bool = False
     """It was begun before, and goes on."""
     resumes: bool = False

@@ -18,7 +18,6 @@ from broadcaster.journal.ledger import JournalLedger
 from broadcaster.journal.memory import JournalMemory
 from broadcaster.journal.posts import JournalPosts, finish_posts
 from broadcaster.journal.prompts import PROMPT_COLUMNS, prompt_of, prompt_row
-from broadcaster.journal.rules import JournalRules
 from broadcaster.journal.state import get_state, put_state
 from broadcaster.journal.traces import JournalTraces
 from broadcaster.journal.writer import JournalWriter
@@ -63,7 +62,6 @@ class Journal:
         self.place = place
         self.memory = JournalMemory(self._writer)
         self.ledger = JournalLedger(self._writer)
-        self.rules = JournalRules(self._writer)
         self.traces = JournalTraces(self._writer)
         self.posts = JournalPosts(self._writer)
         self.audience = JournalAudience(self._writer)
