@@ -28,7 +28,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from broadcaster.errors import SourceError
 
-log: Final = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 BACKLOG: Final = 128
 
@@ -124,7 +124,7 @@ class Listener:
     ) -> None:
         assert self._server is not None
         self._server.finish()
-        await asyncio.wait({asyncio.wrap_future(self._ended)}, timeout=2 * GRACE_S)
+        await asyncio.wait({asyncio.wrap_future(self._ended)}, timeout=GRACE_S + 0.4)
 
     async def ended(self) -> None:
         """Never returns: it is cancelled, or raises SourceError when the server ended by itself."""
@@ -162,7 +162,7 @@ class Listener:
         except BaseException as err:
             if not started.done():
                 started.set_exception(SourceError(f"the server of {self.name} did not start: {type(err).__name__}"))
-            log.warning("The server of the source %s ended: %s", self.name, type(err).__name__)
+            log.warning("the server of a source ended", extra={"source": self.name, "reason": type(err).__name__})
         finally:
             listening.close()
             self._ended.set_result(None)
@@ -278,7 +278,8 @@ class _Bounded:
         except Exception as err:
             self._refused["failed"] += 1
             if self._refused["failed"] == 1:
-                log.error("The source %s failed on a request: %s", self._name, type(err).__name__)
+                about = {"source": self._name, "reason": type(err).__name__}
+                log.error("a source failed on a request by a fault of the program", extra=about)
             if not begun:
                 await _refuse(scope, receive, watched, 500, "failed", "this request made the source fail")
 
