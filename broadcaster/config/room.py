@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from broadcaster.config.base import ConfigPath, HttpUrl, Section, check_url
+from broadcaster.config.address import server_of
+from broadcaster.config.base import ConfigPath, HttpUrl, Section
 
 LaneName = Literal["moderator", "super_chat", "support", "question", "thanks", "comment", "welcome"]
 
@@ -127,5 +128,5 @@ class JournalConfig(Section):
     @classmethod
     def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None:
-            check_url(url.get_secret_value(), ("postgresql", "postgres"))
+            server_of(url.get_secret_value(), "any")
         return url

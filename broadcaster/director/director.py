@@ -81,7 +81,7 @@ class Director:
         """How often playout came back without its memory: it was restarted."""
         self._pulse = Pulse()
         self._hub = EventHub()
-        self.journal = Journal(paths.journal)
+        self.journal = Journal.of(config, paths)
         turns = config.turns
         self._inbox = Inbox(
             config.inbox.capacity,
@@ -133,7 +133,7 @@ class Director:
             stopping=lambda: self.stopping,
             arrived=self._arrived,
         )
-        self._records = Records(paths.journal, self.journal, mind)
+        self._records = Records(self.journal, mind)
         self._commands = SinkCommands(self.link.send)
         self._recovery: Recovery | None = None
         self._durable = Durable(self.journal, paths.panic_marker)

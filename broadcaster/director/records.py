@@ -1,6 +1,6 @@
 """The past: what was on air, how long it took, what is remembered of viewers. It is read and deleted here.
 
-Director's event loop. The journal file is read in threads, beside the connection that writes it.
+Director's event loop. The journal is read in threads, beside the connection that writes it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from pathlib import Path
 from typing import Any, Final
 
 from broadcaster.errors import JournalError, Refused
@@ -25,23 +24,22 @@ PRUNE_SECONDS: Final = 24 * 3600.0
 class Records:
     """All that is asked of it raises Refused, "journal", when the journal cannot be read or written."""
 
-    def __init__(self, path: Path, journal: Journal, mind: Mind) -> None:
-        """`path`: the file of `journal`."""
-        self._path = path
+    def __init__(self, journal: Journal, mind: Mind) -> None:
+        self._place = journal.place
         self._journal = journal
         self._mind = mind
 
     async def asrun(self, limit: int, before: int | None) -> list[dict[str, Any]]:
         """See `station.Station.asrun`."""
         try:
-            return await asyncio.to_thread(asrun_rows, self._path, limit, before)
+            return await asyncio.to_thread(asrun_rows, self._place, limit, before)
         except JournalError as err:
             raise Refused(str(err), "journal") from err
 
     async def latency(self, turns: int | None, since_ns: int | None) -> dict[str, Any]:
         """See `station.Station.latency`."""
         try:
-            return await asyncio.to_thread(lambda: summary(read_traces(self._path, turns, since_ns)))
+            return await asyncio.to_thread(lambda: summary(read_traces(self._place, turns, since_ns)))
         except JournalError as err:
             raise Refused(str(err), "journal") from err
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from broadcaster.config.address import Server, server_of
 from broadcaster.errors import JournalError
-from broadcaster.journal.address import Server
 
 EVERYTHING: Final = 2**62
 """A LIMIT that is none."""
@@ -26,6 +26,11 @@ Row = tuple[Any, ...]
 
 JournalPlace = Path | Server
 """Where a channel keeps its journal: a file, or its schema on a server. As text it holds no password."""
+
+
+def journal_place(url: str | None, channel: str, file: Path) -> JournalPlace:
+    """`file`, unless `url` (journal.url of the configuration) names a server. Raises ValueError: it is no address."""
+    return server_of(url, channel) if url else file
 
 
 class Unstorable(JournalError):

@@ -165,5 +165,12 @@ MIGRATIONS: Final = (
     );
     CREATE INDEX decisions_time ON decisions (at_ns);
     """,
+    """
+    CREATE INDEX prompts_finished ON prompts (finished_ns);
+    CREATE INDEX prompts_of_viewers ON prompts (finished_ns) WHERE viewer_id IS NOT NULL OR given IS NOT NULL;
+    CREATE INDEX prompts_viewer ON prompts (viewer_id) WHERE viewer_id IS NOT NULL;
+    CREATE INDEX posts_finished ON posts (finished_ns);
+    CREATE INDEX posts_viewer ON posts (viewer) WHERE viewer IS NOT NULL;
+    """,
 )
 """Step n brings a journal from version n to n + 1. Steps are only ever appended."""

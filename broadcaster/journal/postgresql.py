@@ -18,8 +18,8 @@ import pg8000.exceptions
 import pg8000.native
 from pg8000.converters import make_params
 
+from broadcaster.config.address import Server
 from broadcaster.errors import JournalError
-from broadcaster.journal.address import Server
 from broadcaster.journal.database import Passing, Result, Unstorable, version_fault
 from broadcaster.journal.migrations import MIGRATIONS
 

@@ -5,29 +5,30 @@ Methods are called from the director's event loop; `JournalWriter` does the work
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
+from broadcaster.config import Config
 from broadcaster.journal.audience import JournalAudience
-from broadcaster.journal.database import Database, JournalPlace
+from broadcaster.journal.database import Database, JournalPlace, journal_place
 from broadcaster.journal.decisions import JournalDecisions
 from broadcaster.journal.ledger import JournalLedger
 from broadcaster.journal.memory import JournalMemory
 from broadcaster.journal.posts import JournalPosts, finish_posts
 from broadcaster.journal.prompts import PROMPT_COLUMNS, prompt_of, prompt_row
+from broadcaster.journal.retention import Keep, prune
 from broadcaster.journal.state import get_state, put_state
 from broadcaster.journal.traces import JournalTraces
 from broadcaster.journal.writer import JournalWriter
+from broadcaster.paths import Paths
 from broadcaster.types import Inbound, Origin, Verdict
 from broadcaster.wire import Aired
 
-KEEP_DAYS: Final = 400
-"""Of finished prompts and the as-run log: a year to look back, and some."""
-
-_DAY_NS: Final = 86_400_000_000_000
+BREATH_SECONDS: Final = 0.05
+"""Between two bites of a clean-up: what waits in the meantime is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +58,24 @@ class Unfinished:
 class Journal:
     """Open once per channel. `error` says why nothing can be written now, `lost` counts entries that were lost."""
 
-    def __init__(self, place: JournalPlace) -> None:
+    def __init__(self, place: JournalPlace, keep: Keep = Keep()) -> None:
         self._writer = JournalWriter(place)
         self.place = place
+        self._keep = keep
         self.memory = JournalMemory(self._writer)
         self.ledger = JournalLedger(self._writer)
         self.traces = JournalTraces(self._writer)
         self.posts = JournalPosts(self._writer)
         self.audience = JournalAudience(self._writer)
         self.decisions = JournalDecisions(self._writer)
+
+    @classmethod
+    def of(cls, config: Config, paths: Paths) -> Journal:
+        """The journal of a channel. Raises ConfigError: the address of the database is none."""
+        settings = config.journal
+        url = settings.url.get_secret_value() if settings.url is not None else None
+        keep = Keep(settings.keep_days, settings.viewer_days)
+        return cls(journal_place(url, config.channel, paths.journal), keep)
 
     @property
     def error(self) -> str:
@@ -78,7 +88,7 @@ class Journal:
     async def open(self) -> None:
         """Starts the writer and opens the file. Raises JournalError; it goes on trying in the background then."""
         self._writer.start()
-        await self._writer.durable(_prune)
+        await self._bite()
 
     def close(self) -> None:
         self._writer.close()
@@ -175,8 +185,16 @@ class Journal:
         return found
 
     async def prune(self) -> None:
-        """Drops what is older than KEEP_DAYS. Raises JournalError."""
-        await self._writer.durable(_prune)
+        """Drops what is older than may be kept, bite by bite. Raises JournalError."""
+        more = True
+        while more:
+            more = await self._bite()
+            await asyncio.sleep(BREATH_SECONDS if more else 0)
+
+    async def _bite(self) -> bool:
+        """True: there is more to drop."""
+        more: bool = await self._writer.durable(lambda db: prune(db, self._keep, time.time_ns()))
+        return more
 
     async def flush(self) -> None:
         """Returns when everything given before is on disk. Raises JournalError."""
@@ -213,14 +231,6 @@ def _end(db: Database, event: Aired, verdict: str) -> None:
     ).rowcount  # fmt: skip
     if changed == 0 and event.samples > 0:
         _begin(db, event, verdict, event.event)
-
-
-def _prune(db: Database) -> None:
-    oldest = time.time_ns() - KEEP_DAYS * _DAY_NS
-    db.execute("DELETE FROM asrun WHERE start_ns < ?", (oldest,))
-    db.execute("DELETE FROM prompts WHERE finished_ns < ?", (oldest,))
-    oldest_day = datetime.fromtimestamp(oldest / 1e9, UTC).date().isoformat()
-    db.execute("DELETE FROM spending WHERE day < ?", (oldest_day,))
 
 
 def _unfinished(db: Database) -> list[Unfinished]:

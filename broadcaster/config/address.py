@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from broadcaster.errors import ConfigError
+from broadcaster.config.base import check_url
 
 PORT: Final = 5432
 """Where PostgreSQL listens unless told otherwise."""
@@ -45,22 +45,23 @@ class Server:
 def server_of(url: str, channel: str) -> Server:
     """The place that `url` (postgresql://user:password@host:port/database?sslmode=...) means for a channel.
 
-    As with libpq, ?host=/folder names the folder of a UNIX socket. Raises ConfigError, without the address in it.
+    As with libpq, ?host=/folder names the folder of a UNIX socket. Raises ValueError, without the address in it.
     """
+    check_url(url, ("postgresql", "postgres"))
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
     unknown = sorted(options.keys() - set(_KNOWN))
     if unknown:
-        raise ConfigError(f"journal.url: it has options that are not known here -> use only {', '.join(_KNOWN)}")
+        raise ValueError(f"it has options that are not known here -> use only {', '.join(_KNOWN)}")
     user = unquote(parts.username or "")
     if not user:
-        raise ConfigError("journal.url: it names no user -> write it as postgresql://user:password@host/database")
+        raise ValueError("it names no user -> write it as postgresql://user:password@host/database")
     mode = options.get("sslmode", "prefer")
     if mode not in SSL_MODES:
-        raise ConfigError(f"journal.url: sslmode is none of those known here -> use {', '.join(SSL_MODES)}")
+        raise ValueError(f"sslmode is none of those known here -> use {', '.join(SSL_MODES)}")
     port = options.get("port", "")
     if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise ConfigError("journal.url: its port is no port -> write a number from 1 to 65535")
+        raise ValueError("its port is no port -> write a number from 1 to 65535")
     certificate = options.get("sslrootcert")
     return Server(
         host=options.get("host") or unquote(parts.hostname or "localhost"),
