@@ -37,7 +37,7 @@ Bite = tuple[str, str, str, str]
 _VIEWERS: Final[tuple[Bite, ...]] = (
     ("DELETE FROM audience", "audience", "id", "last_ns < ?"),
     ("DELETE FROM viewers", "viewers", "id", "last_ns < ?"),
-    ("DELETE FROM exchanges", "exchanges", "row", f"at_ns < ? AND {_gone('viewer')}"),
+    ("DELETE FROM exchanges", "exchanges", "row", f"at_ns < ? AND viewer <> '' AND {_gone('viewer')}"),
     (
         "UPDATE asrun SET author = ''",
         "asrun",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from broadcaster.types import Exchange, ViewerNote
 pytestmark = pytest.mark.unit
 
 Run = Callable[..., tuple[int, str, str]]
-NOON = 1_795_521_600 * 1_000_000_000
+NOON = time.time_ns()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -26,12 +27,16 @@ async def opened(path: Path) -> Journal:
     return journal
 
 
+NOW = time.time_ns()
+"""What is older than may be kept goes when the journal is opened."""
+
+
 def exchange(number: int, answer: str = "答") -> Exchange:
-    return Exchange(f"p{number}", "v1", f"问{number}", answer, number)
+    return Exchange(f"p{number}", "v1", f"问{number}", answer, NOW + number)
 
 
 def viewer(number: int, seen: int) -> ViewerNote:
-    return ViewerNote(f"v{number}", "小明", 1, seen, 1, 1, "问过天气")
+    return ViewerNote(f"v{number}", "小明", 1, NOW + seen, 1, 1, "问过天气")
 
 
 async def test_the_last_exchanges_stay_in_order_and_survive_a_restart(path: Path) -> None:
