@@ -34,6 +34,8 @@ from broadcaster.director.reception import Reception
 from broadcaster.director.records import Records
 from broadcaster.director.recovery import Recovery
 from broadcaster.director.report import Report
+from broadcaster.director.room import Room
+from broadcaster.director.rules import HouseRules
 from broadcaster.director.rundown import Rundown
 from broadcaster.director.trace import Tracer
 from broadcaster.director.turns import Bridges, Cutting, cutting
@@ -122,8 +124,14 @@ class Director:
             self._inbox, self._floor, self.rundown, self._performer, self._pulse, lambda: self.stopping
         )
         self._attachments = Attachments(paths.questions)
+        admission = Admission(config.inbox.max_text)
+        self.rules = HouseRules(self.journal.decisions)
+        self.room = Room(
+            config, self.journal, self._inbox, gate, admission, self.rules,
+            hold=self._hold, withdraw=self._withdraw, arrived=self._floor.arrived_paid,
+        )  # fmt: skip
         self._reception = Reception(
-            Admission(config.inbox.max_text),
+            admission,
             self._attachments,
             self._inbox,
             self.journal,
@@ -150,6 +158,8 @@ class Director:
         try:
             await self.journal.open()
             found = await self._durable.read()
+            await self.rules.load()
+            await self.room.open()
         except JournalError as err:
             log.error("no journal; prompts are refused until it is back", extra={"reason": str(err)})
             return
@@ -167,6 +177,7 @@ class Director:
             group.create_task(self.link.run())
             group.create_task(self._conductor.run(self._recovery))
             group.create_task(self._records.keep_house())
+            group.create_task(self.room.run())
             group.create_task(self._durable.catch_up(self._read_late))
 
     async def finish(self, seconds: float = FINISH_SECONDS) -> None:
@@ -181,6 +192,7 @@ class Director:
     async def close(self) -> None:
         """After `run` has ended."""
         self._reception.close()
+        self.room.save()
         await asyncio.to_thread(self.journal.close)
 
     # -- Station ----------------------------------------------------------------------------------------------
@@ -335,6 +347,17 @@ class Director:
 
     def _expired(self, prompt: Inbound) -> None:
         self._end(prompt, "skipped", "expired")
+
+    def _hold(self, prompt: Inbound, reason: str) -> None:
+        self._end(prompt, "skipped", "held")
+
+    def _withdraw(self, id: str, reason: str) -> None:
+        """It is not wanted any more, wherever it is."""
+        prompt = getattr(self._inbox, "remove", lambda id: None)(id)
+        if prompt is not None:
+            self._end(prompt, "skipped", reason)
+        else:
+            self.rundown.take_off(id, reason, at_once=True)
 
     def _end(self, prompt: Inbound, state: str, reason: str, event: Aired | None = None, sentence: int = 0) -> None:
         self._tracer.ended(prompt.id)

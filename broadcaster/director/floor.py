@@ -8,7 +8,7 @@ from broadcaster.director.turns import cutting
 from broadcaster.director.utterance import Utterance
 from broadcaster.inbox import Inbox
 from broadcaster.journal import Journal
-from broadcaster.types import Inbound
+from broadcaster.types import Inbound, Lane
 
 
 class Floor:
@@ -26,12 +26,19 @@ class Floor:
         cuts = self._rundown.make_way(lambda other: cutting(self._turns, prompt, other))
         self._inbox.put(prompt, first=cuts)
 
+    def arrived_paid(self, prompt: Inbound) -> None:
+        """A question that was paid for waits in the queue; what it may cut makes way for it."""
+        if prompt.lane is Lane.SUPER_CHAT:
+            self._rundown.make_way(lambda other: cutting(self._turns, prompt, other))
+
     def adopt(self, rest: dict[str, Utterance]) -> None:
         """Takes over what an earlier run left; the prompts are queued already."""
         self._rest |= rest
 
     def begin(self, prompt: Inbound) -> Utterance:
         """The utterance of a prompt that is performed now: what is left of it, or a new one."""
+        if prompt.lane is not Lane.MODERATOR:
+            self._journal.decisions.chosen(prompt, {})
         return self._rest.pop(prompt.id, None) or Utterance(prompt)
 
     def hold(self, utterance: Utterance) -> bool:

@@ -9,12 +9,17 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from broadcaster.journal.database import Database
 from broadcaster.journal.prompts import PROMPT_COLUMNS, prompt_row
 from broadcaster.journal.writer import JournalWriter
 from broadcaster.types import Inbound
+
+_SET: Final = (
+    "INSERT INTO state (key, value, changed_ns) VALUES (?, ?, ?)"
+    " ON CONFLICT (key) DO UPDATE SET value = excluded.value, changed_ns = excluded.changed_ns"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +103,9 @@ class JournalDecisions:
     async def set(self, key: str, value: str) -> None:
         """Keys in use: panic, summary, alive, session, slow, pause."""
         row = (key, value, time.time_ns())
-        sql = (
-            "INSERT INTO state (key, value, changed_ns) VALUES (?, ?, ?)"
-            " ON CONFLICT (key) DO UPDATE SET value = excluded.value, changed_ns = excluded.changed_ns"
-        )
-        await self._writer.durable(lambda db: db.execute(sql, row) and None)
+        await self._writer.durable(lambda db: db.execute(_SET, row) and None)
+
+    def note(self, key: str, value: str) -> None:
+        """The same, stored later."""
+        row = (key, value, time.time_ns())
+        self._writer.deferred(lambda db: db.execute(_SET, row) and None)

@@ -1,0 +1,177 @@
+"""The audience's side of the channel: what sources bring goes through here into the queue. Director's event loop.
+
+Sources -> `RoomIntake` (any thread) -> `Desk` (free) or `Till` (paid) -> inbox. `Vetting` has what may be chosen next
+judged ahead of time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from broadcaster.config import Config
+from broadcaster.director.admission import Admission
+from broadcaster.director.room.audience import Audience, Guest
+from broadcaster.director.room.desk import Desk, Rules
+from broadcaster.director.room.intake import RoomIntake
+from broadcaster.director.room.prompts import Prompts
+from broadcaster.director.room.till import Till
+from broadcaster.errors import JournalError
+from broadcaster.inbox import Inbox
+from broadcaster.journal import Journal
+from broadcaster.journal.posts import Stored
+from broadcaster.ports import Gate
+from broadcaster.types import Inbound, Lane, Post, PostKind
+
+log = logging.getLogger(__name__)
+
+WINDOWS_S: Final = 0.25
+"""How often it is looked whether a window of thanks closes."""
+
+SAVE_S: Final = 5.0
+"""How often viewers are stored; what they paid is stored with the post."""
+
+LATE_S: Final = 1.0
+SESSION: Final = "session"
+
+
+class Room:
+    """`intake` is what sources get. `withdraw` takes a prompt from the queue or off the air: (id, reason);
+    `arrived` is told of every paid prompt in the queue; `hold` puts one aside for a moderator, with the reason."""
+
+    def __init__(
+        self,
+        config: Config,
+        journal: Journal,
+        inbox: Inbox,
+        gate: Gate,
+        admission: Admission,
+        rules: Rules,
+        *,
+        hold: Callable[[Inbound, str], None],
+        withdraw: Callable[[str, str], None],
+        arrived: Callable[[Inbound], None],
+    ) -> None:
+        clock = asyncio.get_running_loop().time
+        prompts = Prompts(admission, gate, config.moderation.nickname)
+        self.audience = Audience(journal.audience)
+        self.desk = Desk(
+            config.inbox, self.audience, prompts, gate, rules,
+            offer=self._offer, hold=hold, lane_of=_lane_of, clock=clock,
+        )  # fmt: skip
+        self.till = Till(
+            config.inbox, journal.posts, self.audience, prompts, rules, self.desk.thanks,
+            room_for=lambda lane: 1, offer=self._offer_paid, clock=clock,
+        )  # fmt: skip
+        self.intake = RoomIntake(
+            journal.posts,
+            free=self.desk.take,
+            stored=self._stored,
+            live=self._live,
+            session_ns=lambda: self.audience.session_ns,
+        )
+        self._journal = journal
+        self._inbox = inbox
+        self._withdraw = withdraw
+        self._arrived = arrived
+        self._clock = clock
+        self._loaded = False
+
+    async def open(self) -> None:
+        """Reads what earlier runs know: the beginning of this broadcast, its viewers, and what was paid for and not
+        said. Raises JournalError; `run` goes on trying then."""
+        session = await self._journal.decisions.setting(SESSION)
+        if session is not None and not self.audience.session_ns:
+            self.audience.session_ns = int(session)
+        await self.audience.load()
+        self.till.awaits()
+        self._loaded = True
+
+    async def run(self) -> None:
+        """Ends only by cancel."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._open_late())
+            group.create_task(self.till.run())
+            group.create_task(self.intake.catch_up())
+            group.create_task(self._close_windows())
+            group.create_task(self._save())
+
+    def save(self) -> None:
+        """At the end: what is known of viewers goes to the journal."""
+        self.audience.save()
+
+    def status(self) -> dict[str, Any]:
+        """For `station.Station.status`: `received` and `paid` by kind, `taken`, `dropped` by reason, `shed` by
+        kind, `looking` (not looked at yet), `on_disk` by class, `refused`, `lost`, `twice`, `owed`, `skipped`,
+        `viewers`."""
+        return {
+            "received": dict(self.desk.received),
+            "paid": dict(self.till.received),
+            "taken": self.desk.taken,
+            "dropped": dict(self.desk.dropped),
+            "shed": dict(self.intake.shed),
+            "looking": self.intake.waiting,
+            "on_disk": self.till.disk_by_lane,
+            "refused": self.intake.paid_refused,
+            "lost": self.intake.paid_lost,
+            "twice": self.intake.paid_twice,
+            "owed": self.intake.owed,
+            "skipped": dict(self.till.skipped),
+            "viewers": len(self.audience),
+        }
+
+    # -- into the queue ---------------------------------------------------------------------------------------
+
+    def _offer(self, prompt: Inbound, guest: Guest | None) -> str:
+        if len(self._inbox) >= 200:
+            return "full"
+        self._inbox.restore(prompt)
+        return ""
+
+    def _offer_paid(self, prompt: Inbound, guest: Guest | None) -> None:
+        self._inbox.restore(prompt)
+        self._arrived(prompt)
+
+    def _stored(self, stored: Stored) -> None:
+        self.till.take(stored.new)
+        for _, prompt in stored.revoked:
+            log.info("a super chat was taken back", extra={"prompt": prompt or "none yet"})
+            if prompt is not None:
+                self._withdraw(prompt, "revoked")
+
+    # -- the broadcast ----------------------------------------------------------------------------------------
+
+    def _live(self, post: Post) -> None:
+        began = post.kind is PostKind.LIVE_START
+        log.info("the room is live" if began else "the room has ended", extra={"source": post.source})
+        if began:
+            self.audience.begin_session(post.received_ns or time.time_ns())
+            self._journal.decisions.note(SESSION, str(self.audience.session_ns))
+
+    async def _open_late(self) -> None:
+        while not self._loaded:
+            await asyncio.sleep(LATE_S)
+            with contextlib.suppress(JournalError):
+                await self.open()
+
+    async def _close_windows(self) -> None:
+        while True:
+            await asyncio.sleep(WINDOWS_S)
+            now = self._clock()
+            for window, lane in ((self.desk.thanks, Lane.THANKS), (self.desk.welcomes, Lane.WELCOME)):
+                parts = window.close(now)
+                if parts and (prompt := self.till.thank(parts, lane)) is not None:
+                    self._offer(prompt, self.audience.get(parts[0].viewer.id))
+
+    async def _save(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_S)
+            self.audience.save()
+
+
+def _lane_of(text: str) -> Lane:
+    return Lane.QUESTION if any(mark in text for mark in "?？吗呢") else Lane.COMMENT
