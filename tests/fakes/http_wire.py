@@ -243,7 +243,7 @@ async def read_request(head: bytes, reader: asyncio.StreamReader) -> Request:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
     kind = headers.get("content-type", "")
     if kind.startswith("application/json"):
-        return Request(method, path, headers, json.loads(body))
+        return Request(method, path, headers, json.loads(body) if body else {})
     if kind.startswith("multipart/form-data"):
         fields, files = _form(kind, body)
         return Request(method, path, headers, fields, files)
