@@ -318,8 +318,7 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, code:
 
 # A line for each bad request would let anybody fill the disk: they are counted instead.
 _SILENT: Final = logging.getLogger(f"{__name__}.http")
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False
+_SILENT.setLevel(logging.CRITICAL + 1)
 
 
 def _settings(app: ASGIApp, limits: Limits, refused: dict[str, int]) -> uvicorn.Config:
