@@ -5,6 +5,7 @@ thread. Statements are written once, in what SQLite (3.35 and newer) and Postgre
 
 - `?` stands for a value, and nowhere else; values are bound, never spliced.
 - INSERT ... ON CONFLICT (key) DO UPDATE SET column = excluded.column, or DO NOTHING; never INSERT OR ...
+  There the old value is named with its table: SET count = spending.count + excluded.count.
 - RETURNING row instead of the last row's id. LIMIT always has a number: `EVERYTHING` where there is no limit.
 - No truth values in columns: whole numbers, compared as such. A `?` alone as a condition gets a bool.
 - Whole numbers are 64 bits wide. count() is one, sum() only after CAST(... AS BIGINT).

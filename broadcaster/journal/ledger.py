@@ -8,8 +8,10 @@ from broadcaster.types import Spent
 
 _ADD = (
     "INSERT INTO spending VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (day, link) DO UPDATE SET"
-    " requests = requests + excluded.requests, prompt_tokens = prompt_tokens + excluded.prompt_tokens,"
-    " completion_tokens = completion_tokens + excluded.completion_tokens, cost = cost + excluded.cost"
+    " requests = spending.requests + excluded.requests,"
+    " prompt_tokens = spending.prompt_tokens + excluded.prompt_tokens,"
+    " completion_tokens = spending.completion_tokens + excluded.completion_tokens,"
+    " cost = spending.cost + excluded.cost"
 )
 
 

@@ -118,7 +118,7 @@ def explained(path: Path, err: Exception) -> JournalError:
     text = str(err)
     lower = text.lower()
     kind: type[JournalError] = JournalError
-    if isinstance(err, _WRONG_IN_ITSELF):
+    if isinstance(err, _WRONG_IN_ITSELF) or "no such column" in lower or "syntax error" in lower:
         kind, remedy = Unstorable, "report this"
     elif isinstance(err, PermissionError) or "readonly" in lower or "unable to open" in lower:
         remedy = "make the folder writable for the user the daemon runs as"
