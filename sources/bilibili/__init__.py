@@ -1,0 +1,1 @@
+"""A Bilibili live room over Open-Live, the official platform (open-live.bilibili.com)."""
