@@ -178,8 +178,8 @@ def open_for_reading(server: Server) -> PostgresDatabase:
 
 def explained(server: Server, err: Exception) -> JournalError:
     """The error with what to do about it, and without any value: the server quotes those it does not like."""
-    found = err.args[0] if err.args else None
-    if not isinstance(found, dict):
+    found = _told(err)
+    if found is None:
         what = str(err) if isinstance(err, pg8000.exceptions.Error | OSError) else type(err).__name__
         return JournalError(f"{server}: {what or type(err).__name__}; check that it runs and can be reached")
     code = str(found.get("C", ""))
@@ -188,6 +188,15 @@ def explained(server: Server, err: Exception) -> JournalError:
     remedy = next((told for prefix, told in _REMEDIES.items() if code.startswith(prefix)), "report this")
     kind = Passing if code.startswith(_PASSING) else JournalError
     return kind(f"{server}: {found.get('M', '')} ({code}); {remedy}")
+
+
+def _told(err: BaseException | None) -> dict[str, str] | None:
+    """The server's own words. pg8000 hides why it was refused behind the goodbye that it could not send any more."""
+    while err is not None and not isinstance(err, JournalError):  # what comes before that one was told before
+        if isinstance(err, pg8000.exceptions.DatabaseError) and isinstance(err.args[0], dict):
+            return err.args[0]
+        err = err.__context__
+    return None
 
 
 def numbered(sql: str) -> str:

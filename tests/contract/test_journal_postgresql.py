@@ -1,0 +1,189 @@
+"""What only a server can do to a journal: go away and come back, refuse, say too much, belong to somebody else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from broadcaster.config.address import Server, server_of
+from broadcaster.errors import JournalError
+from broadcaster.journal import Journal, asrun_rows
+from broadcaster.journal import postgresql as engine
+from broadcaster.journal.database import Passing, Unstorable, open_for_reading, open_for_writing
+from broadcaster.journal.migrations import MIGRATIONS
+from broadcaster.types import Inbound, Origin, PromptKind, Role, Verdict, VerdictKind
+from tests.support.postgres import PostgresServer, missing, postgres
+
+pytestmark = pytest.mark.contract
+
+NOW = time.time_ns()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    if reason := missing():
+        pytest.skip(reason)
+    with postgres() as running:
+        yield running
+
+
+def prompt(name: str, text: str = "你好") -> Inbound:
+    return Inbound(name, PromptKind.SAY, text, Origin("chat", "somebody", Role.VIEWER), NOW)
+
+
+async def test_a_server_that_is_killed_is_refused_aloud_keeps_the_log_and_is_used_again(
+    server: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    place = server_of(server.url, "killed")
+    journal = Journal(place)
+    await journal.open()
+    await journal.accept(prompt("before"))
+    server.kill()
+    with pytest.raises(JournalError, match="check that it runs"):
+        await journal.accept(prompt("refused"))
+    journal.line("before", 0, Verdict(VerdictKind.PASS, "句0"))
+    with pytest.raises(JournalError):
+        await journal.accept(prompt("refused too"))
+    assert journal.error
+    with pytest.raises(JournalError, match="check that it runs"):
+        asrun_rows(place)
+    server.start()
+    await asyncio.wait_for(_accepted(journal, prompt("after")), 20)
+    before, after = await journal.unfinished()
+    assert (before.prompt.id, after.prompt.id, [line.text for line in before.script]) == ("before", "after", ["句0"])
+    assert (journal.error, journal.lost) == ("", 0)
+    journal.close()
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("broadcaster.journal")]
+    assert told == ["the journal cannot be written; prompts are refused", "the journal is written again"]
+    assert "geheim" not in caplog.text
+
+
+async def _accepted(journal: Journal, wanted: Inbound) -> None:
+    while True:
+        try:
+            await journal.accept(wanted)
+            return
+        except JournalError:
+            await asyncio.sleep(0.05)
+
+
+async def test_one_daemon_per_channel_and_the_next_one_gets_it_when_that_ends(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = server_of(server.url, "mine")
+    first = open_for_writing(place)
+    monkeypatch.setitem(engine._SESSION, "lock_timeout", "50")
+    with pytest.raises(JournalError, match="another daemon writes this channel's journal"):
+        open_for_writing(place)
+    monkeypatch.setitem(engine._SESSION, "lock_timeout", "5000")
+    waiting = asyncio.create_task(asyncio.to_thread(open_for_writing, place))
+    await asyncio.sleep(0.05)
+    first.close()
+    (await waiting).close()
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ({"password": "wrong-4711"}, "check the user and the password"),
+        ({"user": "nobody-4711"}, "check the user and the password"),
+        ({"database": "nowhere"}, "create the database"),
+    ],
+)
+async def test_what_the_server_refuses_is_told_with_a_remedy_and_without_the_password(
+    server: PostgresServer, address: dict[str, str], told: str
+) -> None:
+    place = server_of(server.address(**address), "refused")
+    with pytest.raises(JournalError, match=told) as refused:
+        open_for_writing(place)
+    everything = f"{refused.value} {place} {place!r} {refused.value.__cause__!r}"
+    assert "geheim" not in everything
+    assert "wrong-4711" not in everything
+
+
+def test_a_user_without_rights_is_told_which(server: PostgresServer) -> None:
+    boss = open_for_writing(server_of(server.url, "boss"))
+    boss.execute("CREATE ROLE guest LOGIN PASSWORD 'guest-4711'")
+    place = server_of(server.address("guest", "guest-4711"), "guest")
+    with pytest.raises(JournalError, match="GRANT CREATE ON DATABASE"):
+        open_for_writing(place)
+    boss.execute("CREATE SCHEMA broadcaster_guest AUTHORIZATION guest")
+    open_for_writing(place).close()  # a schema that was made for it will do
+    boss.close()
+
+
+def test_a_schema_of_an_older_program_is_brought_up_to_date_with_what_is_in_it(server: PostgresServer) -> None:
+    place = server_of(server.url, "old")
+    db = open_for_writing(place)
+    for name in ("asrun", "prompts", "script", "state", "exchanges", "viewers", "spending", "traces", "posts"):
+        db.execute(f"DROP TABLE {name}")
+    for name in ("audience", "bans", "decisions"):
+        db.execute(f"DROP TABLE {name}")
+    assert isinstance(db, engine.PostgresDatabase)
+    db.script(engine.translated(MIGRATIONS[0]))
+    db.execute("UPDATE journal_version SET version = 1")
+    db.execute("INSERT INTO state VALUES ('panic', 'on test', ?)", (NOW,))
+    db.close()
+    with pytest.raises(JournalError, match=r"version 1 is older.*start the daemon once"):
+        open_for_reading(place)
+    db = open_for_writing(place)
+    assert db.execute("SELECT value FROM state").fetchall() == [("on test",)]
+    assert db.execute("SELECT version FROM journal_version").fetchone() == (len(MIGRATIONS),)
+    assert db.execute("SHOW synchronous_commit").fetchone() == ("on",)
+    db.close()
+
+
+def test_errors_are_sorted_and_quote_no_value(server: PostgresServer) -> None:
+    db = open_for_writing(server_of(server.url, "sorted"))
+    db.execute("INSERT INTO state VALUES (?, 'x', 1)", ("key-4711",))
+    for sql, values in (
+        ("INSERT INTO state VALUES (?, 'x', 1)", ("key-4711",)),
+        ("INSERT INTO state VALUES ('a', 'x', ?)", ("4711x",)),
+        ("INSERT INTO state VALUES ('a', 'x', ?)", (2**64,)),
+        ("SELEKT '4711'", ()),
+        ("SELECT x4711 FROM state", ()),
+    ):
+        with pytest.raises(Unstorable) as wrong:
+            db.execute(sql, values)
+        assert "4711" not in str(wrong.value)
+    with pytest.raises(JournalError, match=r"3F000|42P01") as gone:
+        db.execute("SELECT 1 FROM nowhere")
+    assert not isinstance(gone.value, Unstorable | Passing)
+    db.execute("SET statement_timeout = 20")
+    with pytest.raises(Passing, match="57014"):
+        db.execute("SELECT pg_sleep(1)")
+    assert db.execute("SELECT 1").fetchone() == (1,), "the connection is whole"
+    db.close()
+
+
+def test_more_statements_than_are_kept_prepared(server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "STATEMENTS", 3)
+    db = open_for_writing(server_of(server.url, "many"))
+    assert [db.execute(f"SELECT ? + {number}", (1,)).fetchone() for number in range(9)] == [
+        (n + 1,) for n in range(9)
+    ]
+    assert db.execute("SELECT count(*) FROM pg_prepared_statements").fetchone()[0] <= 3
+    db.close()
+
+
+def test_a_server_that_never_answers_counts_as_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "REPLY_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = Server("127.0.0.1", silent.getsockname()[1], "db", "user", "schema", "geheim-4711", "disable")
+        with pytest.raises(JournalError, match="check that it runs") as away:
+            open_for_writing(place)
+    assert "geheim" not in str(away.value)
+
+
+def test_nobody_there(tmp_path: Path) -> None:
+    place = server_of(f"postgresql://me:geheim-4711@localhost/db?host={tmp_path}", "away")
+    with pytest.raises(JournalError, match="check that it runs") as away:
+        open_for_writing(place)
+    assert "geheim" not in str(away.value)
