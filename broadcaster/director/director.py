@@ -86,7 +86,7 @@ class Director:
         self.journal = Journal.of(config, paths)
         turns = config.turns
         self._inbox = Inbox(
-            config.inbox.capacity,
+            config.inbox,
             expired=self._expired,
             cuts=lambda arriving, other: cutting(turns, arriving, other) is not Cutting.NEVER,
         )

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broadcaster.config import Inbox as Settings
 from broadcaster.director.admission import Admission
 from broadcaster.director.events import SUBSCRIBER_EVENTS, EventHub
 from broadcaster.director.hands import LONGEST_LIPS_S, RundownHands
@@ -178,7 +179,7 @@ def test_a_sentence_that_the_journal_has_already_is_not_counted_twice() -> None:
     lines = tuple(Line(text, "pass") for text in ("一。", "二。", "三。"))
     found = Unfinished(prompt, True, lines, True, ("一。",), frozenset({(4, 0)}))
     published: list[Aired] = []
-    inbox = Inbox(10)
+    inbox = Inbox(Settings(capacity=10))
     recovery = Recovery([found], Silent(), inbox, Pulse(), published.append, lambda *ended: None)  # type: ignore[arg-type]
     for sentence, text in ((0, "一。"), (1, "二。"), (1, "二。")):
         recovery.aired(Aired("on_air", 4, "p", sentence, text, "tone", 10, 0, 0))
@@ -198,7 +199,7 @@ def test_what_made_way_before_a_restart_goes_on_and_what_was_interrupted_does_no
     prompt = Inbound("p", PromptKind.SAY, "一。二。三。", ORIGIN, resumable=True)
     lines = tuple(Line(text, "pass") for text in ("一。", "二。", "三。"))
     found = Unfinished(prompt, started, lines, True, ("一。",), frozenset({(4, 0)}))
-    inbox = Inbox(10)
+    inbox = Inbox(Settings(capacity=10))
     ended: list[str] = []
     recovery = Recovery([found], Silent(), inbox, Pulse(), lambda _: None, lambda *told: ended.append(told[1]))  # type: ignore[arg-type]
     assert recovery.pending

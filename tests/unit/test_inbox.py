@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from broadcaster.config import Inbox as Settings
+from broadcaster.config import Ttl
 from broadcaster.errors import Refused
 from broadcaster.inbox import Inbox
-from broadcaster.types import Inbound, Origin, PromptKind, Role
+from broadcaster.types import Inbound, Lane, Origin, PromptKind, Role
 
 pytestmark = pytest.mark.unit
 
@@ -28,7 +31,7 @@ async def take_all(inbox: Inbox) -> list[str]:
 
 
 async def test_moderators_come_before_viewers_and_older_before_newer() -> None:
-    inbox = Inbox(10)
+    inbox = Inbox(Settings(capacity=10))
     put(
         inbox,
         prompt("v1", at=1),
@@ -41,7 +44,7 @@ async def test_moderators_come_before_viewers_and_older_before_newer() -> None:
 
 
 async def test_full_is_refused_aloud_and_counted() -> None:
-    inbox = Inbox(2)
+    inbox = Inbox(Settings(capacity=2))
     put(inbox, prompt("a", at=1))
     inbox.reserve()  # one on its way into the journal counts too
     with pytest.raises(Refused, match="full") as refusal:
@@ -53,14 +56,14 @@ async def test_full_is_refused_aloud_and_counted() -> None:
 
 
 async def test_what_comes_back_is_never_refused_and_keeps_its_place() -> None:
-    inbox = Inbox(1)
+    inbox = Inbox(Settings(capacity=1))
     put(inbox, prompt("new", at=5))
     inbox.restore(prompt("old", at=1))
     assert await take_all(inbox) == ["old", "new"]
 
 
 async def test_take_waits_for_the_next_prompt() -> None:
-    inbox = Inbox(1)
+    inbox = Inbox(Settings(capacity=1))
     waiting = asyncio.ensure_future(inbox.take())
     await asyncio.sleep(0)
     assert not waiting.done()
@@ -71,11 +74,13 @@ async def test_take_waits_for_the_next_prompt() -> None:
 async def test_what_waited_too_long_is_told_and_passed_over() -> None:
     now = 0
     expired: list[str] = []
-    inbox = Inbox(4, ttl_s=10, expired=lambda each: expired.append(each.id), wall_ns=lambda: now)
-    put(inbox, prompt("stale", at=0), prompt("fresh", at=5_000_000_000))
+    settings = Settings(ttl_s=Ttl(comment=10))
+    inbox = Inbox(settings, expired=lambda each: expired.append(each.id), wall_ns=lambda: now)
+    inbox.offer(replace(prompt("stale", at=1), lane=Lane.COMMENT))
+    inbox.offer(replace(prompt("fresh", at=5_000_000_000), lane=Lane.COMMENT))
     now = 12_000_000_000
     assert (await inbox.take()).id == "fresh"
     assert expired == ["stale"]
-    assert inbox.expired == 1
-    inbox.hold(prompt("heard in part", at=0))
+    assert (inbox.expired, dict(inbox.drops)) == (1, {"comment:expired": 1})
+    inbox.hold(replace(prompt("heard in part", at=0), lane=Lane.COMMENT))
     assert (await asyncio.wait_for(inbox.take(), 1.0)).id == "heard in part", "somebody has heard its beginning"

@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from broadcaster.config import Inbox as Settings
 from broadcaster.config.minds import Turns
 from broadcaster.director.bridge import BRIDGE
 from broadcaster.director.turns import Bridges, Cutting, cutting
@@ -64,7 +65,9 @@ def test_by_default_only_a_resumable_text_is_cut_behind_its_sentence_and_never_b
 
 def inbox() -> Inbox:
     turns = Turns()
-    return Inbox(10, cuts=lambda arriving, other: cutting(turns, arriving, other) is not Cutting.NEVER)
+    return Inbox(
+        Settings(capacity=10), cuts=lambda arriving, other: cutting(turns, arriving, other) is not Cutting.NEVER
+    )
 
 
 async def drained(queue: Inbox) -> list[str]:
