@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 MASK: Final = "***"
 
 _ADDRESS: Final = re.compile(
-    r"\b(?P<scheme>(?:rtmp(?:s|t|e|te|ts)?|https?|wss?|srt|rist|rtsps?|whips?)://)"
+    r"\b(?P<scheme>(?:rtmp(?:s|t|e|te|ts)?|https?|wss?|srt|rist|rtsps?|whips?|postgres(?:ql)?)://)"
     r"(?P<rest>[^\s\"'<>`|\\]+)",
     re.IGNORECASE,
 )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,9 @@ from broadcaster.config.references import resolve
 from broadcaster.config.yamlfile import read_yaml
 from broadcaster.errors import ConfigError
 from broadcaster.paths import Paths, channel_paths
+
+if TYPE_CHECKING:
+    from broadcaster.journal.database import JournalPlace
 
 SYSTEMD_ROOTS = ("/run/broadcaster", "/var/lib/broadcaster", "/var/cache/broadcaster")
 """RUNTIME_DIRECTORY, STATE_DIRECTORY and CACHE_DIRECTORY of the shipped unit; %i is appended per instance."""
@@ -52,6 +55,18 @@ class Target:
 
     channel: str
     paths: Paths
+    journal_url: Callable[[], str | None] = lambda: None
+    """journal.url, looked up when it is asked for: only reading the journal itself needs it."""
+
+    @property
+    def journal(self) -> JournalPlace:
+        """Where this channel keeps its journal. Raises ConfigError."""
+        from broadcaster.journal.database import journal_place  # brings numpy, and this module is part of the parent
+
+        try:
+            return journal_place(self.journal_url(), self.channel, self.paths.journal)
+        except ValueError as err:
+            raise ConfigError(f"journal.url: {err}") from err
 
 
 def target(config: Path | None, channel: str | None, env: Mapping[str, str] = os.environ) -> Target:
@@ -74,8 +89,10 @@ def target(config: Path | None, channel: str | None, env: Mapping[str, str] = os
         state_dir = config_path(Path(given), base)
     own = channel_paths(name, state_dir)
     if state_dir is None and not own.control_socket.exists():
-        return Target(name, _of_the_service(name, instance) or own)
-    return Target(name, own)
+        own = _of_the_service(name, instance) or own
+    journal = data.get("journal")
+    url = journal.get("url") if isinstance(journal, dict) else None
+    return Target(name, own, lambda: _resolved(url, env))
 
 
 def _of_the_service(channel: str, instance: str) -> Paths | None:

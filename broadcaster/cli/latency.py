@@ -40,7 +40,7 @@ def latency(
     broadcaster latency --since 2h --json
     """
     since_ns = None if since is None else when(since)
-    path = target(config, channel).paths.journal
+    path = target(config, channel).journal
     from broadcaster.journal.traces import read_traces
 
     turns = 100 if last is None and since_ns is None else last

@@ -9,12 +9,14 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from broadcaster.cli.common import ChannelOption, ConfigOption, JsonOption, target
+
+if TYPE_CHECKING:
+    from broadcaster.journal.database import JournalPlace
 
 POLL_S: Final = 0.5
 PAGE: Final = 500
@@ -54,12 +56,12 @@ def log(
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv", param_hint="--csv")
     start_ns = None if since is None else when(since)
-    path = target(config, channel).paths.journal
+    place = target(config, channel).journal
     show = _json_line if as_json else _csv_line if as_csv else _text_line
     if as_csv:
         _write_csv(COLUMNS)
     last = 0
-    for row in _rows(path, limit, start_ns):
+    for row in _rows(place, limit, start_ns):
         if follow and row["outcome"] == "on_air":
             break
         show(row)
@@ -67,7 +69,7 @@ def log(
     while follow:
         sys.stdout.flush()
         time.sleep(POLL_S)
-        for row in _newer(path, last):
+        for row in _newer(place, last):
             show(row)
             last = row["row"]
 
@@ -90,21 +92,21 @@ def when(text: str, now: datetime | None = None) -> int:
     return int(moment.timestamp()) * 1_000_000_000
 
 
-def _page(path: Path, limit: int, before: int | None = None) -> list[dict[str, Any]]:
+def _page(place: JournalPlace, limit: int, before: int | None = None) -> list[dict[str, Any]]:
     from broadcaster.journal.reading import asrun_rows  # brings numpy, and this module is part of the parent
 
-    return asrun_rows(path, limit, before)
+    return asrun_rows(place, limit, before)
 
 
-def _rows(path: Path, limit: int, start_ns: int | None) -> Iterator[dict[str, Any]]:
+def _rows(place: JournalPlace, limit: int, start_ns: int | None) -> Iterator[dict[str, Any]]:
     """Oldest first: the last `limit`, or everything since `start_ns`."""
     if start_ns is None:
-        yield from reversed(_page(path, limit))
+        yield from reversed(_page(place, limit))
         return
     found: list[dict[str, Any]] = []
     before: int | None = None
     while True:
-        page = _page(path, PAGE, before)
+        page = _page(place, PAGE, before)
         wanted = [row for row in page if row["start_ns"] >= start_ns]
         found += wanted
         if len(page) < PAGE or len(wanted) < len(page):
@@ -113,12 +115,12 @@ def _rows(path: Path, limit: int, start_ns: int | None) -> Iterator[dict[str, An
     yield from reversed(found)
 
 
-def _newer(path: Path, last: int) -> list[dict[str, Any]]:
+def _newer(place: JournalPlace, last: int) -> list[dict[str, Any]]:
     """What ended after row `last`, oldest first; the sentence on air is left for the next look."""
     found = []
     before: int | None = None
     while True:
-        page = _page(path, PAGE, before)
+        page = _page(place, PAGE, before)
         found += [row for row in page if row["row"] > last]
         if len(page) < PAGE or page[-1]["row"] <= last:
             break

@@ -46,7 +46,7 @@ def show(
     """
     from broadcaster.journal.memory import read_memory
 
-    found = read_memory(target(config, channel).paths.journal, viewer, limit)
+    found = read_memory(target(config, channel).journal, viewer, limit)
     if viewer is not None:
         del found["summary"]  # of everybody
     if as_json:
@@ -100,8 +100,8 @@ async def _forget_in_file(aim: Target, viewer: str | None) -> int:
     from broadcaster.journal import Journal
     from broadcaster.journal.database import open_for_reading
 
-    open_for_reading(aim.paths.journal).close()  # a channel that never ran gets no journal from this
-    journal = Journal(aim.paths.journal)
+    open_for_reading(aim.journal).close()  # a channel that never ran gets no journal from this
+    journal = Journal(aim.journal)
     try:
         await journal.open()
         return await journal.memory.forget(viewer)

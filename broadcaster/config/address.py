@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from broadcaster.config.base import check_url
+from broadcaster.config.secrets import DATABASES
 
 PORT: Final = 5432
 """Where PostgreSQL listens unless told otherwise."""
@@ -47,7 +48,7 @@ def server_of(url: str, channel: str) -> Server:
 
     As with libpq, ?host=/folder names the folder of a UNIX socket. Raises ValueError, without the address in it.
     """
-    check_url(url, ("postgresql", "postgres"))
+    check_url(url, DATABASES)
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
     unknown = sorted(options.keys() - set(_KNOWN))

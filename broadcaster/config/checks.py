@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator
@@ -63,6 +64,7 @@ def machine_findings(data: dict[str, Any], base: Path | None) -> Iterator[Findin
         except ConfigError as err:
             yield ("avatar",), str(err)
     yield from _state(data, base)
+    yield from _journal(data)
     for section, key in (*TEXT_FILES, ("voice", "model"), ("voice", "lexicon")):
         name = _text(data, section, key)
         path = config_path(Path(name), base) if name else None
@@ -163,6 +165,11 @@ def _state(data: dict[str, Any], base: Path | None) -> Iterator[Finding]:
         if problem:
             yield key, problem
             return
+
+
+def _journal(data: dict[str, Any]) -> Iterator[Finding]:
+    if _text(data, "journal", "url") and importlib.util.find_spec("pg8000") is None:
+        yield ("journal", "url"), "a database needs the package pg8000 -> pip install 'broadcaster[postgresql]'"
 
 
 def _no_file(path: Path) -> str | None:

@@ -11,6 +11,9 @@ from pydantic import BaseModel, SecretStr
 SHORTEST_PART: Final = 6
 """A shorter part of an address (an application called "live") is no secret, and hiding it would garble every log."""
 
+DATABASES: Final = ("postgresql", "postgres")
+"""Schemes of addresses of databases."""
+
 
 def secrets_of(config: BaseModel) -> list[str]:
     """Every secret of `config` (or of one section), longest first: whole values, and keys inside addresses.
@@ -57,10 +60,18 @@ def _keys_in(address: str) -> Iterator[str]:
 
 
 def _parts(address: str) -> Iterator[str]:
-    """What follows the application (the key of RTMP addresses), the query and its values, user and password."""
+    """What follows the application (the key of RTMP addresses), the query and its values, user and password.
+
+    Of a database only the password: its user is often called as this program is, and its options are ordinary words.
+    """
     try:
         parts = urlsplit(address)
     except ValueError:
+        return
+    if parts.scheme in DATABASES:
+        if parts.password:
+            yield parts.password
+            yield unquote(parts.password)
         return
     segments = parts.path.lstrip("/").split("/", 1)
     candidates = [
