@@ -110,6 +110,7 @@ class Performer:
         try:
             if utterance.resumes and self._bridge is not None:
                 await self._bridge.lay(utterance)
+                self._rundown.admitted(utterance)
             if not utterance.script.closed:
                 writing = await self._begin_script(utterance)
             await self._speak(utterance, noted)
@@ -231,6 +232,7 @@ class Performer:
             self._tracer.written(utterance.id, "")
             self._journal.line(utterance.id, len(utterance.script.lines), verdict)
             utterance.script.add(Line(verdict.text, verdict.kind.value))
+            self._rundown.admitted(utterance)
 
     def _close(self, utterance: Utterance) -> None:
         utterance.script.close()
