@@ -79,6 +79,7 @@ soak: setup dev
 docs: dev
 	@$(BIN)/python -m broadcaster.config.document
 	@$(BIN)/python -m sources.schema
+	@$(BIN)/python -m sources.lines_schema
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -33,8 +33,8 @@ REVOKES_LIMIT: Final = 100
 TIME_LIMIT_MS: Final = 4_102_444_800_000
 """The year 2100: more is a mistake about the unit."""
 
-ID_PATTERN: Final = r"^[^\x00-\x20\x7f]*$"
-"""No blanks and no control characters."""
+ID_PATTERN: Final = r"^[^\x00-\x20\x7f]*$(?!\n)"
+"""No blanks and no control characters; Python alone lets `$` stand before a last line break."""
 
 PostId = Annotated[
     str,

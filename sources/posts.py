@@ -47,17 +47,23 @@ def read_post(line: bytes | str, source: str, received_ns: int) -> Post:
 
     `received_ns` is wall-clock time, now.
     """
-    return _post(_decode(line), source, received_ns)
+    decoded = _decode(line)
+    if not decoded.id and getattr(decoded, "price", 0):
+        raise BadLine("id: what was paid for needs one, so that it counts once when it is sent twice")
+    return _post(decoded, source, received_ns)
 
 
 def read_recorded(line: bytes | str, source: str, received_ns: int) -> tuple[Post, int]:
-    """The same of a recording, and when that line happened then (milliseconds, 0: it does not say)."""
+    """The same of a recording, and when that line happened then (milliseconds, 0: it does not say).
+
+    What was paid for may lack its id here: some platforms give none, and nobody sends a recording twice.
+    """
     decoded = _decode(line)
     return _post(decoded, source, received_ns), decoded.received_ms or decoded.at_ms
 
 
 def write_post(post: Post) -> bytes:
-    """The line of a post, without its line break: always one that `read_post` takes.
+    """The line of a post, without its line break: always one that `read_recorded` takes.
 
     What is longer than a line may hold is shortened, what a kind has no field for is left out.
     """
@@ -96,9 +102,6 @@ def _decode(line: bytes | str) -> AnyLine:
 
 
 def _post(line: AnyLine, source: str, received_ns: int) -> Post:
-    price: int = getattr(line, "price", 0)
-    if price and not line.id:
-        raise BadLine("id: what was paid for needs one, so that it counts once when it is sent twice")
     viewer = getattr(line, "viewer", None)
     return Post(
         source,
@@ -108,7 +111,7 @@ def _post(line: AnyLine, source: str, received_ns: int) -> Post:
         _plain(getattr(line, "text", "")),
         _plain(getattr(line, "item", "")),
         getattr(line, "count", 1),
-        price,
+        getattr(line, "price", 0),
         line.at_ms * _MS,
         received_ns,
         _plain(line.room),
