@@ -61,6 +61,7 @@ class Tasks:
         self.running: set[str] = set()
         self.trouble = ""
         """Why not all are running, for people."""
+        self.stop_s = STOP_S
         self._api = api
         self._intake = intake
         self._source = source
@@ -89,11 +90,11 @@ class Tasks:
                 self._tell(str(err))
 
     async def stop(self) -> None:
-        """Ends what runs, as far as that can be done in `STOP_S`."""
+        """Ends what runs, as far as that can be done in `stop_s`."""
         running, self.running = self.running, set()
         if running:
             stopping = [asyncio.ensure_future(self._api.stop(self._room, kind)) for kind in sorted(running)]
-            _, late = await asyncio.wait(stopping, timeout=STOP_S)
+            _, late = await asyncio.wait(stopping, timeout=self.stop_s)
             for call in late:
                 call.cancel()
             await asyncio.gather(*stopping, return_exceptions=True)

@@ -54,7 +54,7 @@ class DouyinServer:
 
     `live`: the mini game is mounted in the room. `status` other than 200: what every call is answered with, with all
     that it was asked in the body. `secret_known`: the secret is right. `dead_tokens` are not accepted any more.
-    `life_s` of a token. `code` other than 0: the answer to every call about tasks. `garbage`: no JSON comes back.
+    `life_s` of a token. `code` other than 0: the answer to every call about tasks. `garbage`: no JSON comes back. `silent`: nothing does.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class DouyinServer:
         self.status = 200
         self.code = 0
         self.life_s: Any = 7200
-        self.garbage = False
+        self.garbage = self.silent = False
         self.secret_known = True
         self.tasks: set[str] = set()
         self.dead_tokens: set[str] = set()
@@ -74,20 +74,22 @@ class DouyinServer:
         self.failures = 0
         self.page_size = 100
         self.port = 0
+        self._client = httpx.AsyncClient(trust_env=False)
         self._server: asyncio.Server | None = None
-        self._clients: set[asyncio.Task[None]] = set()
+        self._visitors: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._client, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._visitor, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        for task in self._clients:
+        await self._client.aclose()
+        for task in self._visitors:
             task.cancel()
-        await asyncio.gather(*self._clients, return_exceptions=True)
+        await asyncio.gather(*self._visitors, return_exceptions=True)
 
     @property
     def url(self) -> str:
@@ -99,14 +101,14 @@ class DouyinServer:
 
     # -- pushing --------------------------------------------------------------------------------------------------
 
-    async def push(self, address: str, kind: str, items: list[dict[str, Any]]) -> int:
+    async def push(self, address: str, kind: str, items: list[dict[str, Any]], limit_s: float = LIMIT_S) -> int:
         """Posts `items`, if their task runs; the status, 0 when it came to nothing."""
         if kind not in self.tasks:
             return 0
         body = json.dumps(items, ensure_ascii=False).encode()
         try:
-            async with httpx.AsyncClient(timeout=LIMIT_S, trust_env=False) as client:
-                status = (await client.post(address, content=body, headers=signed(kind, body))).status_code
+            headers = signed(kind, body)
+            status = (await self._client.post(address, content=body, headers=headers, timeout=limit_s)).status_code
         except httpx.HTTPError:
             status = 0
         if 200 <= status < 300:
@@ -121,13 +123,15 @@ class DouyinServer:
 
     # -- the API --------------------------------------------------------------------------------------------------
 
-    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _visitor(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._clients.add(task)
+        self._visitors.add(task)
         try:
             while True:
                 request = await read_request(await reader.readuntil(b"\r\n\r\n"), reader)
+                if self.silent:
+                    await asyncio.Event().wait()
                 status, told = self._answer(request)
                 body = b"<html>gateway</html>" if self.garbage else json.dumps(told).encode()
                 head = f"HTTP/1.1 {status} Whatever\r\ncontent-type: application/json\r\n"
@@ -136,7 +140,7 @@ class DouyinServer:
         except (asyncio.CancelledError, ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
-            self._clients.discard(task)
+            self._visitors.discard(task)
             writer.transport.abort()
 
     def _answer(self, request: Request) -> tuple[int, dict[str, Any]]:
