@@ -70,7 +70,6 @@ class Rundown:
     # -- giving -----------------------------------------------------------------------------------------------
 
     def has_room(self) -> bool:
-        """For one more utterance."""
         return not self.panicked and self._transmission.has_room(self.active)
 
     def seconds_over(self) -> float:
@@ -295,7 +294,8 @@ class Rundown:
         if utterance.spoken and not utterance.pieces:
             self._finish(utterance, "cut" if utterance.failure else "done", utterance.failure, event)
         elif utterance.dropped:
-            self._finish(utterance, "cut" if utterance.begun else "skipped", utterance.dropped, where)
+            partly = utterance.begun or utterance.repeats  # playout may have died in its first sentence
+            self._finish(utterance, "cut" if partly else "skipped", utterance.dropped, where)
         elif not utterance.sounding:
             self._finish(utterance, "back", "", None)
         else:
@@ -306,8 +306,7 @@ class Rundown:
     def aired(self, event: Aired) -> bool:
         """False when it is about nothing that is known here (an earlier director's utterance)."""
         key = (event.utterance, event.generation)
-        leaving = self._leaving.find(key)
-        utterance = leaving or self._find(key)
+        leaving, utterance = self._leaving.find(key), self._find(key)
         if utterance is None:
             return False
         self._journal.aired(event, utterance.verdict(event.sentence))
@@ -385,15 +384,15 @@ class Rundown:
 
     def sound_of(self, event: Aired) -> tuple[list[Held], bool]:
         """What is in hand of the sound of the sentence that `event` is about, and whether that is all of it."""
-        key = (event.utterance, event.generation)
-        utterance = self._leaving.find(key) or self._find(key)
+        utterance = self._find((event.utterance, event.generation))
         if utterance is None:
             return [], False
         sound = [piece for piece in utterance.pieces if piece.sentence == event.sentence]
         return sound, bool(sound) and utterance.whole(event.sentence)
 
     def _find(self, key: tuple[str, int]) -> Utterance | None:
-        return next((u for u in self.active if (u.id, u.generation) == key), None)
+        active = (u for u in self.active if (u.id, u.generation) == key)
+        return self._leaving.find(key) or next(active, None)
 
     def _finish(self, utterance: Utterance, state: str, reason: str, event: Aired | None) -> None:
         if utterance in self.active:
