@@ -32,7 +32,7 @@ ID_LIMIT: Final = 128
 
 COUNT_LIMIT: Final = 1_000_000
 PRICE_LIMIT: Final = 10**12
-"""A thousand million yuan: what is above is garbage."""
+"""A thousand million yuan; more is taken as so much."""
 
 REVOKES_LIMIT: Final = 100
 """Super chats that one message takes back."""
