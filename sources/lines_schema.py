@@ -1,4 +1,4 @@
-"""Publishes the schema of a line: `docs/schema/ingest.json`, made of `sources.lines` (`python -m sources.lines_schema`).
+"""Publishes the schema of a line, `docs/schema/ingest.json`: `python -m sources.lines_schema`.
 
 Pure but for `write_schema`; a test holds the file to the structures.
 """

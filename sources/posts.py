@@ -48,7 +48,8 @@ def read_post(line: bytes | str, source: str, received_ns: int) -> Post:
     `received_ns` is wall-clock time, now.
     """
     decoded = _decode(line)
-    if not decoded.id and getattr(decoded, "price", 0):
+    price: int = getattr(decoded, "price", 0)
+    if price and not decoded.id:
         raise BadLine("id: what was paid for needs one, so that it counts once when it is sent twice")
     return _post(decoded, source, received_ns)
 

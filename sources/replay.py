@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from broadcaster.config import ReplaySource
 from broadcaster.errors import SourceError
@@ -113,27 +113,22 @@ class Replay:
 
     async def _lines(self) -> AsyncGenerator[bytes, None]:
         """The lines that are not empty; one that is too long comes in pieces, each of them a broken line."""
-        path = self._settings.file
-        try:
-            file = await asyncio.to_thread(_opened, path)
-        except OSError as err:
-            raise SourceError(f"{path} cannot be read ({err.strerror}) -> check the path") from err
-        try:
-            while block := await asyncio.to_thread(_some, file):
-                for line in block:
-                    if not line.isspace():
-                        yield line
-        except OSError as err:
-            raise SourceError(f"{path} cannot be read ({err.strerror})") from err
-        finally:
-            file.close()
+        path, offset = self._settings.file, 0
+        while True:
+            try:
+                block, offset = await asyncio.to_thread(_some, path, offset)
+            except OSError as err:
+                raise SourceError(f"{path} cannot be read ({err.strerror}) -> check the path") from err
+            if not block:
+                return
+            for line in block:
+                if not line.isspace():
+                    yield line
 
 
-def _opened(path: Path) -> BinaryIO:
-    return path.open("rb")
-
-
-def _some(file: BinaryIO) -> list[bytes]:
-    """The next lines; empty at the end."""
-    lines = (file.readline(MAX_LINE) for _ in range(AT_ONCE))
-    return [line for line in lines if line]
+def _some(path: Path, offset: int) -> tuple[list[bytes], int]:
+    """The next lines from there on, and where those after them begin; none at the end."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        lines = [line for _ in range(AT_ONCE) if (line := file.readline(MAX_LINE))]
+        return lines, file.tell()
