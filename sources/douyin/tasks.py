@@ -69,6 +69,8 @@ class Tasks:
         self._kinds = tuple(dict.fromkeys(kinds))
         self._sleep = sleep
         self._wall_ns = wall_ns
+        self._begun: set[str] = set()
+        """Those that were asked to start: a cancel may come before the answer."""
         self._page = dict.fromkeys(FAILED_KINDS, 1)
         self._read: dict[str, set[str]] = {kind: set() for kind in FAILED_KINDS}
         """Ids on the page that is read again because it was not full."""
@@ -91,9 +93,10 @@ class Tasks:
 
     async def stop(self) -> None:
         """Ends what runs, as far as that can be done in `stop_s`."""
-        running, self.running = self.running, set()
-        if running:
-            stopping = [asyncio.ensure_future(self._api.stop(self._room, kind)) for kind in sorted(running)]
+        ending = self.running | self._begun
+        self.running, self._begun = set(), set()
+        if ending:
+            stopping = [asyncio.ensure_future(self._api.stop(self._room, kind)) for kind in sorted(ending)]
             _, late = await asyncio.wait(stopping, timeout=self.stop_s)
             for call in late:
                 call.cancel()
@@ -112,6 +115,7 @@ class Tasks:
         """Sees to it that the task of `kind` runs; what is in its way, "" for nothing."""
         if await self._api.state(self._room, kind) != RUNNING:
             self.running.discard(kind)
+            self._begun.add(kind)
             try:
                 await self._api.start(self._room, kind)
             except ApiError as err:
