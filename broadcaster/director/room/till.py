@@ -6,6 +6,7 @@ The journal knows all of them before anybody here does; a window of them is in m
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter, deque
@@ -28,7 +29,7 @@ AT_ONCE: Final = 64
 """Prompts stored in one transaction."""
 
 LOOK_S: Final = 0.5
-"""How often it is looked whether what is on disk has room now."""
+"""How often it is looked whether what is on disk has room now, when nobody says that it has."""
 
 RETRY_S: Final = 1.0
 
@@ -73,6 +74,7 @@ class Till:
         self._order = frozenset(Lane(name) for name in settings.order)
         self._ready: deque[_Ready] = deque()
         self._more = asyncio.Event()
+        self._vacant = asyncio.Event()
         self._hand: dict[str, Lane] = {}
         self._disk: Counter[Lane] = Counter()
         self._overflows: Counter[Lane] = Counter()
@@ -90,6 +92,10 @@ class Till:
         """There may be posts of an earlier run: they are looked for."""
         for lane in PAID_LANES:
             self._disk[lane] = max(1, self._disk[lane])
+
+    def freed(self) -> None:
+        """A place in the queue has become free."""
+        self._vacant.set()
 
     def take(self, posts: Sequence[Post]) -> None:
         """They are in the journal, and were not before."""
@@ -189,27 +195,27 @@ class Till:
     async def _fetch_all(self) -> None:
         while True:
             for lane in PAID_LANES:
-                if self._disk[lane] > 0 and (room := self._space(lane)) > 0:
-                    try:
-                        await self._fetch(lane, room)
-                    except JournalError:
-                        continue
-            await asyncio.sleep(LOOK_S)
+                if self._disk[lane] > 0:
+                    with contextlib.suppress(JournalError):  # told by the journal itself
+                        await self._fetch(lane, self._space(lane))
+            self._vacant.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._vacant.wait()
 
     def _space(self, lane: Lane) -> int:
         if lane is Lane.THANKS:
             return AT_ONCE
-        return min(AT_ONCE, self._room_for(lane) - self._waiting(lane))
+        return max(0, min(AT_ONCE, self._room_for(lane) - self._waiting(lane)))
 
     async def _fetch(self, lane: Lane, room: int) -> None:
-        before = self._overflows[lane]
-        limit = room + sum(held is lane for held in self._hand.values())
-        posts, count = await self._journal.waiting(lane, limit)
-        left = max(0, count - len(posts)) + self._overflows[lane] - before
-        for number, post in enumerate(posts):
-            if post.key in self._hand:
-                continue
-            if not self._promote(post, lane, self._audience.meet(post)):
-                left += sum(each.key not in self._hand for each in posts[number:])
-                break
-        self._disk[lane] = left
+        """`room` 0: they are only counted. What overflows meanwhile may be counted twice, until the next time."""
+        before, held = self._overflows[lane], {key for key, each in self._hand.items() if each is lane}
+        posts, count = await self._journal.waiting(lane, room + len(held))
+        fresh = [post for post in posts if post.key not in held and post.key not in self._hand]
+        new = fresh[:room]
+        taken = 0
+        while taken < len(new) and self._promote(new[taken], lane, self._audience.meet(new[taken])):
+            taken += 1
+        known = len(posts) - len(fresh)
+        self._disk[lane] = count - known - taken + self._overflows[lane] - before
