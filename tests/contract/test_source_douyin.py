@@ -33,8 +33,8 @@ from tests.fakes.douyin_server import (
     like,
     signed,
 )
-from tests.fakes.intake import HeldIntake
 from tests.support.answers import until
+from tests.support.intake import Kept
 
 pytestmark = pytest.mark.contract
 
@@ -59,10 +59,10 @@ def room_at(server: DouyinServer, **options: Any) -> DouyinRoom:
 
 
 @asynccontextmanager
-async def on_air(**options: Any) -> AsyncIterator[tuple[DouyinServer, DouyinRoom, HeldIntake]]:
+async def on_air(**options: Any) -> AsyncIterator[tuple[DouyinServer, DouyinRoom, Kept]]:
     """A room whose tasks run; it is cancelled in the end, as the daemon does it."""
     async with DouyinServer() as server:
-        room, intake = room_at(server, **options), HeldIntake()
+        room, intake = room_at(server, **options), Kept()
         running = asyncio.create_task(room.run(intake))
         try:
             await until(lambda: room.status()["connected"] and ("room_id" in options or server.tasks >= set(FEW)))
@@ -95,7 +95,7 @@ async def test_a_task_that_runs_already_is_not_started_again() -> None:
     async with DouyinServer() as server:
         server.tasks.update(KINDS)
         room = room_at(server)
-        running = asyncio.create_task(room.run(HeldIntake()))
+        running = asyncio.create_task(room.run(Kept()))
         await until(lambda: len(server.asked("fail_data/get")) == 1)
         assert not server.asked("task/start")
         running.cancel()
@@ -128,11 +128,11 @@ async def test_a_push_is_answered_while_the_directors_loop_stands_still() -> Non
 
 async def test_a_gift_that_is_not_on_disk_in_time_is_refused_and_listed_as_failed() -> None:
     async with on_air() as (server, room, intake):
-        intake.hangs = True
+        intake.pending = True
         assert await server.push(room.address, "live_gift", [gift()], limit_s=20) == 503
         assert await server.push(room.address, "live_comment", [comment()]) == 200
         assert room.status()["late"] == 1
-        intake.release()
+        intake.pending = False
         assert len(server.failed["live_gift"]) == 1
 
 
@@ -140,7 +140,7 @@ async def test_a_taken_port_ends_it_with_its_name() -> None:
     async with on_air() as (server, room, _):
         port = int(room.address.rpartition(":")[2])
         with pytest.raises(SourceError, match=f"port {port}"):
-            await room_at(server, port=port).run(HeldIntake())
+            await room_at(server, port=port).run(Kept())
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ async def test_what_the_api_says_no_with(behaviour: dict[str, Any], retryable: b
             setattr(server, name, value)
         room = room_at(server)
         with pytest.raises(SourceError, match=words) as refused:
-            await room.run(HeldIntake())
+            await room.run(Kept())
         assert refused.value.retryable is retryable
         assert not any(secret in str(refused.value) + repr(refused.value) + repr(room.status()) for secret in SECRETS)
         assert room.address == ""
@@ -171,7 +171,7 @@ async def test_a_platform_that_is_away() -> None:
     async with DouyinServer() as server:
         room = room_at(server)
     with pytest.raises(SourceError, match="cannot be asked") as away:
-        await room.run(HeldIntake())
+        await room.run(Kept())
     assert away.value.retryable
 
 
@@ -264,7 +264,7 @@ async def test_calls_keep_the_pace_of_the_platform() -> None:
 class Rounds:
     """Each `go` lets the tasks be looked at once more; it returns when that is over."""
 
-    def __init__(self, server: DouyinServer, intake: HeldIntake, kinds: tuple[str, ...] = KINDS) -> None:
+    def __init__(self, server: DouyinServer, intake: Kept, kinds: tuple[str, ...] = KINDS) -> None:
         self.time = Virtual()
         self.api = api_of(server, self.time)
         self.tasks = Tasks(self.api, intake, source="douyin", room=ROOM, kinds=kinds, sleep=self._sleep)
@@ -299,7 +299,7 @@ class Rounds:
 
 
 async def test_a_task_that_ended_is_started_again(caplog: pytest.LogCaptureFixture) -> None:
-    async with DouyinServer() as server, Rounds(server, HeldIntake()) as rounds:
+    async with DouyinServer() as server, Rounds(server, Kept()) as rounds:
         await rounds.go()
         server.tasks.discard("live_gift")  # ten failures in a row
         await rounds.go()
@@ -309,7 +309,7 @@ async def test_a_task_that_ended_is_started_again(caplog: pytest.LogCaptureFixtu
 
 
 async def test_all_tasks_are_stopped_at_once_and_a_platform_that_is_silent_is_not_waited_for() -> None:
-    async with DouyinServer() as server, Rounds(server, HeldIntake()) as rounds:
+    async with DouyinServer() as server, Rounds(server, Kept()) as rounds:
         await rounds.go()
         before = rounds.time.now
         await rounds.tasks.stop()
@@ -323,7 +323,7 @@ async def test_all_tasks_are_stopped_at_once_and_a_platform_that_is_silent_is_no
 
 async def test_a_room_that_is_not_live_yet_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    async with DouyinServer() as server, Rounds(server, HeldIntake()) as rounds:
+    async with DouyinServer() as server, Rounds(server, Kept()) as rounds:
         server.live = False
         for _ in range(3):
             await rounds.go()
@@ -337,7 +337,7 @@ async def test_a_room_that_is_not_live_yet_is_waited_for(caplog: pytest.LogCaptu
 
 
 async def test_an_api_that_fails_for_a_while_ends_nothing_and_for_long_the_source() -> None:
-    async with DouyinServer() as server, Rounds(server, HeldIntake()) as rounds:
+    async with DouyinServer() as server, Rounds(server, Kept()) as rounds:
         await rounds.go()
         server.status = 502
         for _ in range(LOST_AFTER - 1):
@@ -353,7 +353,7 @@ async def test_an_api_that_fails_for_a_while_ends_nothing_and_for_long_the_sourc
 
 
 async def test_gifts_and_fan_clubs_that_were_not_delivered_come_by_asking() -> None:
-    intake = HeldIntake()
+    intake = Kept()
     async with DouyinServer() as server, Rounds(server, intake) as rounds:
         missed, old = gift(value=100), fans(timestamp=int(time.time() * 1000) - 3_600_000)
         server.failed["live_gift"].append([missed, {"odd": True}])
@@ -370,7 +370,7 @@ async def test_gifts_and_fan_clubs_that_were_not_delivered_come_by_asking() -> N
 
 
 async def test_a_long_list_is_read_page_by_page_and_no_page_twice() -> None:
-    intake = HeldIntake()
+    intake = Kept()
     async with DouyinServer() as server, Rounds(server, intake, ("live_gift",)) as rounds:
         server.failed["live_gift"] += [[gift(), gift()] for _ in range(250)]
         await rounds.go()
@@ -384,19 +384,19 @@ async def test_a_long_list_is_read_page_by_page_and_no_page_twice() -> None:
 
 
 async def test_what_cannot_be_stored_is_asked_for_again() -> None:
-    intake = HeldIntake()
-    intake.full = True
+    intake = Kept()
+    intake.refuses = True
     async with DouyinServer() as server, Rounds(server, intake, ("live_gift",)) as rounds:
         server.failed["live_gift"] += [[gift()] for _ in range(120)]
         await rounds.go()
         assert not intake.posts
-        intake.full = False
+        intake.refuses = False
         await rounds.go()
         assert len(intake.posts) == 120
 
 
 async def test_entries_of_no_sense_are_counted() -> None:
-    intake = HeldIntake()
+    intake = Kept()
     async with DouyinServer() as server, Rounds(server, intake, ("live_gift",)) as rounds:
         server.failed["live_gift"] += [[gift()], "no list", 7, None]  # type: ignore[list-item]
         await rounds.go()
@@ -407,17 +407,17 @@ async def test_a_stormy_evening_loses_no_gift_and_brings_none_twice() -> None:
     """Disks that fill up, tasks that are ended for it, a source that is started anew: by ids, as the desk sees it."""
     rng = random.Random(7)
     async with DouyinServer() as server:
-        intake, sent = HeldIntake(), []
+        intake, sent = Kept(), []
         for _ in range(3):
             room = room_at(server)
             running = asyncio.create_task(room.run(intake))
             await until(lambda room=room: room.status()["connected"] and server.tasks == set(FEW))
             for _ in range(60):
-                intake.full = rng.random() < 0.4
+                intake.refuses = rng.random() < 0.4
                 items = [gift() for _ in range(rng.randint(1, 3))]
                 if await server.push(room.address, "live_gift", items):
                     sent += items
-            intake.full = False
+            intake.refuses = False
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
         async with Rounds(server, intake) as rounds:
