@@ -7,8 +7,6 @@ and some three with MAX_PASSAGES.
 from __future__ import annotations
 
 import re
-import threading
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any, Final
 
 from broadcaster.brain.language import STOP_WORDS, language_of
 from broadcaster.brain.notes import Passage, files_of, passages_of
+from broadcaster.brain.segmenting import tokenizer
 from broadcaster.errors import ConfigError
 
 MAX_PASSAGES: Final = 20_000
@@ -68,7 +67,7 @@ class Knowledge:
             )
         if len(passages) > MAX_PASSAGES:
             raise ConfigError(f"{path}: {len(passages)} passages; at most {MAX_PASSAGES} are searched")
-        return cls(passages, _words(cache))
+        return cls(passages, tokenizer(cache))
 
     def find(self, question: str) -> Passage | None:
         """The passage that answers best, in the question's language, or None when none fits well enough."""
@@ -131,28 +130,3 @@ def _index(documents: list[list[str]]) -> Any:
     index = bm25s.BM25()
     index.index(documents, show_progress=False)
     return index
-
-
-_loading = threading.Lock()
-_tokenizer: Any = None
-
-
-def _words(cache: Path | None) -> Any:
-    """jieba's tokenizer. By itself it would keep its dictionary in the shared temporary folder, which is not safe."""
-    global _tokenizer
-    with _loading:
-        if _tokenizer is None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # its regular expressions are not raw strings
-                import jieba
-            jieba.setLogLevel("WARNING")
-            tokenizer = jieba.Tokenizer()
-            if cache is not None:
-                cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-                tokenizer.tmp_dir = str(cache)
-                tokenizer.initialize()
-            else:
-                tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
-                tokenizer.initialized = True
-            _tokenizer = tokenizer
-        return _tokenizer

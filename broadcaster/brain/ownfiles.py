@@ -1,4 +1,4 @@
-"""The operator's own YAML files of the mind (persona, phrases): read strictly, faults told with file, line and key.
+"""The operator's own YAML files of the mind (persona, phrases, words): read strictly, faults with file, line and key.
 
 Blocking; called at start, in a thread.
 """
@@ -17,11 +17,16 @@ from broadcaster.errors import ConfigError
 MAX_BYTES: Final = 262_144
 """These files are written by hand; a larger one is some other file."""
 
+DOCS: Final = "docs/mind.md"
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def load_model(path: Path, model: type[_Model], key: str) -> _Model:
-    """The content of `path`, named by the configuration's `key`. Raises ConfigError, one line per fault."""
+def load_model(path: Path, model: type[_Model], key: str, docs: str = DOCS) -> _Model:
+    """The content of `path`, named by the configuration's `key`. Raises ConfigError, one line per fault.
+
+    `docs` is where such a file is explained.
+    """
     try:
         data = path.read_bytes()
     except OSError as err:
@@ -32,36 +37,38 @@ def load_model(path: Path, model: type[_Model], key: str) -> _Model:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as err:
         raise ConfigError(f"{path}: not UTF-8 text (byte {err.start}) -> save the file as UTF-8") from err
-    return parse_model(text, model, str(path))
+    return parse_model(text, model, str(path), docs)
 
 
-def parse_model(text: str, model: type[_Model], name: str) -> _Model:
+def parse_model(text: str, model: type[_Model], name: str, docs: str = DOCS) -> _Model:
     """The same from a text; `name` stands for the file in the faults."""
     document = read_yaml(text)
     problems = [(each.line or document.line(each.path), each.path, each.text) for each in document.problems]
     if document.data is not None and not isinstance(document.data, dict):
-        problems.append((1, (), "must be keys with values -> see docs/mind.md for an example"))
+        problems.append((1, (), f"must be keys with values -> see {docs} for an example"))
     elif not problems:
         try:
             return model.model_validate(document.data or {})
         except ValidationError as err:
-            problems = list(_faults(err, document, model))
+            problems = list(_faults(err, document, model, docs))
     raise ConfigError(*(_line(name, *problem) for problem in sorted(problems, key=lambda problem: problem[0])))
 
 
-def _faults(err: ValidationError, document: Document, model: type[BaseModel]) -> list[tuple[int, KeyPath, str]]:
+def _faults(
+    err: ValidationError, document: Document, model: type[BaseModel], docs: str
+) -> list[tuple[int, KeyPath, str]]:
     found: dict[KeyPath, str] = {}
     for error in err.errors(include_url=False, include_input=False):
         path = _written(error["loc"], document.data)
         if error["type"] == "missing":
-            said = "is missing -> add it; docs/mind.md has an example"
+            said = f"is missing -> add it; {docs} has an example"
         elif error["type"] == "string_too_short":
             said = "is empty -> write something, or leave it out"
         elif error["type"] in ("string_too_long", "too_long"):
             said = f"is longer than {error['ctx']['max_length']} -> shorten it"
         else:
             said = explain(error, path, document.data, None, model)
-        found.setdefault(path, said.replace("docs/configuration.md", "docs/mind.md"))
+        found.setdefault(path, said.replace("docs/configuration.md", docs))
     return [(document.line(path), path, said) for path, said in found.items()]
 
 

@@ -293,9 +293,9 @@ def test_knowledge_that_is_not_there_is_a_configuration_error(tmp_path: Path) ->
 
 
 def test_the_dictionary_is_cached_in_the_given_folder_only(tmp_path: Path) -> None:
-    from broadcaster.brain import knowledge
+    from broadcaster.brain import segmenting
 
-    knowledge._tokenizer = None
+    segmenting._tokenizer = None
     (tmp_path / "a.md").write_text("一些内容", encoding="utf-8")
     Knowledge.load(tmp_path / "a.md", tmp_path / "cache")
     assert any((tmp_path / "cache").iterdir())
