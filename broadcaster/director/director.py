@@ -155,6 +155,7 @@ class Director:
     async def open(self) -> None:
         """Reads the journal. Never fails: without a journal the channel is on air and prompts are refused."""
         self.rundown.panicked = bool(self._durable.panicked)
+        self.journal.arrive(time.time_ns())
         try:
             await self.journal.open()
             found = await self._durable.read()
@@ -177,6 +178,7 @@ class Director:
             group.create_task(self.link.run())
             group.create_task(self._conductor.run(self._recovery))
             group.create_task(self._records.keep_house())
+            group.create_task(self._records.stay_alive())
             group.create_task(self.room.run())
             group.create_task(self._durable.catch_up(self._read_late))
 
@@ -187,6 +189,7 @@ class Director:
         self._put_back(await last_sentence(self.rundown, self._pulse, seconds))
         self._conductor.cancel()
         await cut_reported(self.rundown, self._pulse)
+        self.journal.leave()
         self._hub.close()
 
     async def close(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from broadcaster.errors import JournalError, Refused
 from broadcaster.journal import Journal, asrun_rows
+from broadcaster.journal.asrun import ALIVE_SECONDS
 from broadcaster.journal.traces import read_traces
 from broadcaster.latency import summary
 from broadcaster.ports import Mind
@@ -19,6 +20,8 @@ from broadcaster.ports import Mind
 log = logging.getLogger(__name__)
 
 PRUNE_SECONDS: Final = 24 * 3600.0
+FIRST_PRUNE_SECONDS: Final = 60.0
+"""The start has more urgent work; a daemon that never runs for a day cleans up all the same."""
 
 
 class Records:
@@ -54,8 +57,15 @@ class Records:
         return gone
 
     async def keep_house(self) -> None:
-        """Once a day deletes what has become too old. Ends only by cancel."""
+        """Deletes what has become too old: soon, and then once a day. Ends only by cancel."""
+        await asyncio.sleep(FIRST_PRUNE_SECONDS)
         while True:
-            await asyncio.sleep(PRUNE_SECONDS)
             with contextlib.suppress(JournalError):
                 await self._journal.prune()
+            await asyncio.sleep(PRUNE_SECONDS)
+
+    async def stay_alive(self) -> None:
+        """Writes signs of life, by which the next director knows how long nobody was there. Ends only by cancel."""
+        while True:
+            self._journal.live()
+            await asyncio.sleep(ALIVE_SECONDS)

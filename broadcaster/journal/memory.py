@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from broadcaster.journal.database import EVERYTHING, Database, JournalPlace, open_for_reading
+from broadcaster.journal.forgetting import forget
 from broadcaster.journal.state import get_state, put_state
 from broadcaster.journal.writer import JournalWriter
 from broadcaster.types import Exchange, ViewerNote
@@ -115,28 +116,9 @@ class JournalMemory:
     async def forget(self, viewer: str | None = None) -> int:
         """Deletes one viewer (note, questions and answers), or all that is remembered; how many entries it was.
 
-        The summary goes in either case: it cannot be made to forget one of those it is about. Of prompts that are
-        over, who asked and what goes as well. The as-run log stays: what was broadcast. Raises JournalError.
+        What is meant by that, and what has to wait until it was on air: `forgetting`. Raises JournalError.
         """
-
-        def job(db: Database) -> int:
-            everybody = viewer is None
-            gone = db.execute("DELETE FROM viewers WHERE ? OR id = ?", (everybody, viewer)).rowcount
-            gone += db.execute("DELETE FROM exchanges WHERE ? OR viewer = ?", (everybody, viewer)).rowcount
-            db.execute("DELETE FROM state WHERE key = 'summary'")
-            theirs = "viewer_id IS NOT NULL AND (? OR viewer_id = ?)"
-            db.execute(
-                f"UPDATE asrun SET author = '' WHERE prompt IN (SELECT id FROM prompts WHERE {theirs})",
-                (everybody, viewer),
-            )
-            db.execute(
-                "UPDATE prompts SET text = '', author = '', viewer_id = NULL, viewer_name = ''"
-                f" WHERE {theirs} AND state NOT IN ('queued', 'started')",
-                (everybody, viewer),
-            )
-            return gone
-
-        gone: int = await self._writer.durable(job)
+        gone: int = await self._writer.durable(lambda db: forget(db, viewer))
         return gone
 
 

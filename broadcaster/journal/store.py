@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from broadcaster.config import Config
+from broadcaster.journal.asrun import begin, end, mind_the_gap, sign_of_life
 from broadcaster.journal.audience import JournalAudience
 from broadcaster.journal.database import Database, JournalPlace, journal_place
 from broadcaster.journal.decisions import JournalDecisions
+from broadcaster.journal.forgetting import settle
 from broadcaster.journal.ledger import JournalLedger
 from broadcaster.journal.memory import JournalMemory
 from broadcaster.journal.posts import JournalPosts, finish_posts
@@ -62,6 +64,7 @@ class Journal:
         self._writer = JournalWriter(place)
         self.place = place
         self._keep = keep
+        self._left = False
         self.memory = JournalMemory(self._writer)
         self.ledger = JournalLedger(self._writer)
         self.traces = JournalTraces(self._writer)
@@ -137,6 +140,7 @@ class Journal:
             db.execute("UPDATE prompts SET state = ?, reason = ?, finished_ns = ? WHERE id = ?", row)
             db.execute("DELETE FROM script WHERE prompt = ?", (prompt,))
             finish_posts(db, prompt, state, reason, row[2])
+            settle(db)
 
         self._writer.deferred(job)
 
@@ -155,9 +159,9 @@ class Journal:
     def aired(self, event: Aired, verdict: str) -> None:
         """Puts an `Aired` event into the as-run log ("done" has no row of its own). One told twice counts once."""
         if event.event == "on_air":
-            self._writer.deferred(lambda db: _begin(db, event, verdict, "on_air"))
+            self._writer.deferred(lambda db: begin(db, event, verdict, "on_air"))
         elif event.event in ("heard", "cut"):
-            self._writer.deferred(lambda db: _end(db, event, verdict))
+            self._writer.deferred(lambda db: end(db, event, verdict))
 
     def broken_off(self, prompt: str, generation: int) -> None:
         """Playout died: how much of the sentence on air was heard will never be known."""
@@ -168,6 +172,20 @@ class Journal:
         """Nothing is on air: sentences whose end was never reported (this process died meanwhile) are lost."""
         sql = "UPDATE asrun SET outcome = 'lost' WHERE outcome = 'on_air'"
         self._writer.deferred(lambda db: db.execute(sql) and None)
+
+    def arrive(self, began_ns: int) -> None:
+        """A director begins. The time without one, if it was worth telling, goes into the as-run log as a gap."""
+        self._writer.deferred(lambda db: mind_the_gap(db, began_ns))
+
+    def live(self) -> None:
+        """Call every ALIVE_SECONDS. Not while nothing can be written: the log has the first claim on what waits."""
+        if not self.error and not self._left:
+            self._writer.deferred(sign_of_life)
+
+    def leave(self) -> None:
+        """The director ends because it was asked to."""
+        self._left = True
+        self._writer.deferred(lambda db: sign_of_life(db, leaving=True))
 
     async def set_panicked(self, on: bool, by: Origin) -> None:
         """Raises JournalError; the state in the file is then the old one."""
@@ -199,38 +217,6 @@ class Journal:
     async def flush(self) -> None:
         """Returns when everything given before is on disk. Raises JournalError."""
         await self._writer.durable(lambda db: None)
-
-
-def _begin(db: Database, event: Aired, verdict: str, outcome: str) -> None:
-    key = (event.utterance, event.generation, event.sentence)
-    if db.execute("SELECT 1 FROM asrun WHERE prompt = ? AND generation = ? AND sentence = ?", key).fetchone():
-        return
-    who = db.execute("SELECT kind, source, author, role FROM prompts WHERE id = ?", (event.utterance,)).fetchone()
-    kind, source, author, role = who or ("", "", "", "")
-    ended = outcome != "on_air"
-    start_tick = None if ended else event.tick
-    db.execute(
-        "INSERT INTO asrun (prompt, kind, source, author, role, generation, sentence, text, engine, verdict,"
-        " start_tick, end_tick, start_ns, end_ns, samples, outcome) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-        (
-            event.utterance, kind, source, author, role, event.generation, event.sentence, event.text, event.engine,
-            verdict, start_tick, event.tick if ended else None, event.wall_ns, event.wall_ns if ended else None,
-            event.samples if ended else None, outcome,
-        ),
-    )  # fmt: skip
-
-
-def _end(db: Database, event: Aired, verdict: str) -> None:
-    changed = db.execute(
-        "UPDATE asrun SET end_tick = ?, end_ns = ?, samples = ?, outcome = ?"
-        " WHERE prompt = ? AND generation = ? AND sentence = ? AND outcome IN ('on_air', 'lost')",
-        (
-            event.tick, event.wall_ns, event.samples, event.event,
-            event.utterance, event.generation, event.sentence,
-        ),
-    ).rowcount  # fmt: skip
-    if changed == 0 and event.samples > 0:
-        _begin(db, event, verdict, event.event)
 
 
 def _unfinished(db: Database) -> list[Unfinished]:
