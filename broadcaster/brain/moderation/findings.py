@@ -19,8 +19,8 @@ _WEIGHT: Final = {"pass": 0, "mask": 1, "replace": 1, "hold": 2, "drop": 3}
 class Finding:
     """`check`: word, sound, leet, contact, injection or endpoint. `name`: the group or the pattern, never a text.
 
-    [start, end) are characters of the original; `word` is what of a list was found. `action` and `direction` are as in
-    the lists.
+    [start, end) are characters of the original; `word` is what of a list was found. `action` and `direction` are as
+    in the lists.
     """
 
     check: str

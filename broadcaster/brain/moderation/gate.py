@@ -42,19 +42,19 @@ class Judged:
 
 
 class Moderation:
-    """`lists` keeps the words; the first reading is `loaded`. Without an `endpoint` nobody else is asked."""
+    """Without an `endpoint` nobody else is asked. Blocking when it is made: reads `lists`. Raises ConfigError."""
 
     def __init__(
         self,
         settings: ModerationConfig,
         lists: WordLists,
-        loaded: Lists,
         endpoint: Endpoint | None = None,
         breaker: Breaker | None = None,
     ) -> None:
         self._settings = settings
         self._lists = lists
-        self._judge = Judge(settings, loaded)
+        lists.changed = self.take
+        self._judge = Judge(settings, lists.load())
         self._endpoint = endpoint
         self._breaker = breaker or AlwaysClosed()
         self._kept: OrderedDict[tuple[Case, int], Verdict] = OrderedDict()
@@ -108,7 +108,7 @@ class Moderation:
             },
         }
 
-    # -- port Gate --------------------------------------------------------------------------------------------------
+    # -- port Gate ------------------------------------------------------------------------------------------------
 
     async def admit(self, text: str, origin: Origin) -> Verdict:
         return (await self._judged([Case(text, inbound=False, trusted=_trusted(origin))]))[0]
@@ -136,7 +136,7 @@ class Moderation:
             return ""
         return said
 
-    # -- all checks ---------------------------------------------------------------------------------------------------
+    # -- all checks -----------------------------------------------------------------------------------------------
 
     def explain(self, case: Case) -> Judged:
         """What this machine's own checks say, and why."""
@@ -187,7 +187,7 @@ class Moderation:
         if verdict.reason:
             self._reasons[verdict.reason] += 1
 
-    # -- the endpoint ---------------------------------------------------------------------------------------------------
+    # -- the endpoint ---------------------------------------------------------------------------------------------
 
     async def _asked_about(self, local: dict[Case, Verdict]) -> dict[Case, Verdict]:
         """The verdicts after the endpoint was asked about what may go on."""

@@ -23,7 +23,7 @@ _Print = tuple[tuple[str, int, int, int], ...]
 
 
 class WordLists:
-    """`path` is a file, a folder or None. `changed` is told the new lists in the event loop.
+    """`path` is a file, a folder or None. `changed` is told new lists in the event loop.
 
     What cannot be read leaves the old lists in use, is told in the log once, and stands in `error`.
     """
@@ -34,16 +34,15 @@ class WordLists:
         *,
         pinyin: bool = True,
         cache: Path | None = None,
-        changed: Callable[[Lists], None] = lambda lists: None,
         look_s: float = LOOK_S,
     ) -> None:
         self.error = ""
+        self.changed: Callable[[Lists], None] = lambda lists: None
         self.read_ns = 0
         """Wall-clock time at which the lists in use were read."""
         self._path = path
         self._pinyin = pinyin
         self._cache = cache
-        self._changed = changed
         self._look_s = look_s
         self._seen: _Print = ()
         self._read: _Print = ()
@@ -61,7 +60,7 @@ class WordLists:
             await asyncio.sleep(self._look_s)
             lists = await asyncio.to_thread(self.look)
             if lists is not None:
-                self._changed(lists)
+                self.changed(lists)
 
     def look(self) -> Lists | None:
         """New lists when the files have changed since the last reading and rest now. Blocking."""

@@ -49,7 +49,7 @@ class _Unit:
 
 
 class SoundMatcher:
-    """`tokenizer` gives jieba's, and is asked only when there is something to look for. Read only, from any thread."""
+    """`tokenizer` gives jieba's; asked only when there is something to look for. Read only, from any thread."""
 
     def __init__(self, words: Sequence[Word], tokenizer: Callable[[], Any]) -> None:
         by_sound: defaultdict[str, set[tuple[Word, tuple[str, ...]]]] = defaultdict(set)
