@@ -76,12 +76,11 @@ def director(child: ChildContext) -> None:
 
 
 async def _direct(child: ChildContext) -> None:
-    from broadcaster.brain.gate import PassGate
     from broadcaster.config import FileSink
     from broadcaster.config.checks import find_avatar
     from broadcaster.console.server import create_app, serve
     from broadcaster.director.process import run_director
-    from broadcaster.minds import Room, desk_of, mind_of
+    from broadcaster.minds import Room, desk_of, gate_of, mind_of
     from broadcaster.speech import words
     from broadcaster.speech.client import VoiceClient
     from broadcaster.speech.pipeline import PacedSpeaker
@@ -118,7 +117,8 @@ async def _direct(child: ChildContext) -> None:
         )  # fmt: skip
         await serve(app, console, child.paths, asyncio.Event(), lambda url: log.info("console", extra={"url": url}))
 
-    gate = PassGate()
+    gate = await asyncio.to_thread(gate_of, config.moderation, child.paths.cache)
+    gate.open()
     mind = await asyncio.to_thread(mind_of, config.brain, child.paths.cache, room, config.inbox.read_back)
     guests = await asyncio.to_thread(desk_of, config.brain, config.voice, gate, mind.budget, child.paths.cache)
     try:
@@ -134,6 +134,7 @@ async def _direct(child: ChildContext) -> None:
             ),
         )  # fmt: skip
     finally:
+        await gate.close()
         await mind.close()
         await guests.close()
         await chain.close()

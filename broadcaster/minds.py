@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from broadcaster import registry
-from broadcaster.config import BrainConfig, VoiceConfig
+from broadcaster.config import BrainConfig, ModerationConfig, VoiceConfig
 from broadcaster.config.brains import BrainLink, EndToEndLink
 from broadcaster.errors import ConfigError
 from broadcaster.types import Inbound, Message, Origin, PromptKind, Turn
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from broadcaster.brain.chain import Chain, Link
     from broadcaster.brain.mind import ChainMind
     from broadcaster.brain.opening import Opening
+    from broadcaster.brain.moderation.gate import Moderation
     from broadcaster.brain.persona import Persona
     from broadcaster.brain.prompting import Prompter
     from broadcaster.brain.responder import Responder
@@ -204,6 +205,20 @@ def desk_of(settings: BrainConfig, voice: VoiceConfig, gate: Gate, budget: Budge
         spent=lambda guest, usage: budget.spend(guest.name, usage, guest.price_in, guest.price_out),
         affordable=lambda guest: budget.allows(priced=guest.price_in > 0 or guest.price_out > 0),
     )
+
+
+def gate_of(settings: ModerationConfig, cache: Path, *, asking: bool = True) -> Moderation:
+    """Word lists, checks and, if it is set up and `asking`, the endpoint. Blocking: reads the lists. Raises
+    ConfigError."""
+    from broadcaster.brain.moderation.endpoint import Endpoint
+    from broadcaster.brain.moderation.gate import Moderation
+    from broadcaster.brain.moderation.lists import WordLists
+    from broadcaster.supervisor.breaker import CircuitBreaker
+
+    lists = WordLists(settings.words, pinyin=settings.pinyin, cache=cache)
+    endpoint = Endpoint(settings.endpoint) if asking and settings.endpoint.url is not None else None
+    breaker = CircuitBreaker(time.monotonic, random.Random()) if endpoint is not None else None
+    return Moderation(settings, lists, endpoint=endpoint, breaker=breaker)
 
 
 def _cleaned(transcript: str) -> str:

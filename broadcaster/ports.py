@@ -178,6 +178,9 @@ class Gate(Protocol):
     def nickname(self, name: str) -> str:
         """A viewer's or a gift's name as it may be said and written on screen; "" when it may not."""
 
+    def status(self) -> dict[str, Any]:
+        """The section `moderation` of `station.Station.status`; {} of a gate that judges nothing."""
+
 
 class Voice(Protocol):
     """Speaks one piece, as one or several chunks of sound. Closing the iterator cancels. Raises VoiceError."""

@@ -22,3 +22,6 @@ class PassGate:
 
     def nickname(self, name: str) -> str:
         return name
+
+    def status(self) -> dict[str, Any]:
+        return {}

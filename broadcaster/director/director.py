@@ -148,6 +148,7 @@ class Director:
         self._agreement = Agreement(self.rundown, self._durable, self._begin_panic)
         self._voices = voices
         self._sources = sources
+        self._moderation = gate.status
         self._report = Report(config, time.monotonic)
 
     # -- life -------------------------------------------------------------------------------------------------
@@ -280,6 +281,7 @@ class Director:
             brain=brain,
             voices=self._voices(),
             sources=self._sources(),
+            moderation=self._moderation(),
             journal_error=self.journal.error,
             stopping=self.stopping,
             turn=self._tracer.last,

@@ -137,7 +137,7 @@ class Performer:
 
     async def _begin_script(self, utterance: Utterance) -> asyncio.Task[None] | None:
         prompt = utterance.prompt
-        verdict = await self._gate.admit(prompt.text, prompt.origin)
+        verdict = await self._heard(prompt)
         _refuse(verdict)
         if prompt.kind is PromptKind.SAY:
             for sentence in sentences_of(verdict.text):
@@ -147,6 +147,14 @@ class Performer:
         if prompt.kind is PromptKind.ASK and await self._answered_with_sound(utterance, verdict.text):
             return None
         return asyncio.create_task(self._write_reply(utterance, verdict.text))
+
+    async def _heard(self, prompt: Inbound) -> Verdict:
+        """What a moderator has let through is not judged once more; what the host makes of it is."""
+        if prompt.approved:
+            return Verdict(VerdictKind.PASS, prompt.text)
+        if prompt.kind is PromptKind.ASK:
+            return (await self._gate.hear([prompt.text], prompt.origin))[0]
+        return await self._gate.admit(prompt.text, prompt.origin)
 
     async def _answered_with_sound(self, utterance: Utterance, question: str) -> bool:
         """Whether an end-to-end voice has answered. What it says has passed the gate, and the script is whole."""

@@ -49,6 +49,7 @@ class Report:
         brain: dict[str, Any],
         voices: list[dict[str, Any]],
         sources: list[dict[str, Any]],
+        moderation: dict[str, Any],
         journal_error: str,
         stopping: bool,
         turn: dict[str, Any] | None,
@@ -71,6 +72,7 @@ class Report:
             "head": _head(playout),
             "brain": brain,
             "sources": sources,
+            "moderation": moderation,
             "sinks": [msgspec.to_builtins(sink) for sink in playout.sinks] if playout else [],
             "now": _now(now)
             if now
