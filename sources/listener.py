@@ -51,7 +51,7 @@ class Limits:
     held: int = 8 * 1_048_576
     """Most bytes of all bodies that are being read or worked on at once (503)."""
     head: int = 16_384
-    """Most bytes of a request's head (431, or 400 when it comes in pieces)."""
+    """Most bytes of a request's head (400)."""
     message: int = 1_048_576
     """Most bytes of a websocket's message (it is closed with 1009)."""
     connections: int = 128

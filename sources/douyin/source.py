@@ -12,6 +12,7 @@ from collections import Counter
 from typing import Any, Final
 
 from broadcaster.config.sources import DouyinSource
+from broadcaster.errors import SourceError
 from broadcaster.ports import Intake
 from sources.douyin.api import Api
 from sources.douyin.receiver import Receiver
@@ -39,10 +40,14 @@ class DouyinRoom:
 
     async def run(self, intake: Intake) -> None:
         config = self._config
+        secret = config.push_secret.get_secret_value()
+        if not secret.strip():
+            # Anybody can sign with nothing.
+            raise SourceError("push_secret is empty -> set the variable it refers to", retryable=False)
         self._receiver = Receiver(
             intake,
             source=self.name,
-            secret=config.push_secret.get_secret_value(),
+            secret=secret,
             kinds=frozenset(config.push),
             room=config.room_id or "",
             window_s=config.replay_window_s,

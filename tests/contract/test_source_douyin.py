@@ -136,6 +136,13 @@ async def test_a_gift_that_is_not_on_disk_in_time_is_refused_and_listed_as_faile
         assert len(server.failed["live_gift"]) == 1
 
 
+async def test_without_a_secret_nobody_is_let_in() -> None:
+    async with DouyinServer() as server:
+        with pytest.raises(SourceError, match="push_secret is empty") as refused:
+            await room_at(server, push_secret=" ").run(Kept())
+        assert not refused.value.retryable
+
+
 async def test_a_taken_port_ends_it_with_its_name() -> None:
     async with on_air() as (server, room, _):
         port = int(room.address.rpartition(":")[2])
