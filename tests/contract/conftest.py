@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
+
+from broadcaster.journal.database import JournalPlace, journal_place
+from tests.support.postgres import PostgresServer, missing, postgres
+
+CHANNELS = itertools.count()
+"""A schema on the server for each test."""
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; every test takes a schema of its own. Skipped where there is none."""
+    if reason := missing():
+        pytest.skip(reason)
+    with postgres() as running:
+        yield running
+
+
+@pytest.fixture(params=("sqlite", "postgresql"))
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> JournalPlace:
+    """Where a journal is to be kept that does not exist yet."""
+    file = tmp_path / "state" / "journal.sqlite"
+    if request.param == "sqlite":
+        return file
+    return journal_place(request.getfixturevalue("server").url, f"test-{next(CHANNELS)}", file)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,19 +17,11 @@ from broadcaster.journal import postgresql as engine
 from broadcaster.journal.database import Passing, Unstorable, open_for_reading, open_for_writing
 from broadcaster.journal.migrations import MIGRATIONS
 from broadcaster.types import Inbound, Origin, PromptKind, Role, Verdict, VerdictKind
-from tests.support.postgres import PostgresServer, missing, postgres
+from tests.support.postgres import PostgresServer
 
 pytestmark = pytest.mark.contract
 
 NOW = time.time_ns()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    if reason := missing():
-        pytest.skip(reason)
-    with postgres() as running:
-        yield running
 
 
 def prompt(name: str, text: str = "你好") -> Inbound:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,32 +36,12 @@ from broadcaster.types import (
     ViewerNote,
 )
 from broadcaster.wire import Aired
-from tests.support.postgres import PostgresServer, missing, postgres
+from tests.support.postgres import PostgresServer
 
 pytestmark = pytest.mark.contract
 
 BY = Origin("test", "me", Role.OPERATOR)
 NOW = time.time_ns()
-CHANNELS = itertools.count()
-"""Every test has a channel of its own: a schema on the server."""
-
-DATABASES = ("sqlite", "postgresql")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    if reason := missing():
-        pytest.skip(reason)
-    with postgres() as running:
-        yield running
-
-
-@pytest.fixture(params=DATABASES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> JournalPlace:
-    file = tmp_path / "state" / "journal.sqlite"
-    if request.param == "sqlite":
-        return file
-    return journal_place(request.getfixturevalue("server").url, f"test-{next(CHANNELS)}", file)
 
 
 async def opened(place: JournalPlace) -> Journal:
