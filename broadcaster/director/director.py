@@ -22,7 +22,8 @@ from broadcaster.director.commands import SinkCommands
 from broadcaster.director.conductor import Conductor
 from broadcaster.director.durable import Durable
 from broadcaster.director.end_to_end import EndToEndDesk
-from broadcaster.director.events import EventHub, Subscription, ending
+from broadcaster.director.endings import Endings
+from broadcaster.director.events import EventHub, Subscription
 from broadcaster.director.farewell import cut_reported, last_sentence
 from broadcaster.director.floor import Floor
 from broadcaster.director.hands import RundownHands
@@ -87,7 +88,9 @@ class Director:
         turns = config.turns
         self._inbox = Inbox(
             config.inbox,
-            expired=self._expired,
+            expired=lambda prompt: self._endings.expired(prompt),
+            chosen=lambda prompt, why: self._endings.chosen(prompt, why),
+            dropped=lambda prompt, reason: self._endings.let_go(prompt, reason),
             cuts=lambda arriving, other: cutting(turns, arriving, other) is not Cutting.NEVER,
         )
         self.link = PlayoutLink(paths.playout_socket, on_up=self._up, on_down=self._down, on_message=self._message)
@@ -124,12 +127,17 @@ class Director:
             self._inbox, self._floor, self.rundown, self._performer, self._pulse, lambda: self.stopping
         )
         self._attachments = Attachments(paths.questions)
+        self._endings = Endings(
+            self.journal, self._tracer, self._attachments, mind, self._hub.publish, self.counters
+        )  # fmt: skip
+        self._end = self._endings.end
         admission = Admission(config.inbox.max_text)
         self.rules = HouseRules(self.journal.decisions)
         self.room = Room(
             config, self.journal, self._inbox, gate, admission, self.rules,
-            hold=self._hold, withdraw=self._withdraw, arrived=self._floor.arrived_paid,
+            hold=self._hold, withdraw=self._withdraw, end=self._end, arrived=self._floor.arrived_paid,
         )  # fmt: skip
+        self._endings.freed, self._endings.given_out = self.room.freed, self.room.chosen
         self._reception = Reception(
             admission,
             self._attachments,
@@ -160,8 +168,6 @@ class Director:
         try:
             await self.journal.open()
             found = await self._durable.read()
-            await self.rules.load()
-            await self.room.open()
         except JournalError as err:
             log.error("no journal; prompts are refused until it is back", extra={"reason": str(err)})
             return
@@ -169,7 +175,9 @@ class Director:
             await self._mind.open(self.journal.memory, self.journal.ledger)
         self.rundown.panicked = bool(self._durable.panicked)
         await asyncio.to_thread(self._attachments.open, [entry.prompt for entry in found])
+        await self.room.open()
         if found:
+            self._endings.known(entry.prompt for entry in found)
             publish = self.rundown.publish_on_air
             self._recovery = Recovery(found, self.journal, self._inbox, self._pulse, publish, self._end)
 
@@ -308,6 +316,7 @@ class Director:
     def _read_late(self, found: list[Unfinished]) -> None:
         """The journal came back after the start: what it knows is taken over now."""
         log.info("the journal is read after all", extra={"prompts": len(found)})
+        self._endings.known(entry.prompt for entry in found)
         for entry in found:
             self._attachments.begun(entry.prompt)
             self.journal.requeue(entry.prompt.id)
@@ -350,27 +359,16 @@ class Director:
         for utterance in utterances:
             self._floor.put_back(utterance)
 
-    def _expired(self, prompt: Inbound) -> None:
-        self._end(prompt, "skipped", "expired")
-
     def _hold(self, prompt: Inbound, reason: str) -> None:
         self._end(prompt, "skipped", "held")
 
     def _withdraw(self, id: str, reason: str) -> None:
         """It is not wanted any more, wherever it is."""
-        prompt = getattr(self._inbox, "remove", lambda id: None)(id)
+        prompt = self._inbox.remove(id)
         if prompt is not None:
             self._end(prompt, "skipped", reason)
         else:
             self.rundown.take_off(id, reason, at_once=True)
-
-    def _end(self, prompt: Inbound, state: str, reason: str, event: Aired | None = None, sentence: int = 0) -> None:
-        self._tracer.ended(prompt.id)
-        self.journal.finish(prompt.id, state, reason)
-        self._attachments.ended(prompt.id)
-        self._mind.ended(prompt, cut=state == "cut")
-        self.counters[state] += 1
-        self._hub.publish(ending(prompt, state, reason, event, sentence))
 
     # -- playout ----------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from broadcaster.director.turns import cutting
 from broadcaster.director.utterance import Utterance
 from broadcaster.inbox import Inbox
 from broadcaster.journal import Journal
-from broadcaster.types import Inbound, Lane
+from broadcaster.types import Inbound
 
 
 class Floor:
@@ -27,9 +27,8 @@ class Floor:
         self._inbox.put(prompt, first=cuts)
 
     def arrived_paid(self, prompt: Inbound) -> None:
-        """A question that was paid for waits in the queue; what it may cut makes way for it."""
-        if prompt.lane is Lane.SUPER_CHAT:
-            self._rundown.make_way(lambda other: cutting(self._turns, prompt, other))
+        """What was paid for waits in the queue; what it may cut makes way for it."""
+        self._rundown.make_way(lambda other: cutting(self._turns, prompt, other))
 
     def adopt(self, rest: dict[str, Utterance]) -> None:
         """Takes over what an earlier run left; the prompts are queued already."""
@@ -37,9 +36,11 @@ class Floor:
 
     def begin(self, prompt: Inbound) -> Utterance:
         """The utterance of a prompt that is performed now: what is left of it, or a new one."""
-        if prompt.lane is not Lane.MODERATOR:
-            self._journal.decisions.chosen(prompt, {})
         return self._rest.pop(prompt.id, None) or Utterance(prompt)
+
+    def forget(self, id: str) -> None:
+        """What is left of that prompt is not wanted any more."""
+        self._rest.pop(id, None)
 
     def hold(self, utterance: Utterance) -> bool:
         """It was cut and goes on later. False when nothing of it is left."""

@@ -26,7 +26,7 @@ KEPT_AT_ONCE: Final = 1_000
 class Guest:
     """One viewer as the desk knows them. `viewer.name` is the platform's, not yet moderated."""
 
-    __slots__ = ("answered_at", "bucket", "first_ns", "last_ns", "paid", "posts", "raw", "slow_until", "viewer")
+    __slots__ = ("answered_ns", "bucket", "first_ns", "last_ns", "paid", "posts", "raw", "slow_until", "viewer")
 
     def __init__(self, viewer: Viewer, raw: Viewer | None, now_ns: int) -> None:
         self.viewer = viewer
@@ -38,7 +38,7 @@ class Guest:
         self.last_ns = now_ns
         self.bucket: Bucket | None = None
         self.slow_until = 0.0
-        self.answered_at: float | None = None
+        self.answered_ns = 0
 
     def learn(self, raw: Viewer) -> None:
         """What a source tells of somebody; what it leaves out of one event is known from others."""

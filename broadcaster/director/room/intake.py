@@ -20,6 +20,7 @@ from typing import Final
 
 from broadcaster.errors import JournalError
 from broadcaster.journal.posts import JournalPosts, Stored
+from broadcaster.redact import whereabouts
 from broadcaster.types import Post, PostKind
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class RoomIntake:
     ) -> None:
         self.shed: Counter[str] = Counter()
         """Free posts that came faster than they could be looked at, by kind."""
+        self.faults = 0
         self.paid_refused = 0
         self.paid_lost = 0
         self.paid_twice = 0
@@ -136,10 +138,19 @@ class RoomIntake:
             if not batch:
                 return
             for post in batch:
-                self._free(post)
+                self._look_at(post)
             if self._clock() >= until:
                 self._loop.call_later(PAUSE_S, self._turn)
                 return
+
+    def _look_at(self, post: Post) -> None:
+        """A fault of ours in one post must not stop those behind it."""
+        try:
+            self._free(post)
+        except Exception as err:
+            if not self.faults:
+                log.error("a post could not be looked at; the counter faults goes on", extra=whereabouts(err))
+            self.faults += 1
 
     # -- paid -------------------------------------------------------------------------------------------------
 

@@ -16,12 +16,15 @@ from typing import Any, Final
 from broadcaster.config import Config
 from broadcaster.director.admission import Admission
 from broadcaster.director.room.audience import Audience, Guest
-from broadcaster.director.room.desk import Desk, Rules
+from broadcaster.director.room.desk import Desk
 from broadcaster.director.room.intake import RoomIntake
 from broadcaster.director.room.prompts import Prompts
 from broadcaster.director.room.till import Till
+from broadcaster.director.room.vetting import Vetting
+from broadcaster.director.rules import HouseRules
 from broadcaster.errors import JournalError
-from broadcaster.inbox import Inbox
+from broadcaster.inbox import QUESTION_FROM, Fate, Inbox, Standing
+from broadcaster.inbox.questions import likeness
 from broadcaster.journal import Journal
 from broadcaster.journal.posts import Stored
 from broadcaster.ports import Gate
@@ -40,8 +43,9 @@ SESSION: Final = "session"
 
 
 class Room:
-    """`intake` is what sources get. `withdraw` takes a prompt from the queue or off the air: (id, reason);
-    `arrived` is told of every paid prompt in the queue; `hold` puts one aside for a moderator, with the reason."""
+    """`intake` is what sources get. `withdraw` takes a prompt from the queue or off the air: (id, reason); `end` ends
+    one: (prompt, state, reason); `hold` puts one aside for a moderator, with the reason; `arrived` is told of every
+    paid prompt in the queue. `names` are the host's."""
 
     def __init__(
         self,
@@ -50,22 +54,25 @@ class Room:
         inbox: Inbox,
         gate: Gate,
         admission: Admission,
-        rules: Rules,
+        rules: HouseRules,
         *,
+        end: Callable[[Inbound, str, str], None],
         hold: Callable[[Inbound, str], None],
         withdraw: Callable[[str, str], None],
         arrived: Callable[[Inbound], None],
+        names: tuple[str, ...] = (),
     ) -> None:
         clock = asyncio.get_running_loop().time
+        self._names = names
         prompts = Prompts(admission, gate, config.moderation.nickname)
         self.audience = Audience(journal.audience)
         self.desk = Desk(
             config.inbox, self.audience, prompts, gate, rules,
-            offer=self._offer, hold=hold, lane_of=_lane_of, clock=clock,
+            offer=self._offer, hold=hold, lane_of=self._lane_of, clock=clock,
         )  # fmt: skip
         self.till = Till(
             config.inbox, journal.posts, self.audience, prompts, rules, self.desk.thanks,
-            room_for=lambda lane: 1, offer=self._offer_paid, clock=clock,
+            room_for=inbox.room_for, offer=self._offer_paid, clock=clock,
         )  # fmt: skip
         self.intake = RoomIntake(
             journal.posts,
@@ -76,20 +83,24 @@ class Room:
         )
         self._journal = journal
         self._inbox = inbox
+        self._rules = rules
+        self._vetting = Vetting(gate, inbox, drop=lambda prompt, reason: end(prompt, "skipped", reason), hold=hold)
         self._withdraw = withdraw
         self._arrived = arrived
         self._clock = clock
         self._loaded = False
 
     async def open(self) -> None:
-        """Reads what earlier runs know: the beginning of this broadcast, its viewers, and what was paid for and not
-        said. Raises JournalError; `run` goes on trying then."""
-        session = await self._journal.decisions.setting(SESSION)
-        if session is not None and not self.audience.session_ns:
-            self.audience.session_ns = int(session)
-        await self.audience.load()
-        self.till.awaits()
-        self._loaded = True
+        """Reads what earlier runs know: the beginning of this broadcast, its viewers, the rules of the house, and
+        what was paid for. When the journal cannot be read, `run` goes on trying."""
+        with contextlib.suppress(JournalError):  # told by the journal itself
+            session = await self._journal.decisions.setting(SESSION)
+            if session is not None and not self.audience.session_ns:
+                self.audience.session_ns = int(session)
+            await self._rules.load()
+            await self.audience.load()
+            self.till.awaits()
+            self._loaded = True
 
     async def run(self) -> None:
         """Ends only by cancel."""
@@ -99,6 +110,31 @@ class Room:
             group.create_task(self.intake.catch_up())
             group.create_task(self._close_windows())
             group.create_task(self._save())
+            group.create_task(self._vetting.run())
+
+    def chosen(self, prompt: Inbound) -> None:
+        """It is answered next."""
+        self.till.freed()
+        for identity in {part.viewer.id for part in prompt.given} | ({prompt.viewer.id} if prompt.viewer else set()):
+            if (guest := self.audience.get(identity)) is not None:
+                guest.answered_ns = time.time_ns()
+
+    def freed(self) -> None:
+        """Something has left the queue."""
+        self.till.freed()
+
+    def name_of(self, viewer: str) -> str:
+        """As the platform shows it; "" for one who is not known here (any more)."""
+        guest = self.audience.get(viewer)
+        return guest.viewer.name if guest is not None else ""
+
+    def on_disk(self) -> int:
+        """Paid posts that wait there for room in the queue."""
+        return self.till.on_disk
+
+    def skip_post(self, key: str, reason: str) -> None:
+        """A paid post that waits on disk will not be said."""
+        self.till.skip(key, reason)
 
     def save(self) -> None:
         """At the end: what is known of viewers goes to the journal."""
@@ -106,8 +142,8 @@ class Room:
 
     def status(self) -> dict[str, Any]:
         """For `station.Station.status`: `received` and `paid` by kind, `taken`, `dropped` by reason, `shed` by
-        kind, `looking` (not looked at yet), `on_disk` by class, `refused`, `lost`, `twice`, `owed`, `skipped`,
-        `viewers`."""
+        kind, `looking` (not looked at yet), `faults`, `on_disk` by class, `refused`, `lost`, `twice`, `owed`,
+        `skipped`, `viewers`."""
         return {
             "received": dict(self.desk.received),
             "paid": dict(self.till.received),
@@ -115,6 +151,7 @@ class Room:
             "dropped": dict(self.desk.dropped),
             "shed": dict(self.intake.shed),
             "looking": self.intake.waiting,
+            "faults": self.intake.faults,
             "on_disk": self.till.disk_by_lane,
             "refused": self.intake.paid_refused,
             "lost": self.intake.paid_lost,
@@ -126,14 +163,18 @@ class Room:
 
     # -- into the queue ---------------------------------------------------------------------------------------
 
+    def _lane_of(self, text: str) -> Lane:
+        return Lane.QUESTION if likeness(text, self._names) >= QUESTION_FROM else Lane.COMMENT
+
     def _offer(self, prompt: Inbound, guest: Guest | None) -> str:
-        if len(self._inbox) >= 200:
-            return "full"
-        self._inbox.restore(prompt)
-        return ""
+        """Why it was not taken, or ""."""
+        offered = self._inbox.offer(prompt, _standing(guest))
+        return offered.reason if offered.fate is Fate.REFUSED else ""
 
     def _offer_paid(self, prompt: Inbound, guest: Guest | None) -> None:
-        self._inbox.restore(prompt)
+        """It is promised: the queue takes it, whether or not there is room by now."""
+        if self._inbox.offer(prompt, _standing(guest)).fate is Fate.REFUSED:
+            self._inbox.restore(prompt)
         self._arrived(prompt)
 
     def _stored(self, stored: Stored) -> None:
@@ -155,15 +196,14 @@ class Room:
     async def _open_late(self) -> None:
         while not self._loaded:
             await asyncio.sleep(LATE_S)
-            with contextlib.suppress(JournalError):
-                await self.open()
+            await self.open()
 
     async def _close_windows(self) -> None:
         while True:
             await asyncio.sleep(WINDOWS_S)
             now = self._clock()
             for window, lane in ((self.desk.thanks, Lane.THANKS), (self.desk.welcomes, Lane.WELCOME)):
-                parts = window.close(now)
+                parts = window.close(now, room=self._inbox.room_for(lane) > 0)
                 if parts and (prompt := self.till.thank(parts, lane)) is not None:
                     self._offer(prompt, self.audience.get(parts[0].viewer.id))
 
@@ -173,5 +213,8 @@ class Room:
             self.audience.save()
 
 
-def _lane_of(text: str) -> Lane:
-    return Lane.QUESTION if any(mark in text for mark in "?？吗呢") else Lane.COMMENT
+def _standing(guest: Guest | None) -> Standing:
+    if guest is None:
+        return Standing()
+    viewer = guest.viewer
+    return Standing(viewer.guard, viewer.medal_level, guest.paid, guest.answered_ns)

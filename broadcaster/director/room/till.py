@@ -97,6 +97,12 @@ class Till:
         """A place in the queue has become free."""
         self._vacant.set()
 
+    def skip(self, key: str, reason: str) -> None:
+        """One that waits on disk."""
+        self.skipped[reason] += 1
+        self._journal.skip(key, reason)
+        log.warning("what was paid for is skipped", extra={"reason": reason})
+
     def take(self, posts: Sequence[Post]) -> None:
         """They are in the journal, and were not before."""
         for post in posts:
@@ -138,13 +144,13 @@ class Till:
         """False when there is no room for it."""
         viewer = guest.viewer if guest is not None else None
         if lane not in self._order:
-            self._skip(post, "class_off")
+            self.skip(post.key, "class_off")
         elif viewer is not None and self._rules.banned(viewer.id):
-            self._skip(post, "banned")
+            self.skip(post.key, "banned")
         elif lane is Lane.THANKS:
             spoken = self._prompts.spoken(viewer)
             if spoken is None or post.kind not in EVENTS:
-                self._skip(post, "nobody")
+                self.skip(post.key, "nobody")
                 return True
             item = self._prompts.item(post.item)
             if not self._window.add(post, EVENTS[post.kind], spoken, item, self._clock()):
@@ -162,11 +168,6 @@ class Till:
 
     def _waiting(self, lane: Lane) -> int:
         return sum(each.prompt.lane is lane for each in self._ready)
-
-    def _skip(self, post: Post, reason: str) -> None:
-        self.skipped[reason] += 1
-        self._journal.skip(post.key, reason)
-        log.warning("what was paid for is skipped", extra={"post_kind": post.kind.value, "reason": reason})
 
     # -- storing ----------------------------------------------------------------------------------------------
 
