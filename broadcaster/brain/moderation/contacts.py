@@ -135,7 +135,13 @@ def find(text: str, action: str) -> Iterator[Finding]:
 
 
 def _is_telephone(number: str) -> bool:
-    """Not a list of numbers, as in "13 14 15 16 17 8": nobody writes a telephone number in pairs."""
+    """Not a list of numbers, as in "13 14 15 16 17 8": nobody writes a telephone number in pairs.
+    Nor is counting one."""
     groups = re.findall(r"\d+", number)
+    if "".join(groups) in _COUNTING:
+        return False
     lengths = [len(group) for group in groups]
     return max(lengths) == 1 or (min(lengths) >= 2 and lengths.count(2) <= 1)
+
+
+_COUNTING: Final = "01234567890"

@@ -129,12 +129,17 @@ class Moderation:
         return self._names[name]
 
     def _named(self, name: str) -> str:
-        said = speakable(name)
-        judged = (name, said) if said != name else (name,)
-        if any(self._judge.find(Case(each, inbound)) for each in judged for inbound in (True, False)):
+        if self.name_findings(name):
             self._reasons["nickname"] += 1
             return ""
-        return said
+        return speakable(name)
+
+    def name_findings(self, name: str) -> list[Finding]:
+        """Everything that a name must not have: what is judged both ways, as it is written and as it is said."""
+        judged = dict.fromkeys((name, speakable(name)))
+        return [
+            found for each in judged for inbound in (True, False) for found in self._judge.find(Case(each, inbound))
+        ]
 
     # -- all checks -----------------------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ _SHOW_ZH: Final = (
 )
 _SECRET_ZH: Final = (
     r"(?:系统提示词?|提示词|系统指令|初始指令|初始提示|初始设定|系统设定|隐藏设定|内部指令|内部规则"
-    r"|systemprompt|prompt)"
+    r"|systemprompt)"
 )
 
 _COMPACT: Final = (
@@ -66,7 +66,8 @@ _COMPACT: Final = (
      r"(?:repeat|print|output|readout)(?:all|every|the)*(?:words?|text|everything|thing|lines?"
      r"|messages?)?(?:written)?above"),
     ("reveal", rf"{_SHOW_ZH}.{{0,10}}{_SECRET_ZH}"),
-    ("reveal", rf"{_SECRET_ZH}.{{0,6}}(?:{_SHOW_ZH}|内容|原文|全文|一字不差)"),
+    ("reveal", rf"{_SECRET_ZH}.{{0,6}}(?:{_SHOW_ZH}|内容|原文|全文|一字不差)(?!意思)"),
+    ("reveal", rf"(?:{_SHOW_ZH}(?:一下|你|的|完整|全部|所有|系统|system){{0,6}}|你的?(?:system)?)prompt(?!工程)"),
     ("reveal",
      r"(?:重复|复述|输出|打印|念出|翻译)(?:一遍|一下)?(?:以上|上面|上述|前面)的?(?:所有|全部"
      r"|一切)?(?:内容|文字|文本|话)"),
