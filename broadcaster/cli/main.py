@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from broadcaster.cli import air, avatar, latency, log, memory, persona, prompts, sink, status, tools, voice
+from broadcaster.cli import air, avatar, latency, log, memory, moderate, persona, prompts, sink, status, tools, voice
 from broadcaster.errors import (
     AlreadyRunning,
     AssetError,
@@ -40,6 +40,7 @@ app.command()(status.status)
 app.add_typer(sink.app, name="sink")
 app.command()(log.log)
 app.command()(latency.latency)
+app.command()(moderate.moderate)
 app.command()(tools.doctor)
 app.add_typer(avatar.app, name="avatar")
 app.add_typer(voice.app, name="voice")
