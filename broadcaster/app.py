@@ -80,6 +80,7 @@ async def _direct(child: ChildContext) -> None:
     from broadcaster.config.checks import find_avatar
     from broadcaster.console.server import create_app, serve
     from broadcaster.director.process import run_director
+    from broadcaster.feeding import feeds_of
     from broadcaster.minds import Room, desk_of, gate_of, mind_of
     from broadcaster.speech import words
     from broadcaster.speech.client import VoiceClient
@@ -89,6 +90,7 @@ async def _direct(child: ChildContext) -> None:
     from sources.websocket import PromptSession
 
     config, console = child.config, child.config.console
+    feeds = feeds_of(config.sources)
     stop, notices = _events(child)
     embedded = VoiceClient(config.voice, child.paths, lambda reason: child.ask_restart("voice", reason))
     avatar = find_avatar(config.avatar, child.loaded.base)
@@ -131,6 +133,7 @@ async def _direct(child: ChildContext) -> None:
                 beat=child.beat, stop=stop, notices=notices,
                 read_sinks=partial(_read_sinks, child),
                 serve=serve_console,
+                feeds=feeds,
             ),
         )  # fmt: skip
     finally:

@@ -29,10 +29,5 @@ def _tape(settings: SourceConfig) -> Callable[[Intake], Tape] | None:
     folder = settings.record
     if folder is None:
         return None
-
-    def tape(intake: Intake) -> Tape:
-        from sources.recorder import Recorder
-
-        return Recorder(intake, folder, settings.label, settings.record_mb)
-
-    return tape
+    made = registry.resolve({}, registry.RECORDER, "recorder")
+    return lambda intake: made(intake, folder, settings.label, settings.record_mb)

@@ -28,6 +28,9 @@ SOURCES: Final[Table] = {
 }
 """Where the audience comes from. A class there takes its section of the configuration and is a `ports.Source`."""
 
+RECORDER: Final = "sources.recorder:Recorder"
+"""Writes down what a source receives. Takes (Intake, folder, the source's name, megabytes) and is an `Intake`."""
+
 SYNTHESISERS: Final[Table] = {
     "kokoro": "broadcaster.speech.kokoro:KokoroSynthesiser",
     "tone": "broadcaster.speech.tone:ToneSynthesiser",

@@ -14,6 +14,7 @@ from broadcaster.alarms import Alarms, free_megabytes
 from broadcaster.config import Config, FileSink
 from broadcaster.director.director import Director
 from broadcaster.director.end_to_end import EndToEndDesk
+from broadcaster.director.feeds import Feeds
 from broadcaster.director.heard import Words
 from broadcaster.errors import ConfigError, Refused
 from broadcaster.paths import Paths
@@ -57,17 +58,20 @@ async def run_director(
     serve: Callable[[Station], Awaitable[None]] | None = None,
     end_to_end: EndToEndDesk | None = None,
     words: Words = tuple,
+    feeds: Feeds | None = None,
 ) -> None:
     """Runs the director until `stop` is set, then finishes or cuts the sentence on air (FINISH_SECONDS) and closes.
 
     `voices` tells how the links of the chain are doing. `end_to_end` answers questions with sound of its own,
     `words` cuts Chinese text into words.
     `serve` gets the station and runs beside it (the console); it is cancelled after the last sentence. What it raises
-    ends the director.
+    ends the director. `feeds` are the sources; they close their sessions while the last sentence is finished.
     """
+    feeds = feeds or Feeds([])
     director = Director(
         config, paths,
         speaker=speaker, mind=mind, gate=gate, voices=voices, end_to_end=end_to_end, words=words,
+        sources=feeds.status,
     )  # fmt: skip
     await director.open()
     alarms = Alarms(config.alarms, config.channel)
@@ -81,17 +85,20 @@ async def run_director(
     if notices is not None:
         work.append(_notices(director, alarms, notices, read_sinks))
     tasks = [asyncio.create_task(each) for each in work]
+    feeding = asyncio.create_task(feeds.run(director.room.intake))
     serving = [asyncio.ensure_future(serve(director))] if serve is not None else []
     stopped = asyncio.create_task(stop.wait())
     try:
-        done, _ = await asyncio.wait({*tasks, *serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({*tasks, *serving, feeding, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if stopped in done:
+            feeding.cancel()
             await director.finish()
+            await asyncio.wait({feeding})
             await asyncio.sleep(LAST_WORDS_SECONDS)
     finally:
-        for task in (*serving, *tasks, stopped):
+        for task in (*serving, *tasks, feeding, stopped):
             task.cancel()
-        results = await asyncio.gather(*serving, *tasks, stopped, return_exceptions=True)
+        results = await asyncio.gather(*serving, *tasks, feeding, stopped, return_exceptions=True)
         await director.close()
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
