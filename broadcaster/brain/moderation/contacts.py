@@ -61,25 +61,29 @@ _PATTERNS: Final = (
         r"(?<![a-z0-9\-])(?:[a-z0-9\-]{2,40}|[\u3400-\u9fff]{2,4})\s?(?:点|dot"
         r"|[(（\[]\s?dot\s?[)）\]])\s?(?:com|cn|net|org|cc|vip|top|xyz)(?![a-z0-9])",
     ),
-    ("wechat", rf"(?<![a-z]){_WECHAT}(?:群|号|id)?{_FILL}(?:{_NAME}|{_digits(5, 13)})"),
+    ("wechat", rf"(?<![a-z]){_WECHAT}(?:群|号|id)?{_FILL}(?P<n>{_NAME}|{_digits(5, 13)})"),
     (
         "wechat",
-        rf"(?<![a-z]){_WECHAT}\s?(?:号|id|[:：=])[\s:：=是为+➕加]{{0,4}}[a-z][a-z0-9_\-]{{5,19}}(?![a-z0-9])",
+        rf"(?<![a-z]){_WECHAT}\s?(?:号|id|[:：=])[\s:：=是为+➕加]{{0,4}}(?P<n>[a-z][a-z0-9_\-]{{5,19}})(?![a-z0-9])",
     ),
-    ("qq", rf"(?<![a-z]){_QQ}(?:群|号)?{_FILL}{_digits(5, 11)}"),
+    ("qq", rf"(?<![a-z]){_QQ}(?:群|号)?{_FILL}(?P<n>{_digits(5, 11)})"),
     ("qq", rf"(?<![a-z])q{_GAP}[1-9](?:{_GAP}\d){{5,10}}(?!\d)"),
-    ("group", rf"(?:[进加入]群|群号|裙号?|qun|[扣企]群|交流群|粉丝群|福利群){_FILL}{_digits(6, 11)}"),
+    ("group", rf"(?:[进加入]群|群号|裙号?|qun|[扣企]群|交流群|粉丝群|福利群){_FILL}(?P<n>{_digits(6, 11)})"),
     (
         "messenger",
-        r"(?<![a-z])(?:telegram|tele|tg|whats ?app|line|signal|discord|电报|纸飞机|飞机)(?:群|号"
-        r"|id)?[\s:：=是@]{1,4}@?[a-z0-9_+][a-z0-9_+\-]{4,31}(?![a-z0-9])",
+        r"(?<![a-z])(?:telegram|tg|whats ?app|line|signal|discord|电报|纸飞机|飞机)(?:群|号|id)?\s?"
+        r"(?:[:：=是@]\s?@?|(?<=[号d])\s?)(?P<n>[a-z0-9_+][a-z0-9_+\-]{4,31})(?![a-z0-9])",
+    ),
+    (
+        "messenger",
+        r"(?<![a-z])(?:telegram|tg|whats ?app|电报)\s(?P<n>(?=[a-z_\-]*[\d_])[a-z0-9_+][a-z0-9_+\-]{4,31})(?![a-z0-9])",
     ),
     ("telephone", rf"(?<![\d.])(?:(?:\+|00)?86{_GAP})?1{_GAP}[3-9](?:{_GAP}\d){{9}}(?!\d)"),
     ("telephone", r"(?<![\d.\-])(?:\(?0\d{2,3}\)?[ \-]?)\d{3,4}[ \-]?\d{4}(?![\d\-.])"),
     ("telephone", r"(?<![\d.\-])[48]00[ \-]?\d{3}[ \-]?\d{4}(?![\d\-.])"),
     ("telephone", r"(?<![\d.])\+\d{1,3}[ \-.]?(?:\(\d{1,4}\)[ \-.]?)?\d(?:[ \-.]?\d){6,11}(?!\d)"),
     ("telephone", r"(?<![\d.\-])\(?[2-9]\d{2}\)?[ \-.][2-9]\d{2}[ \-.]\d{4}(?![\d\-.])"),
-    ("telephone", rf"(?:电话|手机号?|拨打|致电|call me at|phone)[\s:：是为]{{0,4}}{_digits(7, 13)}"),
+    ("telephone", rf"(?:电话|手机号?|拨打|致电|call me at|phone)[\s:：是为]{{0,4}}(?P<n>{_digits(7, 13)})"),
 )
 
 _SEARCHED: Final = tuple((name, re.compile(pattern)) for name, pattern in _PATTERNS)
@@ -131,7 +135,8 @@ def find(text: str, action: str) -> Iterator[Finding]:
     for name, pattern in _SEARCHED:
         for found in pattern.finditer(spoken):
             if name != "telephone" or _is_telephone(found.group()):
-                yield Finding("contact", name, action, found.start(), found.end())
+                start, end = found.span("n" if "n" in pattern.groupindex else 0)
+                yield Finding("contact", name, action, start, end)
 
 
 def _is_telephone(number: str) -> bool:

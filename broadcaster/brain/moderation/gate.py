@@ -136,10 +136,8 @@ class Moderation:
 
     def name_findings(self, name: str) -> list[Finding]:
         """Everything that a name must not have: what is judged both ways, as it is written and as it is said."""
-        judged = dict.fromkeys((name, speakable(name)))
-        return [
-            found for each in judged for inbound in (True, False) for found in self._judge.find(Case(each, inbound))
-        ]
+        cases = [Case(each, inbound) for each in dict.fromkeys((name, speakable(name))) for inbound in (True, False)]
+        return list(dict.fromkeys(found for case in cases for found in self._judge.find(case)))
 
     # -- all checks -----------------------------------------------------------------------------------------------
 

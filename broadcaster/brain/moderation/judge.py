@@ -74,9 +74,15 @@ class Judge:
         return found
 
     def _that_count(self, case: Case, found: list[Finding]) -> Iterator[Finding]:
+        """Of this direction, not allowed, and of one place only what is plainest: `found` has that first."""
         allowed = self.lists.allowed.find(case.text)
+        told: set[tuple[int, int, str]] = set()
         for each in found:
-            if each.direction in ("both", case.direction) and not any(
-                fine.start <= each.start and each.end <= fine.end for fine in allowed
+            place = (each.start, each.end, each.action)
+            if (
+                each.direction in ("both", case.direction)
+                and place not in told
+                and not any(fine.start <= each.start and each.end <= fine.end for fine in allowed)
             ):
+                told.add(place)
                 yield each
