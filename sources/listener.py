@@ -239,6 +239,9 @@ class _Bounded:
         try:
             async with asyncio.timeout(limits.request_s):
                 more = True
+                if _declared(scope) > limits.body:
+                    await self._too_large(scope, receive, send)
+                    return
                 while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
@@ -248,8 +251,7 @@ class _Bounded:
                     self._held += len(piece)
                     more = message.get("more_body", False)
                     if len(body) > limits.body:
-                        self._refused["too_large"] += 1
-                        await _refuse(scope, receive, send, 413, "too_large", f"a body may have {limits.body} bytes")
+                        await self._too_large(scope, receive, send)
                         return
                     if self._held > limits.held:
                         self._refused["too_many"] += 1
@@ -263,6 +265,10 @@ class _Bounded:
             await _refuse(scope, receive, send, 408, "too_slow", f"a request may take {limits.request_s:g} s")
         finally:
             self._held -= len(body)
+
+    async def _too_large(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._refused["too_large"] += 1
+        await _refuse(scope, receive, send, 413, "too_large", f"a body may have {self._limits.body} bytes")
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The application, whose bugs are answered 500 and logged without what was sent: by the kind of the error."""
@@ -282,6 +288,11 @@ class _Bounded:
                 log.error("a source failed on a request by a fault of the program", extra=about)
             if not begun:
                 await _refuse(scope, receive, watched, 500, "failed", "this request made the source fail")
+
+
+def _declared(scope: Scope) -> int:
+    """The length that a request says its body has; 0 where it says none. h11 has seen to it that it is a number."""
+    return next((int(value) for key, value in scope["headers"] if key == b"content-length"), 0)
 
 
 def _whole(body: bytes, receive: Receive) -> Receive:
