@@ -5,7 +5,7 @@ The `Station` is the director's face; it lives in the director's asyncio loop an
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, Protocol
 
 from broadcaster.latency import Latencies
@@ -85,8 +85,31 @@ class Station(Protocol):
         Operators only. Refused: forbidden, journal.
         """
 
+    async def queue(self, limit: int = 50) -> dict[str, Any]:
+        """What is on its way to air, what waits and what is held, in order, as plain JSON types.
+
+        `items`: up to `limit` of `{id, place, eta_s, lane, kind, text, viewer, name, paid, alike, state, reason,
+        approved, why}` (see `sources.moderation.QueueItem`); `length` of the queue, `held`, `on_disk`, `paused`,
+        `slow_s`, `delay_s`.
+        """
+
+    async def place(self, id: str) -> dict[str, Any]:
+        """The item of one prompt, with its place and the estimated seconds until it is heard. Refused: unknown."""
+
+    async def moderate(self, command: Mapping[str, Any], by: Origin) -> None:
+        """Carries out a command of `sources.moderation`, given as a mapping with its `type`.
+
+        It is in the journal of decisions, with `by`, when this returns. Moderators and operators. Refused: forbidden,
+        unknown (no such prompt or ban), refused (not now), empty, too_long, journal (what should last cannot be
+        stored; then it does not hold).
+        """
+
+    def bans(self) -> list[dict[str, Any]]:
+        """Who is banned: `{viewer, name, by, at_ns, left_s}`, the newest first."""
+
     def subscribe(self) -> Events:
-        """Outbound events of `sources.schema` (`on_air`, `held`, `done`, `cut`, `skipped`, `status`) from now on.
+        """Outbound events of `sources.schema` (`pending`, `on_air`, `held`, `done`, `cut`, `skipped`, `status`) from
+        now on.
 
         Subscribed at the call, not at the first `anext`; ended by `aclose` or by the end of the daemon. A
         subscriber that lags loses its oldest events, and the loss is counted (`counters.events_lost`).
@@ -111,6 +134,10 @@ class Station(Protocol):
           `{id, kind, text, origin, author, held}` (`held`: it was cut and goes on); `queue`: `{length, capacity}`
         - `journal`: `{ok, error}`
         - `turn`: None or how long the last turn took: `{id, total_ms, own_ms, packages, late, least_margin_ms}`
+        - `room`: what the audience sends: `received` (free) and `paid` by kind; `taken`, and `dropped` by reason;
+          `shed` by kind (more came than could be looked at), `looking` (not looked at yet), `faults`; of what was paid for:
+          `on_disk` by class, `refused` and `owed` (the journal took nothing), `lost`, `twice`, `skipped` by reason;
+          `viewers` in memory
         - `counters`: name -> int (accepted, refused, done, cut, held, skipped, interrupts, events_lost, ...)
         """
 

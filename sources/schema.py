@@ -9,18 +9,34 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.json_schema import models_json_schema
 
-TEXT_LIMIT: Final = 20_000
-"""Characters of a prompt that any configuration may allow; `inbox.max_text` is usually lower."""
+from sources.message import NAME_LIMIT, REF_LIMIT, TEXT_LIMIT, Message, Ref, Text
+from sources.moderation import (
+    ANSWERS,
+    COMMANDS,
+    QUESTIONS,
+    Approve,
+    Ban,
+    Bans,
+    BansAnswer,
+    Drop,
+    Edit,
+    Move,
+    PauseAuto,
+    Pending,
+    Place,
+    PlaceAnswer,
+    Queue,
+    QueueAnswer,
+    Slow,
+    Unban,
+)
 
-REF_LIMIT: Final = 64
-
-NAME_LIMIT: Final = 64
-"""Characters of a viewer's name, of its id and of a gift."""
+__all__ = ["NAME_LIMIT", "REF_LIMIT", "TEXT_LIMIT"]
 
 COUNT_LIMIT: Final = 1_000_000
 
@@ -40,6 +56,7 @@ class ErrorCode(StrEnum):
     EMPTY = "empty"  # nothing to say
     JOURNAL = "journal"  # the prompt could not be made durable (disk full, locked, damaged)
     STOPPING = "stopping"  # the daemon is going down
+    UNKNOWN = "unknown"  # no prompt of this id is on its way, or no viewer of this id is banned
     UNAVAILABLE = "unavailable"  # the process that must answer is being restarted
     REFUSED = "refused"  # everything else; the message says what
 
@@ -47,8 +64,10 @@ class ErrorCode(StrEnum):
 class SkipReason(StrEnum):
     """Why an accepted prompt never went on air (or not all of it)."""
 
-    DROPPED = "dropped"  # the gate dropped it
-    HELD = "held"  # the gate holds it for a person to decide
+    DROPPED = "dropped"  # the gate dropped it, or a moderator
+    HELD = "held"  # the gate held it for a person to decide, and nobody did in time
+    BANNED = "banned"  # a moderator has banned its viewer
+    REVOKED = "revoked"  # the platform took it back
     EXPIRED = "expired"  # it waited longer than it may
     EMPTY = "empty"  # nothing was left to say
     VOICE = "voice"  # no voice could speak it
@@ -56,13 +75,6 @@ class SkipReason(StrEnum):
     STALE = "stale"  # the question became too old while it waited for its answer
     INTERRUPTED = "interrupted"  # interrupted before its first word
 
-
-class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-Ref = Annotated[str | None, Field(max_length=REF_LIMIT, description="Yours; sent back with the answer")]
-Text = Annotated[str, Field(min_length=1, max_length=TEXT_LIMIT)]
 
 VOICE_PATTERN: Final = r"^[^\x00-\x20<>&\x22'/\\]{1,64}$"
 """Names of voices of every engine, in any script, without what could mean something else in XML or in a path."""
@@ -102,7 +114,7 @@ Recording = Annotated[
 ]
 
 
-class Say(_Message):
+class Say(Message):
     """Speak this text as it stands. Needs the role moderator."""
 
     type: Literal["say"]
@@ -114,7 +126,7 @@ class Say(_Message):
     ref: Ref = None
 
 
-class Ask(_Message):
+class Ask(Message):
     """Answer this question. Needs the role moderator."""
 
     type: Literal["ask"]
@@ -128,11 +140,11 @@ class Ask(_Message):
     ref: Ref = None
 
 
-class Event(_Message):
+class Event(Message):
     """This has happened in the room; the host thanks or welcomes. Needs the role moderator."""
 
     type: Literal["event"]
-    event: Literal["gift", "super_chat", "guard", "follow", "like", "enter"]
+    event: Literal["gift", "super_chat", "guard", "fan_club", "follow", "like", "enter"]
     viewer: Annotated[
         str, Field(min_length=1, max_length=NAME_LIMIT, description="Who did it, as the platform shows it")
     ]
@@ -142,31 +154,39 @@ class Event(_Message):
     ref: Ref = None
 
 
-class Interrupt(_Message):
+class Interrupt(Message):
     """Cut what is being said; the queue goes on. Needs the role moderator."""
 
     type: Literal["interrupt"]
     ref: Ref = None
 
 
-class Panic(_Message):
+class Panic(Message):
     """Silence and the idle picture until an operator resumes. Needs the role moderator."""
 
     type: Literal["panic"]
     ref: Ref = None
 
 
-class Resume(_Message):
+class Resume(Message):
     """End the panic. Needs the role operator."""
 
     type: Literal["resume"]
     ref: Ref = None
 
 
-Inbound = Annotated[Say | Ask | Event | Interrupt | Panic | Resume, Field(discriminator="type")]
+_Prompts = Say | Ask | Event
+_Brakes = Interrupt | Panic | Resume
+_Moderation = Queue | Place | Approve | Drop | Edit | Move | Ban | Unban | Bans | Slow | PauseAuto
+AnyInbound = _Prompts | _Brakes | _Moderation
+
+Inbound = Annotated[AnyInbound, Field(discriminator="type")]
+INBOUND_TYPES: Final = (Say, Ask, Event, Interrupt, Panic, Resume, *COMMANDS, *QUESTIONS)
+KINDS: Final = tuple(str(get_args(model.model_fields["type"].annotation)[0]) for model in INBOUND_TYPES)
+"""Every `type` that a message to the channel may have."""
 
 
-class Accepted(_Message):
+class Accepted(Message):
     """A prompt is in the journal and will be spoken, skipped or cut; every later event carries its id."""
 
     type: Literal["accepted"] = "accepted"
@@ -174,15 +194,18 @@ class Accepted(_Message):
     ref: str | None = None
 
 
-class Ok(_Message):
-    """A command without an id was carried out."""
+class Ok(Message):
+    """A command was carried out."""
 
     type: Literal["ok"] = "ok"
-    command: Literal["interrupt", "panic", "resume"]
+    command: Literal[
+        "interrupt", "panic", "resume",
+        "approve", "drop", "edit", "move", "ban", "unban", "slow", "pause_auto",
+    ]  # fmt: skip
     ref: str | None = None
 
 
-class OnAir(_Message):
+class OnAir(Message):
     """A sentence has begun: it is heard from picture `tick` on."""
 
     type: Literal["on_air"] = "on_air"
@@ -192,7 +215,7 @@ class OnAir(_Message):
     tick: int
 
 
-class Held(_Message):
+class Held(Message):
     """The prompt was cut by another one, or by the end of the daemon; it goes on later, at this sentence."""
 
     type: Literal["held"] = "held"
@@ -200,14 +223,14 @@ class Held(_Message):
     sentence: int = Field(ge=0)
 
 
-class Done(_Message):
+class Done(Message):
     """Everything of the prompt was heard in full."""
 
     type: Literal["done"] = "done"
     id: str
 
 
-class Cut(_Message):
+class Cut(Message):
     """The prompt ended early, in this sentence, `samples` (48 kHz) into it, at picture `tick`."""
 
     type: Literal["cut"] = "cut"
@@ -217,7 +240,7 @@ class Cut(_Message):
     tick: int
 
 
-class Skipped(_Message):
+class Skipped(Message):
     """The prompt will not go on air."""
 
     type: Literal["skipped"] = "skipped"
@@ -225,7 +248,7 @@ class Skipped(_Message):
     reason: SkipReason
 
 
-class Error(_Message):
+class Error(Message):
     """A message was refused; nothing was queued for it."""
 
     type: Literal["error"] = "error"
@@ -234,24 +257,25 @@ class Error(_Message):
     ref: str | None = None
 
 
-class Status(_Message):
+class Status(Message):
     """The state of the channel, once a second and on every change of `panicked`; as `/api/status`."""
 
     type: Literal["status"] = "status"
     status: dict[str, Any]
 
 
-Outbound = Annotated[
-    Accepted | Ok | OnAir | Held | Done | Cut | Skipped | Error | Status, Field(discriminator="type")
-]
+_Answers = Accepted | Ok | Error | QueueAnswer | PlaceAnswer | BansAnswer
+_Events = Pending | OnAir | Held | Done | Cut | Skipped | Status
+AnyOutbound = _Answers | _Events
 
-INBOUND: Final[TypeAdapter[Say | Ask | Event | Interrupt | Panic | Resume]] = TypeAdapter(Inbound)
-OUTBOUND: Final[TypeAdapter[Accepted | Ok | OnAir | Held | Done | Cut | Skipped | Error | Status]] = TypeAdapter(
-    Outbound
-)
+Outbound = Annotated[AnyOutbound, Field(discriminator="type")]
+OUTBOUND_TYPES: Final = (Accepted, Ok, OnAir, Held, Done, Cut, Skipped, Error, Status, *ANSWERS)
+
+INBOUND: Final[TypeAdapter[AnyInbound]] = TypeAdapter(Inbound)
+OUTBOUND: Final[TypeAdapter[AnyOutbound]] = TypeAdapter(Outbound)
 
 
-def parse(raw: str | bytes) -> Say | Ask | Event | Interrupt | Panic | Resume:
+def parse(raw: str | bytes) -> AnyInbound:
     """One inbound message from its JSON text. Raises ValueError with a reason that quotes nothing of the input."""
     try:
         return INBOUND.validate_json(raw)
@@ -261,7 +285,7 @@ def parse(raw: str | bytes) -> Say | Ask | Event | Interrupt | Panic | Resume:
 
 def _explain(err: ValidationError) -> str:
     first = err.errors(include_url=False, include_context=False, include_input=False)[0]
-    kinds = "say, ask, event, interrupt, panic, resume"
+    kinds = ", ".join(KINDS)
     match first["type"]:
         case "json_invalid":
             return "not a JSON text"
@@ -278,17 +302,16 @@ def _explain(err: ValidationError) -> str:
 
 def published_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of both directions: `$defs` holds every message, `inbound` and `outbound` list them."""
-    inbound = (Say, Ask, Event, Interrupt, Panic, Resume)
-    outbound = (Accepted, Ok, OnAir, Held, Done, Cut, Skipped, Error, Status)
-    _, defs = models_json_schema([(model, "validation") for model in (*inbound, *outbound)])
+    models = (*INBOUND_TYPES, *OUTBOUND_TYPES)
+    _, defs = models_json_schema([(model, "validation") for model in models])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Broadcaster prompt websocket",
         "description": "One JSON text per websocket message. You send `inbound`; the daemon sends `outbound`.",
         "$defs": {
             **defs["$defs"],
-            "inbound": {"oneOf": [{"$ref": f"#/$defs/{model.__name__}"} for model in inbound]},
-            "outbound": {"oneOf": [{"$ref": f"#/$defs/{model.__name__}"} for model in outbound]},
+            "inbound": {"oneOf": [{"$ref": f"#/$defs/{model.__name__}"} for model in INBOUND_TYPES]},
+            "outbound": {"oneOf": [{"$ref": f"#/$defs/{model.__name__}"} for model in OUTBOUND_TYPES]},
         },
         "oneOf": [{"$ref": "#/$defs/inbound"}, {"$ref": "#/$defs/outbound"}],
     }

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from broadcaster.errors import Refused
@@ -23,9 +24,12 @@ from broadcaster.types import (
     RoomEvent,
     Viewer,
 )
+from sources.message import REF_LIMIT
+from sources.moderation import Bans, BansAnswer, Command, Drop, Place, PlaceAnswer, Queue, QueueAnswer
 from sources.schema import (
-    REF_LIMIT,
+    KINDS,
     Accepted,
+    AnyInbound,
     Ask,
     Error,
     ErrorCode,
@@ -38,14 +42,7 @@ from sources.schema import (
     parse,
 )
 
-NEEDED: Final = {
-    "say": Role.MODERATOR,
-    "ask": Role.MODERATOR,
-    "event": Role.MODERATOR,
-    "interrupt": Role.MODERATOR,
-    "panic": Role.MODERATOR,
-    "resume": Role.OPERATOR,
-}
+NEEDED: Final = {**dict.fromkeys(KINDS, Role.MODERATOR), "resume": Role.OPERATOR}
 
 
 class PromptDesk(Protocol):
@@ -70,12 +67,20 @@ class PromptDesk(Protocol):
 
     async def resume(self, by: Origin) -> None: ...
 
+    async def queue(self, limit: int = 50) -> dict[str, Any]: ...
+
+    async def place(self, id: str) -> dict[str, Any]: ...
+
+    async def moderate(self, command: Mapping[str, Any], by: Origin) -> None: ...
+
+    def bans(self) -> list[dict[str, Any]]: ...
+
 
 class PromptSession:
     """One client. `handle` never raises for what the client sent: every fault is an `error` answer.
 
-    `max_bytes` bounds one message; `per_minute` is a bucket that refills evenly. `panic` and `interrupt` are
-    never rate limited: they are the brakes.
+    `max_bytes` bounds one message; `per_minute` is a bucket that refills evenly. `panic`, `interrupt` and
+    `drop` are never rate limited: they are the brakes.
     """
 
     def __init__(
@@ -107,7 +112,7 @@ class PromptSession:
             ref = _ref_of(raw)
             yield _error(ErrorCode.BAD_MESSAGE, str(err), ref) if self._spend() else _limited(ref)
             return
-        if not isinstance(message, Panic | Interrupt) and not self._spend():
+        if not isinstance(message, Panic | Interrupt | Drop) and not self._spend():
             yield _limited(message.ref)
             return
         needed = NEEDED[message.type]
@@ -119,7 +124,7 @@ class PromptSession:
         except Refused as err:
             yield _error(_code(err.code), str(err), message.ref)
 
-    async def _perform(self, message: Say | Ask | Event | Interrupt | Panic | Resume) -> dict[str, Any]:
+    async def _perform(self, message: AnyInbound) -> dict[str, Any]:
         match message:
             case Say() | Ask() | Event():
                 prompt = await self._accept(message)
@@ -130,7 +135,23 @@ class PromptSession:
                 await self._desk.panic(self._origin)
             case Resume():
                 await self._desk.resume(self._origin)
+            case Queue():
+                return QueueAnswer.model_validate(
+                    {**await self._desk.queue(message.limit), "ref": message.ref}
+                ).model_dump()
+            case Place():
+                return PlaceAnswer.model_validate(
+                    {"item": await self._desk.place(message.id), "ref": message.ref}
+                ).model_dump()
+            case Bans():
+                return BansAnswer.model_validate({"bans": self._desk.bans(), "ref": message.ref}).model_dump()
+            case _:
+                await self._moderate(message)
         return Ok(command=message.type, ref=message.ref).model_dump()
+
+    async def _moderate(self, message: Command) -> None:
+        by = replace(self._origin, author=message.by) if message.by is not None else self._origin
+        await self._desk.moderate(message.model_dump(exclude={"by", "ref"}), by)
 
     async def _accept(self, message: Say | Ask | Event) -> Inbound:
         desk, by = self._desk, self._origin

@@ -7,7 +7,21 @@ import sys
 
 import typer
 
-from broadcaster.cli import air, avatar, latency, log, memory, moderate, persona, prompts, sink, status, tools, voice
+from broadcaster.cli import (
+    air,
+    avatar,
+    latency,
+    log,
+    memory,
+    moderate,
+    persona,
+    prompts,
+    queue,
+    sink,
+    status,
+    tools,
+    voice,
+)
 from broadcaster.errors import (
     AlreadyRunning,
     AssetError,
@@ -36,6 +50,12 @@ app.command()(prompts.event)
 app.command()(prompts.interrupt)
 app.command()(prompts.panic)
 app.command()(prompts.resume)
+app.add_typer(queue.app, name="queue")
+app.command()(queue.ban)
+app.command()(queue.unban)
+app.command()(queue.bans)
+app.command()(queue.slow)
+app.command("pause-auto")(queue.pause_auto)
 app.command()(status.status)
 app.add_typer(sink.app, name="sink")
 app.command()(log.log)

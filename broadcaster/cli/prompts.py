@@ -66,6 +66,7 @@ class Happened(StrEnum):
     GIFT = "gift"
     SUPER_CHAT = "super_chat"
     GUARD = "guard"
+    FAN_CLUB = "fan_club"
     FOLLOW = "follow"
     LIKE = "like"
     ENTER = "enter"

@@ -20,7 +20,7 @@ from broadcaster.console.access import Access, Caller, require
 from broadcaster.console.denied import Denied
 from broadcaster.console.guard import UPLOAD
 from broadcaster.console.health import Readiness
-from broadcaster.console.prompts import STATUS_OF, Prompts
+from broadcaster.console.prompts import MODERATION, STATUS_OF, Prompts
 from broadcaster.console.recordings import check_folder
 from broadcaster.console.session import LIFETIME_S, Sessions
 from broadcaster.errors import BroadcasterError, Refused
@@ -30,6 +30,9 @@ from broadcaster.types import Origin, Role
 
 MAX_ASRUN: Final = 500
 """Rows of one answer: a page of the log, not the log."""
+
+MAX_QUEUE: Final = 500
+"""Items of one answer; what `sources.moderation` allows."""
 
 UPLOAD_TIMEOUT_S: Final = 60.0
 """A recorded question is up to 10 MB."""
@@ -174,6 +177,27 @@ def routes(
     @router.post("/api/resume")
     async def resume(caller: Caller = operator) -> dict[str, Any]:
         return await prompts.post(caller, require(caller, Role.OPERATOR), {"type": "resume"})
+
+    @router.get("/api/queue")
+    async def queue(request: Request, caller: Caller = moderator) -> dict[str, Any]:
+        limit = _number(request, "limit", 50, MAX_QUEUE)
+        return await prompts.post(caller, require(caller, Role.MODERATOR), {"type": "queue", "limit": limit})
+
+    @router.get("/api/queue/{id:path}")
+    async def place(id: str, caller: Caller = moderator) -> dict[str, Any]:
+        answer = await prompts.post(caller, require(caller, Role.MODERATOR), {"type": "place", "id": id})
+        return dict(answer["item"])
+
+    @router.post("/api/queue")
+    async def moderate(request: Request, caller: Caller = moderator) -> dict[str, Any]:
+        message = await _body(request)
+        if message.get("type") not in MODERATION:
+            raise Denied(422, "bad_message", f'"type" must be one of {", ".join(MODERATION)}.')
+        return await prompts.post(caller, require(caller, Role.MODERATOR), message)
+
+    @router.get("/api/bans")
+    async def bans(caller: Caller = moderator) -> dict[str, Any]:
+        return await prompts.post(caller, require(caller, Role.MODERATOR), {"type": "bans"})
 
     @router.post("/api/memory/forget")
     async def forget(request: Request, caller: Caller = operator) -> dict[str, Any]:

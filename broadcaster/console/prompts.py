@@ -23,6 +23,7 @@ STATUS_OF: Final = {
     "too_large": 413,
     "rate_limited": 429,
     "forbidden": 403,
+    "unknown": 404,
     "too_long": 413,
     "empty": 422,
     "full": 503,
@@ -31,6 +32,13 @@ STATUS_OF: Final = {
     "unavailable": 503,
 }
 """HTTP status of an error code; every other refusal is a conflict with the channel's state (409)."""
+
+
+MODERATION: Final = ("approve", "drop", "edit", "move", "ban", "unban", "slow", "pause_auto")
+"""Commands of moderators for the queue."""
+
+KINDS: Final = ("say", "ask", "event", "interrupt", "panic", "resume", "queue", "place", "bans", *MODERATION)
+"""All messages; a test holds it to the published schema."""
 
 
 class Session(Protocol):
@@ -83,4 +91,4 @@ def _kind(raw: str | bytes) -> str:
         kind = json.loads(raw).get("type")
     except (ValueError, AttributeError, RecursionError):
         return "other"
-    return kind if kind in ("say", "ask", "event", "interrupt", "panic", "resume") else "other"
+    return kind if kind in KINDS else "other"

@@ -65,16 +65,21 @@ class Admission:
         if happening is not None:
             happening = replace(happening, item=_name(happening.item))
             text = happening_text(happening, viewer)
-        cleaned = _cleaned(text)
-        if not cleaned:
-            raise Refused("there is nothing to say in this text", "empty")
-        if len(cleaned) > self._max_text:
-            raise Refused(f"the text has {len(cleaned)} characters; at most {self._max_text} are taken", "too_long")
+        cleaned = self.text(text)
         self._last_ns = max(self._last_ns + 1, self._wall_ns())
         identity = f"{self._last_ns // 1_000_000:011x}{secrets.token_hex(3)}"
         return Inbound(
             identity, kind, cleaned, origin, self._last_ns, manner, viewer, resumable, happening, recording
         )
+
+    def text(self, text: str) -> str:
+        """As it may be queued. Raises Refused: "empty", "too_long"."""
+        cleaned = _cleaned(text)
+        if not cleaned:
+            raise Refused("there is nothing to say in this text", "empty")
+        if len(cleaned) > self._max_text:
+            raise Refused(f"the text has {len(cleaned)} characters; at most {self._max_text} are taken", "too_long")
+        return cleaned
 
 
 def happening_text(happening: Happening, viewer: Viewer | None) -> str:

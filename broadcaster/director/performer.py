@@ -138,6 +138,7 @@ class Performer:
     async def _begin_script(self, utterance: Utterance) -> asyncio.Task[None] | None:
         prompt = utterance.prompt
         verdict = await self._heard(prompt)
+        utterance.note = verdict.reason
         _refuse(verdict)
         if prompt.kind is PromptKind.SAY:
             for sentence in sentences_of(verdict.text):

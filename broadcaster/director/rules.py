@@ -20,9 +20,16 @@ class HouseRules:
     """`slow_s`: one comment of each viewer counts in so many seconds, 0: all do. `paused`: only moderators' prompts
     and what they have let through go on air."""
 
-    def __init__(self, journal: JournalDecisions, wall_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        journal: JournalDecisions,
+        wall_ns: Callable[[], int] = time.time_ns,
+        pause: Callable[[bool], None] = lambda on: None,
+    ) -> None:
+        """`pause` is told whether the automatic queue is paused, whenever that is decided or read."""
         self.slow_s = 0.0
         self.paused = False
+        self._pause = pause
         self._journal = journal
         self._wall_ns = wall_ns
         self._bans: dict[str, Ban] = {}
@@ -35,6 +42,7 @@ class HouseRules:
         with contextlib.suppress(ValueError):
             self.slow_s = float(slow or 0)
         self.paused = pause == "on"
+        self._pause(self.paused)
 
     def banned(self, viewer: str) -> bool:
         """Whether what the viewer of that id ("source:id") says or gives is left out now."""
@@ -73,3 +81,4 @@ class HouseRules:
         """Raises JournalError, and then it is as before."""
         await self._journal.set(PAUSE, "on" if on else "off")
         self.paused = on
+        self._pause(on)

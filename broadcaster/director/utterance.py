@@ -180,6 +180,8 @@ class Utterance:
     """It makes way for another prompt behind this sentence; -1: before its first."""
     dropped: str = ""
     """Taken off the air for good, and why; a `SkipReason`."""
+    note: str = ""
+    """Why moderation holds it, if it does."""
     again: bool = False
     """It was begun before, and goes on."""
     resumes: bool = False

@@ -36,7 +36,7 @@ async def test_prompts_reach_the_channel_with_their_origin() -> None:
     session = PromptSession(station, origin)
     (accepted,) = await answers(session, {"type": "say", "text": "你好", "ref": "1"})
     (asked,) = await answers(session, {"type": "ask", "text": "谁？"})
-    assert [(p.id, p.kind, p.text, p.origin) for p in station.queue] == [
+    assert [(p.id, p.kind, p.text, p.origin) for p in station.waiting] == [
         (accepted["id"], PromptKind.SAY, "你好", origin),
         (asked["id"], PromptKind.ASK, "谁？", origin),
     ]
@@ -47,7 +47,7 @@ async def test_the_manner_of_a_prompt_reaches_the_channel() -> None:
     session = PromptSession(station, Origin("websocket", role=Role.MODERATOR))
     await answers(session, {"type": "say", "text": "你好", "speed": 1.2, "pitch": -2, "voice": "zm_yunxi"})
     await answers(session, {"type": "ask", "text": "谁？"})
-    assert [prompt.manner for prompt in station.queue] == [Manner(1.2, -2.0, "zm_yunxi"), PLAIN]
+    assert [prompt.manner for prompt in station.waiting] == [Manner(1.2, -2.0, "zm_yunxi"), PLAIN]
 
 
 async def test_what_the_channel_refuses_is_answered_with_its_code() -> None:
@@ -71,7 +71,7 @@ async def test_a_viewer_changes_nothing() -> None:
     ):  # fmt: skip
         (answer,) = await answers(session, message)
         assert answer["code"] == "forbidden"
-    assert not station.queue
+    assert not station.waiting
     assert not station.panicked
 
 

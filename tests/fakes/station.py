@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from broadcaster.errors import Refused
@@ -26,7 +26,7 @@ class FakeStation:
         self.tick = tick
         self.connected = True
         self.panicked = False
-        self.queue: deque[Inbound] = deque()
+        self.waiting: deque[Inbound] = deque()
         self.held: set[str] = set()
         self.now: dict[str, Any] | None = None
         self.log: list[dict[str, Any]] = []
@@ -41,6 +41,8 @@ class FakeStation:
         self._made = 0
         self.stopping = False
         self.latency_since_ns: int | None = None
+        self.moderated: list[tuple[dict[str, Any], Origin]] = []
+        self.banned: list[dict[str, Any]] = []
 
     @property
     def subscribers(self) -> int:
@@ -64,11 +66,11 @@ class FakeStation:
             raise Refused("there is nothing to say in this text", "empty")
         if len(text) > self.max_text:
             raise Refused(f"the text has {len(text)} characters, {self.max_text} are allowed", "too_long")
-        if len(self.queue) >= self.capacity:
+        if len(self.waiting) >= self.capacity:
             raise Refused("the queue is full; try again later", "full")
         self._made += 1
         prompt = Inbound(f"p{self._made}", kind, text, origin, time.time_ns(), manner, viewer, resumable, happening)
-        self.queue.append(prompt)
+        self.waiting.append(prompt)
         return prompt
 
     async def attach(self, data: bytes, by: Origin) -> str:
@@ -104,6 +106,29 @@ class FakeStation:
         if self.refuse_sink == "unavailable":
             raise Refused("playout does not answer", "unavailable")
         return SinkReply("r1", not self.refuse_sink, self.refuse_sink)
+
+    async def queue(self, limit: int = 50) -> dict[str, Any]:
+        items = [queue_item(prompt, number + 1) for number, prompt in enumerate(self.waiting)]
+        return {
+            "items": items[:limit], "length": len(items), "held": 0, "on_disk": 0,
+            "paused": False, "slow_s": 0.0, "delay_s": 0.0,
+        }  # fmt: skip
+
+    async def place(self, id: str) -> dict[str, Any]:
+        found = next((item for item in (await self.queue())["items"] if item["id"] == id), None)
+        if found is None:
+            raise Refused("no prompt of this id waits, is held or is on air", "unknown")
+        return found
+
+    async def moderate(self, command: Mapping[str, Any], by: Origin) -> None:
+        if "id" in command:
+            await self.place(command["id"])
+        self.moderated.append((dict(command), by))
+        if command["type"] == "drop":
+            self.waiting = deque(prompt for prompt in self.waiting if prompt.id != command["id"])
+
+    def bans(self) -> list[dict[str, Any]]:
+        return self.banned
 
     def subscribe(self) -> AsyncGenerator[dict[str, Any], None]:
         mine: deque[dict[str, Any]] = deque(maxlen=EVENTS)
@@ -154,8 +179,8 @@ class FakeStation:
             },
             "sinks": self.sinks,
             "now": self.now,
-            "next": [{**_waiting(prompt), "held": prompt.id in self.held} for prompt in list(self.queue)[:5]],
-            "queue": {"length": len(self.queue), "capacity": self.capacity},
+            "next": [{**_waiting(prompt), "held": prompt.id in self.held} for prompt in list(self.waiting)[:5]],
+            "queue": {"length": len(self.waiting), "capacity": self.capacity},
             "journal": {"ok": True, "error": ""},
             "counters": {"accepted": self._made, "done": len(self.log)},
         }  # fmt: skip
@@ -179,7 +204,7 @@ class FakeStation:
 
     async def air(self) -> Inbound:
         """The next prompt goes on air: `on_air`, and it stays there until `finish`."""
-        prompt = self.queue.popleft()
+        prompt = self.waiting.popleft()
         self.now = {**_waiting(prompt), "sentence": 0}
         await self.emit({"type": "on_air", "id": prompt.id, "sentence": 0, "text": prompt.text, "tick": self.tick})
         await self.emit({"type": "status", "status": self.status()})
@@ -223,6 +248,17 @@ def sink_status(name: str, kind: str, state: str, **figures: Any) -> dict[str, A
         "uptime_s": 40.0, "reconnects": 0, "bytes": 12_500_000, "retry_in_s": 0.0, "error": "",
     }  # fmt: skip
     return {"name": name, "type": kind, "state": state, **idle, **figures}
+
+
+def queue_item(prompt: Inbound, place: int | None, state: str = "waiting") -> dict[str, Any]:
+    """A `sources.moderation.QueueItem` as a mapping."""
+    viewer = prompt.viewer
+    return {
+        "id": prompt.id, "place": place, "eta_s": None if place is None else 10.0 * place, "lane": prompt.lane.value,
+        "kind": prompt.kind.value, "text": prompt.text, "viewer": viewer.id if viewer else "",
+        "name": viewer.name if viewer else "", "paid": prompt.paid / 1000, "alike": prompt.alike, "state": state,
+        "reason": "", "approved": prompt.approved, "why": {},
+    }  # fmt: skip
 
 
 def _waiting(prompt: Inbound) -> dict[str, Any]:

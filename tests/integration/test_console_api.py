@@ -42,7 +42,7 @@ async def test_a_prompt_is_in_the_queue_when_it_is_accepted(open_console: Runnin
         )
         assert response.status_code == 202
         assert response.json() == {"type": "accepted", "id": "p1", "ref": "r7"}
-    [prompt] = open_console.station.queue
+    [prompt] = open_console.station.waiting
     assert (prompt.kind, prompt.text, prompt.origin.source) == ("ask", "海水为什么是蓝色的？", "http")
 
 
@@ -50,7 +50,7 @@ async def test_an_event_of_the_room_is_a_prompt(guarded: RunningConsole) -> None
     async with guarded.http(MODERATOR) as client:
         gift = {"type": "event", "event": "gift", "viewer": "小明", "item": "辣条", "count": 3}
         assert (await client.post("/api/prompts", json=gift)).status_code == 202
-    [prompt] = guarded.station.queue
+    [prompt] = guarded.station.waiting
     assert (prompt.kind, prompt.happening) == ("event", Happening(RoomEvent.GIFT, "辣条", 3))
 
 
@@ -62,7 +62,7 @@ async def test_a_prompt_carries_its_manner(guarded: RunningConsole) -> None:
         for wrong in ({"speed": 2.5}, {"pitch": "high"}, {"voice": "a/b"}, {"volume": 11}):
             response = await client.post("/api/prompts", json={"type": "say", "text": "不行。", **wrong})
             check_error(response, 422, "bad_message")
-    [prompt] = guarded.station.queue
+    [prompt] = guarded.station.waiting
     assert prompt.manner == Manner(1.25, -2.0, "zm_yunxia")
 
 
@@ -90,7 +90,7 @@ async def test_bad_bodies_get_a_clear_error_and_queue_nothing(
     async with open_console.http() as client:
         response = await client.post("/api/prompts", content=body, headers={"Content-Type": "application/json"})
         check_error(response, status, error)
-    assert not open_console.station.queue
+    assert not open_console.station.waiting
 
 
 async def test_a_body_that_grows_without_a_declared_length_is_stopped(open_console: RunningConsole) -> None:
@@ -125,7 +125,7 @@ async def test_refusals_of_the_channel_have_their_own_status(open_console: Runni
         check_error(await client.post("/api/prompts", json=say), 503, "full")
         assert (await client.post("/api/panic")).json()["command"] == "panic"
         check_error(await client.post("/api/prompts", json=say), 409, "panicked")
-        assert len(open_console.station.queue) == 1, "panic keeps the queue"
+        assert len(open_console.station.waiting) == 1, "panic keeps the queue"
         assert (await client.post("/api/resume")).json()["command"] == "resume"
 
 
@@ -136,7 +136,7 @@ async def test_messages_are_limited_by_peer_and_the_brakes_never(paths: Paths) -
         assert answers[3].headers["retry-after"]
         for path in ("/api/interrupt", "/api/panic"):
             assert [(await client.post(path)).status_code for _ in range(5)] == [200] * 5
-        assert len(console.station.queue) == 3
+        assert len(console.station.waiting) == 3
 
 
 async def test_sink_commands_reach_playout_and_its_answer_comes_back(open_console: RunningConsole) -> None:

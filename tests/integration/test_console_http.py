@@ -199,7 +199,7 @@ async def test_a_form_of_another_site_cannot_post(open_console: RunningConsole) 
         check_error(form, 415, "not_json")
         plain = await client.post("/api/prompts", content='{"type":"say"}', headers={"Content-Type": "text/plain"})
         check_error(plain, 415, "not_json")
-    assert not open_console.station.queue
+    assert not open_console.station.waiting
 
 
 async def test_a_token_in_the_address_is_refused_even_if_it_is_right(guarded: RunningConsole) -> None:

@@ -47,7 +47,7 @@ async def test_the_manner_of_a_prompt_reaches_the_channel_and_a_wrong_one_is_ans
         assert (await ask(connection, {"type": "ask", "text": "谁？", **manner}))["type"] == "accepted"
         wrong = await ask(connection, {"type": "say", "text": "好。", "pitch": 7, "ref": "w"})
         assert (wrong["code"], wrong["ref"]) == ("bad_message", "w")
-    [prompt] = console.station.queue
+    [prompt] = console.station.waiting
     assert prompt.manner == Manner(0.8, 1.5, "longanyang")
 
 
@@ -202,7 +202,7 @@ async def test_no_message_breaks_the_connection_or_loses_another(paths: Paths) -
                 each()
 
             await asyncio.to_thread(run)
-            assert [prompt.id for prompt in station.queue] == accepted
+            assert [prompt.id for prompt in station.waiting] == accepted
             assert (await ask(connection, {"type": "say", "text": "还在"}))["type"] == "accepted"
 
 

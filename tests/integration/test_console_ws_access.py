@@ -97,7 +97,7 @@ async def test_a_stranger_is_told_why_and_let_go(guarded: RunningConsole, first:
         with pytest.raises(ConnectionClosed):
             await receive(connection)
         assert connection.close_code == 4401
-    assert not guarded.station.queue
+    assert not guarded.station.waiting
 
 
 async def test_a_stranger_who_says_nothing_is_let_go(
@@ -156,7 +156,7 @@ async def test_what_each_role_may_say(guarded: RunningConsole, token: str, allow
                 assert answer["type"] in ("accepted", "ok")
             else:
                 assert (answer["type"], answer["code"]) == ("error", "forbidden")
-    assert len(guarded.station.queue) == len(allowed & {"say", "ask"})
+    assert len(guarded.station.waiting) == len(allowed & {"say", "ask"})
 
 
 async def answer_to(connection: Any, ref: str) -> dict[str, Any]:

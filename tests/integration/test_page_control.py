@@ -40,7 +40,7 @@ async def test_a_typed_prompt_is_queued_aired_and_logged(browser: Browser, paths
         await box.press("Enter")
         await expect(page.locator("#verdict")).to_contain_text("已排队")
         await expect(box).to_have_value("")
-        [prompt] = console.station.queue
+        [prompt] = console.station.waiting
         assert (prompt.kind, prompt.text) == (PromptKind.SAY, "大家好，\n欢迎。")
         await expect(page.locator("#queue")).to_contain_text("欢迎。")
         await expect(page.locator("#next")).to_contain_text("欢迎。")
@@ -74,7 +74,7 @@ async def test_a_prompt_may_be_given_a_manner_which_stays_and_is_shown(browser: 
         await expect(now).to_be_empty()
         await send(page, "不对。")
         slow = Manner(1.25, -6.0, "zm_yunxia")
-        assert [prompt.manner for prompt in console.station.queue] == [PLAIN, slow, slow, PLAIN]
+        assert [prompt.manner for prompt in console.station.waiting] == [PLAIN, slow, slow, PLAIN]
 
 
 async def send(page: Page, text: str, *, refused: bool = False) -> None:
@@ -91,8 +91,8 @@ async def test_asking_sends_a_question(browser: Browser, paths: Paths) -> None:
         await page.get_by_role("radio", name="提问").check()
         await page.locator("#prompt").fill("现在几点？")
         await page.get_by_role("button", name="发送").click()
-        await until(lambda: console.station.queue)
-        assert console.station.queue[0].kind is PromptKind.ASK
+        await until(lambda: console.station.waiting)
+        assert console.station.waiting[0].kind is PromptKind.ASK
 
 
 async def test_a_text_may_go_on_after_a_cut_and_is_shown_as_held(browser: Browser, paths: Paths) -> None:
@@ -101,7 +101,7 @@ async def test_a_text_may_go_on_after_a_cut_and_is_shown_as_held(browser: Browse
         box = page.get_by_label("被打断后接着说")
         await box.check()
         await send(page, "很长的一段话。")
-        [prompt] = console.station.queue
+        [prompt] = console.station.waiting
         assert prompt.resumable
         console.station.held.add(prompt.id)
         await console.station.emit({"type": "held", "id": prompt.id, "sentence": 2})
@@ -140,8 +140,8 @@ async def test_a_text_typed_while_the_daemon_is_away_is_kept(browser: Browser, p
     async with running_console(paths, Console(port=console.port)) as again:
         await becomes(page, LINK_OPEN)
         await page.locator("#prompt").press("Enter")
-        await until(lambda: again.station.queue)
-        assert again.station.queue[0].text == "别丢了我"
+        await until(lambda: again.station.waiting)
+        assert again.station.waiting[0].text == "别丢了我"
         await running.__aexit__(None, None, None)
 
 
@@ -233,7 +233,7 @@ async def test_everything_can_be_done_by_keyboard(browser: Browser, paths: Paths
         assert await focused(page) == "prompt"
         await page.keyboard.type("你好")
         await page.keyboard.press("Enter")
-        await until(lambda: console.station.queue)
+        await until(lambda: console.station.waiting)
         await becomes(page, "document.getElementById('prompt').value === ''")  # until then Enter sends nothing more
         await console.station.air()
         for there in ("resumable", "say", "ask"):
@@ -243,8 +243,8 @@ async def test_everything_can_be_done_by_keyboard(browser: Browser, paths: Paths
             await page.keyboard.press("Tab")
         await page.keyboard.type("几点了")
         await page.keyboard.press("Enter")
-        await until(lambda: len(console.station.queue) == 1)
-        assert console.station.queue[0].kind is PromptKind.ASK
+        await until(lambda: len(console.station.waiting) == 1)
+        assert console.station.waiting[0].kind is PromptKind.ASK
         seen = []
         for _ in range(3):
             await page.keyboard.press("Tab")

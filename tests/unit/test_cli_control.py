@@ -99,7 +99,7 @@ def cli(config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 async def queued(station: FakeStation) -> None:
     """Returns when a prompt has come; the fake gives no notice of it."""
-    while not station.queue:  # noqa: ASYNC110
+    while not station.waiting:  # noqa: ASYNC110
         await asyncio.sleep(0.005)
 
 
@@ -107,12 +107,12 @@ def test_prompts_are_queued_and_their_ids_printed(cli: Cli, daemon: Daemon) -> N
     assert cli("say", "大家好，", "欢迎。") == (0, "p1\n", "")
     assert cli("ask", "现在几点？") == (0, "p2\n", "")
     assert cli("say", "-", stdin="line one\nline two\n") == (0, "p3\n", "")
-    assert [(p.kind.value, p.text) for p in daemon.station.queue] == [
+    assert [(p.kind.value, p.text) for p in daemon.station.waiting] == [
         ("say", "大家好， 欢迎。"),
         ("ask", "现在几点？"),
         ("say", "line one\nline two"),
     ]
-    assert {p.origin.role for p in daemon.station.queue} == {Role.OPERATOR}
+    assert {p.origin.role for p in daemon.station.waiting} == {Role.OPERATOR}
     assert cli("say", "")[0] == 2
 
 
@@ -122,7 +122,7 @@ def test_what_a_prompt_says_of_itself_goes_along(cli: Cli, daemon: Daemon) -> No
     assert cli("event", "gift", "--viewer", "小明", "--item", "辣条", "--count", "3")[0] == 0
     assert cli("event", "riot", "--viewer", "小明")[0] == 2
     assert cli("event", "gift")[0] == 2
-    said, asked, gift = daemon.station.queue
+    said, asked, gift = daemon.station.waiting
     assert said.resumable
     assert asked.viewer == Viewer("7", "小明")
     assert (gift.viewer, gift.happening) == (Viewer("name:小明", "小明"), Happening(RoomEvent.GIFT, "辣条", 3))
@@ -147,13 +147,13 @@ def test_a_prompt_may_say_how_it_is_to_be_said(cli: Cli, daemon: Daemon) -> None
     assert cli("say", "--speed", "1.2", "--pitch", "-2", "--voice", "zm_yunxi", "你好。")[0] == 0
     assert cli("ask", "--speed", "0.5", "谁？")[0] == 0
     assert cli("say", "照旧。")[0] == 0
-    assert [p.manner for p in daemon.station.queue] == [Manner(1.2, -2.0, "zm_yunxi"), Manner(speed=0.5), PLAIN]
+    assert [p.manner for p in daemon.station.waiting] == [Manner(1.2, -2.0, "zm_yunxi"), Manner(speed=0.5), PLAIN]
     for option, value in (("--speed", "2.5"), ("--speed", "nan"), ("--pitch", "7"), ("--pitch", "high")):
         assert cli("say", option, value, "你好。")[0] == 2, (option, value)
     status, _, err = cli("say", "--voice", "../etc", "你好。")
     assert status == 1
     assert "voice" in err
-    assert len(daemon.station.queue) == 3
+    assert len(daemon.station.waiting) == 3
 
 
 def test_brakes(cli: Cli, daemon: Daemon) -> None:

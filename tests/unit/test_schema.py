@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -60,6 +61,18 @@ class Desk:
     async def resume(self, by: Origin) -> None:
         self._call("resume")
 
+    async def queue(self, limit: int = 50) -> dict[str, Any]:
+        raise Refused("nothing is queued here", "unknown")
+
+    async def place(self, id: str) -> dict[str, Any]:
+        raise Refused("nothing is queued here", "unknown")
+
+    async def moderate(self, command: Mapping[str, Any], by: Origin) -> None:
+        self._call(command["type"])
+
+    def bans(self) -> list[dict[str, Any]]:
+        return []
+
 
 async def ask(session: PromptSession, message: Any) -> dict[str, Any]:
     raw = message if isinstance(message, str | bytes) else json.dumps(message, ensure_ascii=False)
@@ -84,7 +97,9 @@ def test_the_published_schema_names_every_message_and_forbids_unknown_fields() -
     }
     assert names == {
         "Say", "Ask", "Event", "Interrupt", "Panic", "Resume",
+        "Queue", "Place", "Approve", "Drop", "Edit", "Move", "Ban", "Unban", "Bans", "Slow", "PauseAuto",
         "Accepted", "Ok", "OnAir", "Held", "Done", "Cut", "Skipped", "Error", "Status",
+        "QueueAnswer", "PlaceAnswer", "BansAnswer", "Pending",
     }  # fmt: skip
     assert all(published["$defs"][name]["additionalProperties"] is False for name in names)
 
