@@ -156,9 +156,9 @@ class _App:
 
     async def take(self, body: bytes) -> Taken | None:
         """Reads the lines and brings the good ones; None when there are too many, and then none is brought."""
-        lines = body.split(b"\n")
-        if len(lines) > MAX_LINES + 1:  # one more may be empty: the last line break
+        if body.count(b"\n") > MAX_LINES:  # the last line may lack its break, which makes one more at the most
             return None
+        lines = body.split(b"\n")
         taken = Taken()
         for first in range(0, len(lines), AT_ONCE):
             if first:
