@@ -1,38 +1,40 @@
-"""log: the as-run log, read from the journal file, with or without a running daemon."""
+"""log: the as-run log and what was decided, read from the journal, with or without a running daemon."""
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from broadcaster.cli.common import ChannelOption, ConfigOption, JsonOption, target
+from broadcaster.cli.logfile import check_suffix, export
+from broadcaster.cli.logrows import COLUMNS as COLUMNS
+from broadcaster.cli.logrows import json_line, text_line, write_csv
+from broadcaster.cli.story import decision_json, decision_line, story_json, story_lines
+from broadcaster.errors import BroadcasterError
 
 if TYPE_CHECKING:
     from broadcaster.journal.database import JournalPlace
 
 POLL_S: Final = 0.5
 PAGE: Final = 500
-
-COLUMNS: Final = (
-    "row", "start", "end", "outcome", "seconds", "kind", "source", "author", "role", "engine", "verdict",
-    "prompt", "sentence", "start_tick", "end_tick", "text",
-)  # fmt: skip
-"""Of the CSV, and keys of the JSON lines."""
+NEWEST: Final = 50
 
 _AGO: Final = re.compile(r"(\d{1,6})\s*([smhd])")
 _UNIT: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def log(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Newest sentences to print.")] = 50,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", min=1, help=f"Newest sentences to print. Else {NEWEST}.")
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option(metavar="WHEN", help="From a time on: 2h, 3d, 14:30, 2026-11-24 or 2026-11-24T14:30."),
@@ -40,26 +42,64 @@ def log(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is aired from now on.")] = False,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
+    export_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--export", metavar="FILE", help="Write everything (since WHEN) to a file: .csv, or .jsonl (JSON lines)."
+        ),
+    ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option("--prompt", metavar="ID", help="Tell about one prompt: why it was chosen, what became of it."),
+    ] = None,
+    decisions: Annotated[
+        bool, typer.Option("--decisions", help="Print what moderators did, and who it was, instead.")
+    ] = False,
     config: ConfigOption = None,
     channel: ChannelOption = None,
 ) -> None:
     """Print what was really heard (the as-run log).
 
-    Every sentence with its time, who asked for it, and whether it was heard in full or cut, and where. Read
-    from the journal: no daemon is needed.
+    Every sentence with its time, who asked for it, its class in the queue, and whether it was heard in full or cut,
+    and where; [mask] and the like in front of the text: what moderation did with it. Times at which nobody could
+    speak, because the director was stopped or had been killed, are gaps. Read from the journal: no daemon is needed.
 
     \b
     broadcaster log --since 2h
     broadcaster log --follow
-    broadcaster log --since 2026-11-24 --csv > monday.csv
+    broadcaster log --since 2026-11-24 --export monday.csv
+    broadcaster log --prompt 0d5f2a
+    broadcaster log --decisions --since 1d
     """
-    if as_json and as_csv:
-        raise typer.BadParameter("choose one of --json and --csv", param_hint="--csv")
+    _one_of({"--json": as_json, "--csv": as_csv, "--export": export_to is not None})
+    _one_of(
+        {"--follow": follow, "--export": export_to is not None, "--prompt": bool(prompt), "--decisions": decisions}
+    )
     start_ns = None if since is None else when(since)
     place = target(config, channel).journal
-    show = _json_line if as_json else _csv_line if as_csv else _text_line
-    if as_csv:
-        _write_csv(COLUMNS)
+    if export_to is not None:
+        _export(place, export_to, start_ns)
+    elif prompt is not None:
+        _story(place, prompt, as_json)
+    elif decisions:
+        _decisions(place, limit or NEWEST, start_ns or 0, as_json)
+    else:
+        _print(place, limit or NEWEST, start_ns, follow, as_json, as_csv)
+
+
+def _one_of(options: dict[str, bool]) -> None:
+    given = [name for name, there in options.items() if there]
+    if len(given) > 1:
+        raise typer.BadParameter(f"choose one of {' and '.join(given)}", param_hint=given[-1])
+
+
+def _print(place: JournalPlace, limit: int, start_ns: int | None, follow: bool, as_json: bool, as_csv: bool) -> None:
+    show: Callable[[dict[str, Any]], None] = _text
+    if as_json:
+        show = _json
+    elif as_csv:
+        show = _csv
+        write_csv(sys.stdout)
     last = 0
     for row in _rows(place, limit, start_ns):
         if follow and row["outcome"] == "on_air":
@@ -72,6 +112,50 @@ def log(
         for row in _newer(place, last):
             show(row)
             last = row["row"]
+
+
+def _export(place: JournalPlace, path: Path, start_ns: int | None) -> None:
+    from broadcaster.journal.reading import asrun_since
+
+    check_suffix(path)
+    total, pages = asrun_since(place, start_ns or 0)
+    count = export(path, total, pages)
+    typer.echo(f"{count:,} {'row' if count == 1 else 'rows'} written to {path}")
+
+
+def _story(place: JournalPlace, identity: str, as_json: bool) -> None:
+    from broadcaster.journal.reading import prompt_story
+
+    found = prompt_story(place, identity)
+    if found is None:
+        raise BroadcasterError(
+            f"no prompt {identity!r} in the journal; comments are only kept once they were chosen. "
+            "Ids are in `broadcaster log --json` and `broadcaster queue list`"
+        )
+    for line in [story_json(found)] if as_json else story_lines(found):
+        typer.echo(line)
+
+
+def _decisions(place: JournalPlace, limit: int, since_ns: int, as_json: bool) -> None:
+    from broadcaster.journal.reading import decision_rows
+
+    rows = decision_rows(place, limit, since_ns)
+    for row in reversed(rows):
+        typer.echo(json.dumps(decision_json(row), ensure_ascii=False) if as_json else decision_line(row))
+    if not rows and not as_json:
+        typer.echo("nothing was decided")
+
+
+def _text(row: dict[str, Any]) -> None:
+    typer.echo(text_line(row))
+
+
+def _json(row: dict[str, Any]) -> None:
+    typer.echo(json_line(row))
+
+
+def _csv(row: dict[str, Any]) -> None:
+    write_csv(sys.stdout, row)
 
 
 def when(text: str, now: datetime | None = None) -> int:
@@ -132,44 +216,3 @@ def _newer(place: JournalPlace, last: int) -> list[dict[str, Any]]:
             break
         ended.append(row)
     return ended
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    samples = row["samples"]
-    return {
-        **{name: row.get(name) for name in COLUMNS},
-        "start": _iso(row["start_ns"]),
-        "end": _iso(row["end_ns"]),
-        "seconds": None if samples is None else round(samples / 48_000, 2),
-    }
-
-
-def _iso(ns: int | None) -> str | None:
-    if ns is None:
-        return None
-    return datetime.fromtimestamp(ns / 1e9, UTC).astimezone().isoformat(timespec="milliseconds")
-
-
-def _text_line(row: dict[str, Any]) -> None:
-    flat = _flat(row)
-    heard = "" if flat["seconds"] is None else f"{flat['seconds']:.1f}s"
-    who = "/".join(str(part) for part in (flat["source"], flat["author"]) if part)
-    typer.echo(f"{flat['start'][:19].replace('T', ' ')}  {flat['outcome']:<6}  {heard:>6}  {who:<16}  {flat['text']}")
-
-
-def _json_line(row: dict[str, Any]) -> None:
-    typer.echo(json.dumps(_flat(row), ensure_ascii=False))
-
-
-def _csv_line(row: dict[str, Any]) -> None:
-    flat = _flat(row)
-    _write_csv([_harmless(flat[name]) for name in COLUMNS])
-
-
-def _harmless(value: Any) -> Any:
-    """A viewer's text must not become a formula in the operator's spreadsheet."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
-
-
-def _write_csv(fields: Any) -> None:
-    csv.writer(sys.stdout, lineterminator="\n").writerow(fields)
