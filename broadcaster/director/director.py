@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from broadcaster.config import Config
 from broadcaster.director.admission import Admission, need
-from broadcaster.director.agreement import Agreement
 from broadcaster.director.attachments import Attachments
 from broadcaster.director.bridge import Bridge
 from broadcaster.director.commands import SinkCommands
 from broadcaster.director.conductor import Conductor
+from broadcaster.director.delay import Delay
 from broadcaster.director.durable import Durable
 from broadcaster.director.end_to_end import EndToEndDesk
 from broadcaster.director.endings import Endings
@@ -29,6 +29,9 @@ from broadcaster.director.floor import Floor
 from broadcaster.director.hands import RundownHands
 from broadcaster.director.heard import Ears, Words
 from broadcaster.director.link import PlayoutLink
+from broadcaster.director.moderators import moderators_of
+from broadcaster.director.pace import Pace
+from broadcaster.director.panic import PanicButton
 from broadcaster.director.performer import Performer
 from broadcaster.director.pulse import Pulse
 from broadcaster.director.reception import Reception
@@ -41,13 +44,13 @@ from broadcaster.director.rundown import Rundown
 from broadcaster.director.trace import Tracer
 from broadcaster.director.turns import Bridges, Cutting, cutting
 from broadcaster.director.utterance import Utterance
-from broadcaster.errors import JournalError, Refused
+from broadcaster.errors import JournalError
 from broadcaster.inbox import Inbox
 from broadcaster.journal import Journal, Unfinished
 from broadcaster.latency import Latencies
 from broadcaster.paths import Paths
 from broadcaster.ports import Gate, Mind, Speaker
-from broadcaster.types import PLAIN, Happening, Inbound, Manner, Origin, PromptKind, Role, Viewer
+from broadcaster.types import PLAIN, Happening, Inbound, Lane, Manner, Origin, PromptKind, Role, Viewer
 from broadcaster.wire import Aired, AnyMessage, PackageOnAir, PlayoutStatus, SinkReply, Welcome
 
 log = logging.getLogger(__name__)
@@ -103,12 +106,14 @@ class Director:
             self._finished,
             clock,
             lambda utterance: self._conductor.cancel_of(utterance),
+            Delay(config.moderation.delay_s),
         )
         self._floor = Floor(turns, self.rundown, self._inbox, self.journal)
         self._mind = mind
         self._ears = Ears(mind, self.rundown, words)
         hands = RundownHands(self.rundown, lambda: self.playout if self.link.connected else None)
         self._end_to_end = end_to_end
+        self._pace = Pace(clock)
         self._tracer = Tracer(clock, self.journal.traces.keep)
         self._performer = Performer(
             gate,
@@ -132,10 +137,12 @@ class Director:
         )  # fmt: skip
         self._end = self._endings.end
         admission = Admission(config.inbox.max_text)
-        self.rules = HouseRules(self.journal.decisions)
+        self.rules = HouseRules(self.journal.decisions, pause=self._inbox.pause)
         self.room = Room(
             config, self.journal, self._inbox, gate, admission, self.rules,
-            hold=self._hold, withdraw=self._withdraw, end=self._end, arrived=self._floor.arrived_paid,
+            hold=lambda prompt, reason: self._moderators.hold(prompt, reason),
+            withdraw=lambda id, reason: self._moderators.withdraw(id, reason),
+            end=self._end, arrived=self._floor.arrived_paid,
         )  # fmt: skip
         self._endings.freed, self._endings.given_out = self.room.freed, self.room.chosen
         self._reception = Reception(
@@ -153,7 +160,16 @@ class Director:
         self._commands = SinkCommands(self.link.send)
         self._recovery: Recovery | None = None
         self._durable = Durable(self.journal, paths.panic_marker)
-        self._agreement = Agreement(self.rundown, self._durable, self._begin_panic)
+        self._panic = PanicButton(
+            self.rundown, self._durable, self.counters,
+            cancel=self._conductor.cancel, put_back=self._put_back, changed=self.publish_status,
+        )  # fmt: skip
+        self._agreement = self._panic.agreement
+        self._moderators = desk = moderators_of(
+            config, self.journal, self._inbox, self.rundown, self._floor, self.rules, self._pace, gate, admission,
+            self.room, ended=self._end, given_up=self._endings.let_go,
+        )  # fmt: skip
+        self.queue, self.place, self.moderate, self.bans = desk.queue, desk.place, desk.moderate, desk.bans
         self._voices = voices
         self._sources = sources
         self._moderation = gate.status
@@ -238,21 +254,11 @@ class Director:
 
     async def panic(self, by: Origin) -> None:
         need(by, Role.MODERATOR, "panic")
-        if not self.rundown.panicked:
-            self._begin_panic()
-            self.counters["panics"] += 1
-            log.warning("panic", extra={"by": by.source, "role": by.role.value})
-        await self._persist_panic(True, by)
+        await self._panic.press(by)
 
     async def resume(self, by: Origin) -> None:
         need(by, Role.OPERATOR, "resume")
-        if not self.rundown.panicked:
-            return
-        await self._persist_panic(False, by)
-        self._agreement.resumed()
-        self.rundown.resume()
-        log.warning("resumed after a panic", extra={"by": by.source})
-        self.publish_status()
+        await self._panic.release(by)
 
     async def forget(self, viewer: str | None, by: Origin) -> int:
         need(by, Role.OPERATOR, "forgetting")
@@ -289,10 +295,11 @@ class Director:
             brain=brain,
             voices=self._voices(),
             sources=self._sources(),
-            moderation=self._moderation(),
+            moderation={**self._moderation(), **self._moderators.status()},
             journal_error=self.journal.error,
             stopping=self.stopping,
             turn=self._tracer.last,
+            room=self.room.status(),
             counters=counters,
         )
 
@@ -322,30 +329,19 @@ class Director:
             self.journal.requeue(entry.prompt.id)
             self._inbox.restore(entry.prompt)
         if self._durable.panicked and not self.rundown.panicked:
-            self._begin_panic()
-
-    # -- panic ------------------------------------------------------------------------------------------------
-
-    def _begin_panic(self) -> None:
-        self._agreement.panic_commanded()
-        back = self.rundown.panic()
-        self._conductor.cancel()
-        self._put_back(back)
-        self.publish_status()
-
-    async def _persist_panic(self, on: bool, by: Origin) -> None:
-        try:
-            await self._durable.save(on, by)
-        except JournalError as err:
-            what = "the panic is on, but would not survive a restart" if on else "the panic stays on"
-            raise Refused(f"{what}: {err}", "journal") from err
+            self._panic.begin()
 
     # -- ending -----------------------------------------------------------------------------------------------
 
     def _finished(self, utterance: Utterance, state: str, reason: str, event: Aired | None) -> None:
         self._conductor.cancel_of(utterance)
+        self._pace.ended(utterance.prompt, whole=state == "done")
         if state == "back":
             self._floor.put_back(utterance)
+        elif (state, reason) == ("skipped", "held") and utterance.prompt.lane is not Lane.MODERATOR:
+            self._tracer.ended(utterance.id)
+            self.journal.requeue(utterance.id)
+            self._moderators.hold(utterance.prompt, utterance.note)
         elif state != "held":
             self._end(utterance.prompt, state, reason, event, utterance.on_air or utterance.heard)
         elif self._floor.hold(utterance):
@@ -358,17 +354,6 @@ class Director:
     def _put_back(self, utterances: list[Utterance]) -> None:
         for utterance in utterances:
             self._floor.put_back(utterance)
-
-    def _hold(self, prompt: Inbound, reason: str) -> None:
-        self._end(prompt, "skipped", "held")
-
-    def _withdraw(self, id: str, reason: str) -> None:
-        """It is not wanted any more, wherever it is."""
-        prompt = self._inbox.remove(id)
-        if prompt is not None:
-            self._end(prompt, "skipped", reason)
-        else:
-            self.rundown.take_off(id, reason, at_once=True)
 
     # -- playout ----------------------------------------------------------------------------------------------
 
@@ -390,6 +375,7 @@ class Director:
         match message:
             case Aired():
                 self._ears.aired(message, self._recovery)
+                self._pace.aired(message)
                 if not self.rundown.aired(message):
                     self.journal.aired(message, "")  # an earlier director's, or cut before it was known to be on air
                     if self._recovery is not None:

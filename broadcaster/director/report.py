@@ -53,6 +53,7 @@ class Report:
         journal_error: str,
         stopping: bool,
         turn: dict[str, Any] | None,
+        room: dict[str, Any],
         counters: dict[str, int],
     ) -> dict[str, Any]:
         given = rundown.active
@@ -83,6 +84,7 @@ class Report:
             "queue": {"length": len(inbox) + len(waiting), "capacity": inbox.capacity},
             "journal": {"ok": not journal_error, "error": journal_error},
             "turn": turn,
+            "room": room,
             "counters": counters,
         }
 

@@ -58,7 +58,7 @@ class Room:
         *,
         end: Callable[[Inbound, str, str], None],
         hold: Callable[[Inbound, str], None],
-        withdraw: Callable[[str, str], None],
+        withdraw: Callable[[str, str], object],
         arrived: Callable[[Inbound], None],
         names: tuple[str, ...] = (),
     ) -> None:
