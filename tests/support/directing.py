@@ -90,9 +90,15 @@ class Station:
         end_to_end: EndToEndDesk | None = None,
         mind: ChainMind | None = None,
         turns: dict[str, Any] | None = None,
+        journal_url: str | None = None,
     ) -> None:
         config = Config.model_validate(
-            {"channel": "test", "inbox": {"capacity": capacity, "max_text": 500}, "turns": turns or {}}
+            {
+                "channel": "test",
+                "inbox": {"capacity": capacity, "max_text": 500},
+                "turns": turns or {},
+                "journal": {"url": journal_url},
+            }
         )
         self.paths = paths
         self.speaker = speaker
@@ -149,9 +155,18 @@ async def station(
     end_to_end: EndToEndDesk | None = None,
     mind: ChainMind | None = None,
     turns: dict[str, Any] | None = None,
+    journal_url: str | None = None,
 ) -> AsyncIterator[Station]:
     made = Station(
-        paths, speaker or ScriptedSpeaker(), brains or [], gate or PassGate(), capacity, end_to_end, mind, turns
+        paths,
+        speaker or ScriptedSpeaker(),
+        brains or [],
+        gate or PassGate(),
+        capacity,
+        end_to_end,
+        mind,
+        turns,
+        journal_url,
     )
     await made.start(playout=playout)
     try:
