@@ -150,7 +150,7 @@ class Alike:
         shared: Counter[str] = Counter()
         for part in self._first(shape):
             if holders := self._holders.get(part):
-                shared.update(holders)
+                shared.update(holders.keys())
         best, found = self._similarity, None
         for identity, _ in shared.most_common(_COMPARED) if len(shared) > _COMPARED else shared.items():
             other = self._shapes[identity]
