@@ -71,12 +71,13 @@ _PATTERNS: Final = (
     ("group", rf"(?:[进加入]群|群号|裙号?|qun|[扣企]群|交流群|粉丝群|福利群){_FILL}(?P<n>{_digits(6, 11)})"),
     (
         "messenger",
-        r"(?<![a-z])(?:telegram|tg|whats ?app|line|signal|discord|电报|纸飞机|飞机)(?:群|号|id)?\s?"
+        r"(?<![a-z])(?:telegram|tg|whats ?app|line|signal|discord|电报|纸飞机|飞机)\s?(?:群|号|id)?\s?"
         r"(?:[:：=是@]\s?@?|(?<=[号d])\s?)(?P<n>[a-z0-9_+][a-z0-9_+\-]{4,31})(?![a-z0-9])",
     ),
     (
         "messenger",
-        r"(?<![a-z])(?:telegram|tg|whats ?app|电报)\s(?P<n>(?=[a-z_\-]*[\d_])[a-z0-9_+][a-z0-9_+\-]{4,31})(?![a-z0-9])",
+        r"(?<![a-z])(?:telegram|tg|whats ?app|电报)\s"
+        r"(?P<n>(?=[a-z_\-]*[\d_])[a-z0-9_+][a-z0-9_+\-]{4,31})(?![a-z0-9])",
     ),
     ("telephone", rf"(?<![\d.])(?:(?:\+|00)?86{_GAP})?1{_GAP}[3-9](?:{_GAP}\d){{9}}(?!\d)"),
     ("telephone", r"(?<![\d.\-])(?:\(?0\d{2,3}\)?[ \-]?)\d{3,4}[ \-]?\d{4}(?![\d\-.])"),

@@ -105,7 +105,7 @@ def _together(word: Word, found: Sequence[Letter], text: str) -> bool:
     if not foreign:
         return True
     latin = [(at, gap) for at, gap in foreign if is_latin(found[at - 1].letter) and is_latin(found[at].letter)]
-    if any(gap.isspace() for _, gap in latin) and 2 * len(latin) < len(found) - 1:
+    if any(gap.isspace() for _, gap in latin) and 2 * len(latin) <= len(found) - 1:
         return False  # two ordinary words, not one that is spelled out
     if any(gap in _APOSTROPHES and _contraction(text, found[at - 1].end) for at, gap in latin):
         return False

@@ -178,7 +178,7 @@ def _pinyin_meant(text: str, start: int, end: int, found: Sequence[_Unit], sylla
     runs = _latin_runs(text[start:end])
     whole = [before + runs[0], *runs[1:]] if before else list(runs)
     whole[-1] += after
-    if all(run in ENGLISH for run in whole):
+    if not any(unit.han for unit in found) and all(run in ENGLISH for run in whole):
         return False
     spelled_out = len(runs) >= len("".join(syllables)) / 2
     return spelled_out or all(is_pinyin(run) for run in runs)
