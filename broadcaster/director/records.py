@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import Any, Final
 
 from broadcaster.errors import JournalError, Refused
@@ -27,8 +28,10 @@ FIRST_PRUNE_SECONDS: Final = 60.0
 class Records:
     """All that is asked of it raises Refused, "journal", when the journal cannot be read or written."""
 
-    def __init__(self, journal: Journal, mind: Mind) -> None:
+    def __init__(self, journal: Journal, mind: Mind, forgotten: Callable[[str | None], None]) -> None:
+        """`forgotten` is told of a viewer, or of everybody (None), before the journal is."""
         self._place = journal.place
+        self._forgotten = forgotten
         self._journal = journal
         self._mind = mind
 
@@ -49,6 +52,7 @@ class Records:
     async def forget(self, viewer: str | None) -> int:
         """See `station.Station.forget`."""
         self._mind.forget(viewer)  # first: nothing of it may be stored again behind the deletion
+        self._forgotten(viewer)
         try:
             gone = await self._journal.memory.forget(viewer)
         except JournalError as err:

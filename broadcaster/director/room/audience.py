@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -107,12 +107,13 @@ class Audience:
         guest.last_ns = max(guest.last_ns, post.received_ns)
         self._changed[guest.viewer.id] = guest
 
-    def forget(self, identity: str | None) -> None:
-        """That viewer, or everybody: nothing at hand is stored again."""
-        gone: Iterable[str] = list(self._guests) if identity is None else [identity]
+    def forget(self, identity: str | None) -> list[str]:
+        """That viewer, or everybody: nothing at hand is stored again. Who it was."""
+        gone = list(self._guests) if identity is None else [identity]
         for each in gone:
             self._guests.pop(each, None)
             self._changed.pop(each, None)
+        return gone
 
     def save(self) -> None:
         """Hands what has changed to the journal, a part at a time."""

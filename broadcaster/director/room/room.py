@@ -28,7 +28,7 @@ from broadcaster.inbox.questions import likeness
 from broadcaster.journal import Journal
 from broadcaster.journal.posts import Stored
 from broadcaster.ports import Gate
-from broadcaster.types import Inbound, Lane, Post, PostKind
+from broadcaster.types import Inbound, Lane, Post, PostKind, Role
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,7 @@ class Room:
         self._rules = rules
         self._vetting = Vetting(gate, inbox, drop=lambda prompt, reason: end(prompt, "skipped", reason), hold=hold)
         self._withdraw = withdraw
+        self._end = end
         self._arrived = arrived
         self._clock = clock
         self._loaded = False
@@ -139,6 +140,21 @@ class Room:
     def save(self) -> None:
         """At the end: what is known of viewers goes to the journal."""
         self.audience.save()
+
+    def forget(self, viewer: str | None) -> None:
+        """That viewer, or everybody, is not known any more.
+
+        What they asked for leaves the queue, "forgotten"; what was paid for, or asked by a moderator in their name,
+        is still said.
+        """
+        for each in self.audience.forget(viewer):
+            for window in (self.desk.thanks, self.desk.welcomes):
+                window.remove(each)
+            for prompt in self._inbox.remove_viewer(each):
+                if prompt.paid or prompt.origin.role is not Role.VIEWER:
+                    self._inbox.restore(prompt)
+                else:
+                    self._end(prompt, "skipped", "forgotten")
 
     def status(self) -> dict[str, Any]:
         """For `station.Station.status`: `received` and `paid` by kind, `taken`, `dropped` by reason, `shed` by
