@@ -71,7 +71,10 @@ def unaccounted(before: dict[str, Any], after: dict[str, Any], sent: int) -> tup
     where["taken"] = after["room"]["taken"] - before["room"]["taken"]
     missing = sent - where["shed before the desk"] - looked_at
     lost = looked_at - sum(count for name, count in where.items() if name != "shed before the desk")
-    return abs(missing) + abs(lost), {name: count for name, count in where.items() if count}
+    where["faults"] = int(after["room"]["faults"]) - int(before["room"]["faults"])
+    lost -= where["faults"]
+    found = {"not received": missing, "received and lost": lost, **where}
+    return abs(missing) + abs(lost), {name: count for name, count in found.items() if count}
 
 
 def _grown(before: dict[str, Any], after: dict[str, Any], part: str, key: str) -> int:

@@ -16,7 +16,8 @@ import time
 from websockets.asyncio.client import ClientConnection, connect
 
 BATCHES_PER_S = 100
-VIEWERS = 5_000
+VIEWERS = 30_000
+"""More than the director remembers at a time."""
 CHEERS = ("666", "66666", "哈哈哈哈", "来了来了", "主播好", "冲冲冲", "好听", "nice")
 ASKED = (
     "今天播到几点", "这件衣服哪里买的", "主播是哪里人", "能唱首歌吗", "你是真人吗", "明天还播吗", "怎么加入粉丝团",

@@ -131,7 +131,8 @@ class Station(Protocol):
           set up); `kinds` counts posts by kind, `counters` are its own
         - `sinks`: list of `wire.SinkStatus` as mappings
         - `now`: None or `{id, kind, sentence, text, origin, author}`; `next`: up to 5 of
-          `{id, kind, text, origin, author, held}` (`held`: it was cut and goes on); `queue`: `{length, capacity}`
+          `{id, kind, text, origin, author, held}` (`held`: it was cut and goes on); `queue`: `{length, capacity,
+          drops, merged}` (the last two of the audience: counts by "class:reason" and by class)
         - `journal`: `{ok, error}`
         - `turn`: None or how long the last turn took: `{id, total_ms, own_ms, packages, late, least_margin_ms}`
         - `room`: what the audience sends: `received` (free) and `paid` by kind; `taken`, and `dropped` by reason;

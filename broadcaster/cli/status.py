@@ -164,6 +164,8 @@ def _health(state: dict[str, Any]) -> RenderableType:
     for source in state.get("sources") or ():
         if source["state"] != "off":
             table.add_row("source", _source(source))
+    if any(source["state"] != "off" for source in state.get("sources") or ()):
+        table.add_row("room", _room(_part(state, "room"), _part(state, "queue")))
     turn = _part(state, "turn")
     if turn:
         late = f", {turn['late']} packages late" if turn["late"] else ""
@@ -180,6 +182,21 @@ def _source(source: dict[str, Any]) -> Any:
     if source["state"] == "waiting":
         words += f" (next try in {duration(_number(source, 'retry_in_s'))})"
     return words if source["state"] in ("live", "connecting") else _red(words)
+
+
+def _room(room: dict[str, Any], queue: dict[str, Any]) -> str:
+    dropped = {**_part(room, "shed"), **_part(room, "dropped"), **_part(queue, "drops")}
+    words = [f"{room.get('viewers', 0)} viewers"]
+    on_disk = sum(_part(room, "on_disk").values())
+    if on_disk:
+        words.append(f"{on_disk} paid wait on disk")
+    merged = sum(_part(queue, "merged").values())
+    if merged:
+        words.append(f"{merged} merged")
+    if dropped:
+        reasons = sorted(dropped.items(), key=lambda each: -each[1])
+        words.append("dropped " + ", ".join(f"{reason} {count}" for reason, count in reasons))
+    return "; ".join(words)
 
 
 def _brain(brain: dict[str, Any]) -> Any:

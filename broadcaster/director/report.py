@@ -81,7 +81,12 @@ class Report:
             if foreign
             else None,
             "next": [{**_prompt(prompt), "held": prompt in held} for prompt in upcoming],
-            "queue": {"length": len(inbox) + len(waiting), "capacity": inbox.capacity},
+            "queue": {
+                "length": len(inbox) + len(waiting),
+                "capacity": inbox.capacity,
+                "drops": dict(inbox.drops),
+                "merged": dict(inbox.merged),
+            },
             "journal": {"ok": not journal_error, "error": journal_error},
             "turn": turn,
             "room": room,

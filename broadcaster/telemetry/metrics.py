@@ -114,6 +114,7 @@ class Metrics(Collector):
         yield _gauge("queue_capacity", "Prompts that may wait", _of(status, "queue", "capacity"))
         yield _gauge("director_uptime_seconds", "Age of the director process", status.get("uptime_s"))
         yield from _sources(status.get("sources") or ())
+        yield from _room(status.get("room") or {}, status.get("queue") or {})
         yield from _sinks(status.get("sinks") or ())
         yield _labelled("events", "What became of prompts, by any way", "event", status.get("counters") or {})
         yield from _stages(self._latencies)
@@ -212,6 +213,28 @@ def _sources(sources: Iterable[dict[str, Any]]) -> Iterator[Metric]:
         for event, count in sorted(source["counters"].items()):
             events.add_metric((name, event), float(count))
     yield from (up, restarts, posts, events)
+
+
+def _room(room: dict[str, Any], queue: dict[str, Any]) -> Iterator[Metric]:
+    dropped = CounterMetricFamily(
+        "broadcaster_room_dropped",
+        "Posts that will not go on air: before the desk (shed), at the desk, in the queue (by class)",
+        labels=("where", "reason"),
+    )
+    for kind, count in sorted((room.get("shed") or {}).items()):
+        dropped.add_metric(("shed", kind), float(count))
+    for where, part in (("desk", room.get("dropped")), ("queue", queue.get("drops"))):
+        for reason, count in sorted((part or {}).items()):
+            dropped.add_metric((where, reason), float(count))
+    yield dropped
+    yield _labelled(
+        "room_merged", "Comments that were answered together with another", "lane", queue.get("merged") or {}
+    )
+    disk = GaugeMetricFamily("broadcaster_room_on_disk", "Paid posts that wait on disk", labels=("lane",))
+    for lane, count in sorted((room.get("on_disk") or {}).items()):
+        disk.add_metric((lane,), float(count))
+    yield disk
+    yield _gauge("room_viewers", "Viewers that are remembered", room.get("viewers"))
 
 
 def _stages(latencies: Latencies) -> Iterator[Metric]:

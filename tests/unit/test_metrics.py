@@ -144,3 +144,32 @@ def test_brains_their_tokens_and_what_they_cost() -> None:
     assert found["broadcaster_brain_cost_today", labels(brain="qwen", currency="CNY")] == 0.25
     assert found["broadcaster_brain_state", labels(brain="qwen_omni", state="half_open")] == 1
     assert found["broadcaster_brain_answers_total", labels(brain="qwen_omni", result="answered")] == 7
+
+
+def test_sources_and_what_becomes_of_their_posts_are_counted() -> None:
+    status = FakeStation().status() | {
+        "sources": [
+            {
+                "name": "live",
+                "type": "bilibili",
+                "state": "live",
+                "restarts": 2,
+                "kinds": {"gift": 3},
+                "counters": {"garbage": 4},
+            },
+            {"name": "off", "type": "replay", "state": "off", "restarts": 0, "kinds": {}, "counters": {}},
+        ],
+        "room": {"shed": {"like": 5}, "dropped": {"rate": 6}, "on_disk": {"support": 7}, "viewers": 8},
+        "queue": {"length": 1, "capacity": 2, "drops": {"comment:full": 9}, "merged": {"question": 10}},
+    }
+    found = rendered(status)
+    assert found["broadcaster_source_up", labels(source="live", type="bilibili")] == 1
+    assert found["broadcaster_source_restarts_total", labels(source="live")] == 2
+    assert found["broadcaster_source_posts_total", labels(source="live", kind="gift")] == 3
+    assert found["broadcaster_source_events_total", labels(source="live", event="garbage")] == 4
+    assert not any(("source", "off") in sample for _, sample in found)
+    for where, reason, count in (("shed", "like", 5), ("desk", "rate", 6), ("queue", "comment:full", 9)):
+        assert found["broadcaster_room_dropped_total", labels(where=where, reason=reason)] == count
+    assert found["broadcaster_room_merged_total", labels(lane="question")] == 10
+    assert found["broadcaster_room_on_disk", labels(lane="support")] == 7
+    assert found["broadcaster_room_viewers", labels()] == 8
