@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from ssl import SSLContext
 from typing import Any, Final, NoReturn
 
 from broadcaster.errors import SourceError
@@ -52,10 +53,11 @@ class Lost(SourceError):
 class Connection:
     """One try: `follow` ends with Lost, or with what `take` raises. Faults are added to `counts`."""
 
-    def __init__(self, link: str, auth: bytes, times: Times, counts: Counter[str]) -> None:
+    def __init__(self, link: str, auth: bytes, trusted: SSLContext, times: Times, counts: Counter[str]) -> None:
         self._link = link
         self._place = place_of(link)
         self._auth = auth
+        self._trusted = trusted if link.startswith("wss:") else None
         self._times = times
         self._counts = counts
         self._unpacker = Unpacker()
@@ -79,6 +81,7 @@ class Connection:
         try:
             async with websockets.asyncio.client.connect(
                 self._link,
+                ssl=self._trusted,
                 max_size=MAX_FRAME,
                 max_queue=FRAMES_WAITING,
                 open_timeout=self._times.answer,

@@ -12,13 +12,14 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable
+from ssl import SSLContext
 from typing import Any, Final, NoReturn
 
 from broadcaster.config.sources import BilibiliSource
 from broadcaster.errors import SourceError
 from broadcaster.ports import Intake
 from broadcaster.types import Post
-from sources.bilibili.api import Game, OpenLive
+from sources.bilibili.api import Game, OpenLive, trust
 from sources.bilibili.connection import Connection, Lost, Times, first_of
 from sources.bilibili.events import Ended, Events
 
@@ -46,13 +47,14 @@ class BilibiliRoom:
         self._connected = False
 
     async def run(self, intake: Intake) -> None:
-        api = OpenLive(self._settings, wall_s=lambda: self._wall_ns() / 1e9)
+        trusted = await trust()
+        api = OpenLive(self._settings, trusted, wall_s=lambda: self._wall_ns() / 1e9)
         try:
             game = await api.start()
             self._counts["sessions"] += 1
             over = False
             try:
-                await self._hold(api, game, intake)
+                await self._hold(api, game, intake, trusted)
             except SourceError as err:
                 over = err.at_once
                 raise
@@ -73,11 +75,11 @@ class BilibiliRoom:
             "note": f"room {self._room}" if self._room else "",
         }
 
-    async def _hold(self, api: OpenLive, game: Game, intake: Intake) -> None:
+    async def _hold(self, api: OpenLive, game: Game, intake: Intake, trusted: SSLContext) -> None:
         if not game.auth or not game.links:
             raise SourceError("the platform began a session without an address for its websocket")
         self._room = game.room
-        await first_of(self._keep(api, game), self._follow(game, intake))
+        await first_of(self._keep(api, game), self._follow(game, intake, trusted))
 
     async def _keep(self, api: OpenLive, game: Game) -> NoReturn:
         missed = 0
@@ -92,7 +94,7 @@ class BilibiliRoom:
                 if err.at_once or not err.retryable or missed >= MISSED_BEATS:
                     raise
 
-    async def _follow(self, game: Game, intake: Intake) -> NoReturn:
+    async def _follow(self, game: Game, intake: Intake, trusted: SSLContext) -> NoReturn:
         def take(bodies: list[bytes]) -> None:
             self._take(bodies, game, intake)
 
@@ -100,7 +102,7 @@ class BilibiliRoom:
         for link in itertools.cycle(game.links):
             self._counts["connections"] += 1
             try:
-                await Connection(link, game.auth, self._times, self._counts).follow(take, self._opened)
+                await Connection(link, game.auth, trusted, self._times, self._counts).follow(take, self._opened)
             except Lost as err:
                 self._connected = False
                 failed = 0 if err.settled else failed + 1

@@ -73,8 +73,9 @@ def comment(number: int, text: str = "主播好", **more: Any) -> bytes:
 
 
 def gift(number: int, *, each: int = 1000, count: int = 1, paid: bool = True, **more: Any) -> bytes:
-    fields = {"gift_name": "小花花", "gift_num": count, "price": each, "r_price": each, "paid": paid, **more}
-    return message("SEND_GIFT", **viewer(number), msg_id=f"gift-{number}", timestamp=1_700_000_000, **fields)
+    fields = {"gift_name": "小花花", "gift_num": count, "price": each, "r_price": each, "paid": paid}
+    known = {"msg_id": f"gift-{number}", "timestamp": 1_700_000_000}
+    return message("SEND_GIFT", **{**viewer(number), **fields, **known, **more})
 
 
 def guard(number: int, **more: Any) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,11 +78,13 @@ class PlayoutPeer:
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._served: set[asyncio.Task[None]] = set()
-        self._began = time.monotonic()
+        self._clock: Callable[[], float] = time.monotonic
+        self._began = self._clock()
 
     async def start(self) -> None:
         self.path.unlink(missing_ok=True)
-        self._began = time.monotonic()
+        self._clock = asyncio.get_running_loop().time  # monotonic time, or a test's own
+        self._began = self._clock()
         self._server = await asyncio.start_unix_server(self._accept, str(self.path))
         self._tasks = [asyncio.create_task(self._play()), asyncio.create_task(self._report())]
 
@@ -112,7 +115,7 @@ class PlayoutPeer:
 
     @property
     def tick(self) -> int:
-        return int((time.monotonic() - self._began) * FPS * self.speed)
+        return int((self._clock() - self._began) * FPS * self.speed)
 
     @property
     def talking(self) -> str:
@@ -213,7 +216,7 @@ class PlayoutPeer:
         if self._current is not None and self._current.generation < self.generation:
             cut, self._current = self._current, None
             if cut.began:
-                cut.samples += min(cut.piece, int((time.monotonic() - cut.began) * self.speed * SAMPLE_RATE))
+                cut.samples += min(cut.piece, int((self._clock() - cut.began) * self.speed * SAMPLE_RATE))
             self._emit("cut", cut, max(cut.sentence, 0))
         self._changed.set()
 
@@ -252,10 +255,10 @@ class PlayoutPeer:
             now = time.monotonic_ns()
             self._send(PackageOnAir(playing.generation, playing.id, piece.package, now, 0, 0, now))
         samples = len(piece.pcm) // 2
-        playing.began = began = time.monotonic()
+        playing.began = began = self._clock()
         playing.piece = samples
         length = samples / SAMPLE_RATE / self.speed
-        while self._current is playing and (left := began + length - time.monotonic()) > 0:
+        while self._current is playing and (left := began + length - self._clock()) > 0:
             self._changed.clear()
             try:
                 async with asyncio.timeout(left):
