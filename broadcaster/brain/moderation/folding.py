@@ -11,6 +11,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any, Final
 
 TABLE_LIMIT: Final = 30_000
@@ -97,23 +98,36 @@ def squeezed(letters: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One letter of a squeezed text: `run` counts how often it stands there; [start, end) are characters of the
-    original."""
+    """One letter of a squeezed text: `places` are the characters of the original that it stands for, in order."""
 
     letter: str
-    run: int
-    start: int
-    end: int
+    places: tuple[int, ...]
+
+    @property
+    def run(self) -> int:
+        """How often it stands there."""
+        return len(self.places)
+
+    @property
+    def start(self) -> int:
+        return self.places[0]
+
+    @property
+    def end(self) -> int:
+        return self.places[-1] + 1
+
+    def gaps(self) -> list[int]:
+        """Where something else stands between two of its places: how many of them come before it."""
+        return [at for at, (one, other) in enumerate(pairwise(self.places), 1) if other > one + 1]
 
 
 def letters_of(text: str) -> list[Letter]:
     """The squeezed text letter by letter with its way back. Slow; only where something was found."""
-    found: list[Letter] = []
+    found: list[tuple[str, list[int]]] = []
     for at, character in enumerate(text):
         for letter in TABLE[character]:
-            last = found[-1] if found else None
-            if last is not None and last.letter == letter and not letter.isdigit():
-                found[-1] = Letter(letter, last.run + 1, last.start, at + 1)
+            if found and found[-1][0] == letter and not letter.isdigit():
+                found[-1][1].append(at)
             else:
-                found.append(Letter(letter, 1, at, at + 1))
-    return found
+                found.append((letter, [at]))
+    return [Letter(letter, tuple(places)) for letter, places in found]

@@ -43,17 +43,34 @@ class Matcher:
             return []
         letters = letters_of(text)
         return [
-            of_word("word", word, letters[first].start, letters[end - 1].end)
+            of_word("word", word, place[0].start, place[-1].end)
             for pattern, first, end in hits
             for word in self._words[pattern]
-            if _is_there(word, letters[first:end], text)
+            if (place := _place(word, letters[first:end], text)) is not None
         ]
+
+
+def _place(word: Word, found: Sequence[Letter], text: str) -> list[Letter] | None:
+    """Where the word really is; None when it is not. Letters repeated beyond a gap may be of the next word, or of the
+    one before: "fuck kids" has two k in a row."""
+    first, last = found[0], found[-1]
+    for at in (*first.gaps()[-1:], 0):
+        for end in (*last.gaps()[:1], last.run):
+            if len(found) == 1 and end <= at:
+                continue
+            place = list(found)
+            place[-1] = Letter(last.letter, last.places[:end])
+            place[0] = Letter(first.letter, place[0].places[at:])
+            if _is_there(word, place, text):
+                return place
+    return None
 
 
 def _is_there(word: Word, found: Sequence[Letter], text: str) -> bool:
     start, end = found[0].start, found[-1].end
     return (
-        all(map(_fits, found, word.runs))
+        all(map(_fits, found, word.runs[: len(found) - word.loose_end]))
+        and found[-1].run >= word.runs[-1]
         and stands_alone(text, start, end, word.loose_start, word.loose_end)
         and _together(word, found, text)
     )
@@ -102,11 +119,18 @@ def _together(word: Word, found: Sequence[Letter], text: str) -> bool:
         if other.start > one.end
     ]
     foreign = [(at, gap) for at, gap in gaps if at not in word.joints]
+    latin = [(at, gap) for at, gap in foreign if is_latin(found[at - 1].letter) and is_latin(found[at].letter)]
+    within = [
+        text[letter.places[at - 1] + 1 : letter.places[at]]
+        for letter in found
+        if is_latin(letter.letter)
+        for at in letter.gaps()
+    ]
+    spaces = sum(gap.isspace() for _, gap in latin) + max(0, sum(map(str.isspace, within)) - word.inner)
+    if spaces and 2 * spaces <= sum(letter.run for letter in found) - 1:
+        return False  # two ordinary words, not one that is spelled out
     if not foreign:
         return True
-    latin = [(at, gap) for at, gap in foreign if is_latin(found[at - 1].letter) and is_latin(found[at].letter)]
-    if any(gap.isspace() for _, gap in latin) and 2 * len(latin) <= len(found) - 1:
-        return False  # two ordinary words, not one that is spelled out
     if any(gap in _APOSTROPHES and _contraction(text, found[at - 1].end) for at, gap in latin):
         return False
     if len(foreign) == 1 and foreign[0][1].strip(" ") in _CLAUSE_MARKS and len(foreign[0][1].strip(" ")) == 1:

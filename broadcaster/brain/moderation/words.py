@@ -87,8 +87,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """`letters` are plain, each with how often it is repeated; `joints` are the places before which the word itself
-    has a space or a sign. `loose_start`, `loose_end`: a longer Latin word that ends or begins with it counts too.
+    """`letters` are plain, each with how often it is repeated. `joints` are the places before which the word itself
+    has a space or a sign, `inner` how many of those lie within a repetition (bus stop). `loose_start`, `loose_end`: a
+    longer Latin word that ends or begins with it counts too.
     """
 
     text: str
@@ -96,6 +97,7 @@ class Word:
     letters: str
     runs: tuple[int, ...]
     joints: frozenset[int] = frozenset()
+    inner: int = 0
     loose_start: bool = False
     loose_end: bool = False
 
@@ -112,6 +114,7 @@ def word_of(text: str, group: Group) -> Word | None:
         "".join(each.letter for each in letters),
         tuple(each.run for each in letters),
         frozenset(at for at, (one, other) in enumerate(pairwise(letters), 1) if other.start > one.end),
+        sum(len(each.gaps()) for each in letters),
         text.startswith("*"),
         text.endswith("*"),
     )
