@@ -37,18 +37,17 @@ def show(
 ) -> None:
     """Print what is remembered.
 
-    The summary, the conversation as it was heard on air, and the viewers. Read from the journal: no daemon is
-    needed.
+    The summary, the conversation as it was heard on air, and the viewers; of one viewer also what the room knows:
+    medal, guard, what was paid. Read from the journal: no daemon is needed.
 
     \b
     broadcaster memory show
-    broadcaster memory show --viewer 10086 --json
+    broadcaster memory show --viewer bilibili:4fd1 --json
     """
     from broadcaster.journal.memory import read_memory
 
     found = read_memory(target(config, channel).journal, viewer, limit)
-    if viewer is not None:
-        del found["summary"]  # of everybody
+    del found["audience" if viewer is None else "summary"]  # one is of a viewer, the other of everybody
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
         return
@@ -69,11 +68,12 @@ def forget(
 ) -> None:
     """Delete what is remembered about a viewer, or everything.
 
-    It cannot be undone. The summary goes in either case, because it may speak of anybody. The as-run log keeps
-    what the host said on air.
+    It cannot be undone. Comments that wait go as well; what was paid for is said first, and forgotten then. The
+    summary goes in either case, because it may speak of anybody. The as-run log keeps what the host said on air, a
+    ban keeps the viewer's id. Recordings of the room are files of their own: delete those yourself.
 
     \b
-    broadcaster memory forget --viewer 10086
+    broadcaster memory forget --viewer bilibili:4fd1
     broadcaster memory forget --all --yes
     """
     if (viewer is None) is not everybody:
@@ -123,7 +123,23 @@ def _lines(found: dict[str, Any]) -> list[str]:
             f"{_many(each['exchanges'], 'question')}, last {_time(each['last_ns'])}"
         )
         lines += [f"    {_flat(note)}" for note in each["notes"].split("\n") if note]
+    if found.get("audience"):
+        lines += [*([""] if lines else []), _in_the_room(found["audience"])]
     return lines or ["nothing is remembered"]
+
+
+def _in_the_room(row: dict[str, Any]) -> str:
+    badge = f"medal {_flat(row['medal'])} {row['medal_level']}" if row["medal"] else ""
+    told = [
+        f"level {row['level']}" if row["level"] else "",
+        badge,
+        f"guard {row['guard']}" if row["guard"] else "",
+        f"paid {row['paid'] / 1000:.2f} yuan since {_time(row['paid_since_ns'])}" if row["paid"] else "",
+        _many(row["posts"], "post"),
+        f"first {_time(row['first_ns'])}",
+        f"last {_time(row['last_ns'])}",
+    ]
+    return f"in the room: {_flat(row['id'])}  {_flat(row['name'])}: {', '.join(part for part in told if part)}"
 
 
 def _many(number: int, what: str) -> str:

@@ -21,7 +21,7 @@ _OPEN_PROMPT: Final = "state IN ('queued', 'started')"
 
 
 def forget(db: Database, viewer: str | None) -> int:
-    """How many entries of memory and register are gone: one viewer's, or (None) everybody's.
+    """How many entries are gone or have lost their text and name: one viewer's, or (None) everybody's.
 
     The summary goes in either case: it cannot be made to forget one of those it is about.
     """
@@ -33,7 +33,7 @@ def forget(db: Database, viewer: str | None) -> int:
     db.execute("DELETE FROM state WHERE key = 'summary'")
     db.execute("UPDATE decisions SET viewer = '' WHERE ? OR viewer = ?", who)
     db.execute("UPDATE bans SET name = '' WHERE ? OR viewer = ?", who)
-    _blank(db, viewer, before_ns)
+    gone += _blank(db, viewer, before_ns)
     if _owed(db, viewer, before_ns):
         put_state(db, WISH + (viewer or ""), str(before_ns))
     return gone
@@ -58,20 +58,21 @@ def _strike_off(db: Database, who: tuple[bool, str | None], seen_before_ns: int 
     ).rowcount
 
 
-def _blank(db: Database, viewer: str | None, before_ns: int) -> None:
-    """What is over and came before that time loses who it was and what they wrote."""
+def _blank(db: Database, viewer: str | None, before_ns: int) -> int:
+    """What is over and came before that time loses who it was and what they wrote; how much that is."""
     where, values = _theirs(viewer, before_ns)
     over = f"{where} AND NOT {_OPEN_PROMPT}"
     db.execute(f"UPDATE asrun SET author = '' WHERE prompt IN (SELECT id FROM prompts WHERE {over})", values)
-    db.execute(
+    prompts = db.execute(
         f"UPDATE prompts SET text = '', author = '', viewer_id = NULL, viewer_name = '', given = NULL WHERE {over}",
         values,
-    )
-    db.execute(
+    ).rowcount
+    posts = db.execute(
         "UPDATE posts SET text = '', viewer = NULL WHERE viewer IS NOT NULL AND (? OR viewer = ?)"
         f" AND received_ns <= ? AND NOT {_OPEN_POST}",
         (viewer is None, viewer, before_ns),
-    )
+    ).rowcount
+    return prompts + posts
 
 
 def _owed(db: Database, viewer: str | None, before_ns: int) -> bool:

@@ -12,6 +12,7 @@ from broadcaster.types import Exchange, ViewerNote
 
 _EXCHANGE = "prompt, viewer, question, answer, at_ns, cut"
 _VIEWER = "id, name, first_ns, last_ns, visits, exchanges, notes"
+_AUDIENCE = "id, name, level, medal, medal_level, guard, paid, paid_since_ns, posts, first_ns, last_ns"
 _KEEP_VIEWER = (
     f"INSERT INTO viewers ({_VIEWER}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
     " name = excluded.name, first_ns = excluded.first_ns, last_ns = excluded.last_ns, visits = excluded.visits,"
@@ -21,7 +22,9 @@ _KEEP_VIEWER = (
 
 def read_memory(place: JournalPlace, viewer: str | None, limit: int) -> dict[str, Any]:
     """What is remembered (of one viewer), for people: `summary`, `exchanges` (oldest first), `viewers` (seen last
-    first), at most `limit` of each, and `known`, how many viewers there are. From any process.
+    first), at most `limit` of each, and `known`, how many viewers there are. Of one viewer also `audience`: who the
+    room takes them for, what they paid (thousandths of a yuan since `paid_since_ns`) and how often they wrote, or
+    None. From any process.
 
     Raises JournalError.
     """
@@ -36,6 +39,7 @@ def read_memory(place: JournalPlace, viewer: str | None, limit: int) -> dict[str
             f"SELECT {_VIEWER} FROM viewers WHERE ? OR id = ? ORDER BY last_ns DESC LIMIT ?", chosen
         ).fetchall()
         known = _count(db)
+        audience = db.execute(f"SELECT {_AUDIENCE} FROM audience WHERE id = ?", (viewer,)).fetchone()
     finally:
         db.close()
     return {
@@ -43,6 +47,7 @@ def read_memory(place: JournalPlace, viewer: str | None, limit: int) -> dict[str
         "exchanges": [dict(zip(_EXCHANGE.split(", "), row, strict=True)) for row in reversed(exchanges)],
         "viewers": [dict(zip(_VIEWER.split(", "), row, strict=True)) for row in viewers],
         "known": known,
+        "audience": dict(zip(_AUDIENCE.split(", "), audience, strict=True)) if audience is not None else None,
     }
 
 

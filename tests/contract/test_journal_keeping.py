@@ -146,7 +146,7 @@ async def test_a_viewer_is_forgotten_everywhere_but_what_they_paid_for_comes_fir
     await journal.posts.queue({"queued": (asked("queued", MING), ["bilibili:m1"])})
     await journal.decisions.decided("drop", "cli/root", prompt="over", viewer=MING.id)
     await journal.decisions.ban(Ban(MING.id, "小明", None, "cli/root", NOW))
-    assert await journal.memory.forget(MING.id) == 0  # neither note nor exchange, and the register still owes them
+    assert await journal.memory.forget(MING.id) == 2, "the prompts that are over"
     left = dict(rows(place, NAMES))
     assert (left["over"], left["thanks"]) == ("", "")
     assert left["other"], "nobody else is forgotten"

@@ -106,7 +106,7 @@ async def test_an_operator_has_a_viewer_forgotten_on_air(paths: Paths) -> None:
             await on.ended(asked.id)
         with pytest.raises(Refused):
             await on.director.forget("v1", MODERATOR)
-        assert await on.director.forget("v1", OPERATOR) == 2
+        assert await on.director.forget("v1", OPERATOR) == 3
         assert remembered(with_memory) == ["我是小红。", "这是一句回答。"]
         assert await with_memory._memory.viewer_note(MING) == ""
         assert [each.viewer for each in await on.director.journal.memory.exchanges(9)] == ["v2"]

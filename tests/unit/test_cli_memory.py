@@ -12,10 +12,11 @@ import pytest
 
 from broadcaster.cli.main import main
 from broadcaster.journal import Journal
+from broadcaster.journal.audience import Seen
 from broadcaster.journal.memory import read_memory
 from broadcaster.lock import ChannelLock
 from broadcaster.paths import channel_paths
-from broadcaster.types import Exchange, ViewerNote
+from broadcaster.types import Exchange, Viewer, ViewerNote
 
 pytestmark = pytest.mark.unit
 
@@ -39,6 +40,7 @@ def config(short_dir: Path) -> Path:
             journal.memory.keep_exchange(Exchange(f"p{number}", viewer, question, answer, NOON, True), 9)
         journal.memory.keep_viewer(ViewerNote("v1", "小明", NOON, NOON, 2, 3, "问过：茶\x1b[2J"), 9)
         journal.memory.keep_viewer(ViewerNote("v2\x1b[2J", "小红", NOON, NOON, 1, 1, ""), 9)
+        journal.audience.keep([Seen(Viewer("v1", "小明", 21, "粉丝\x1b[2J", 12, guard=3), 0, NOON, 7, NOON, NOON)])
         journal.memory.keep_summary("聊过茶。\x1b[2J")
         await journal.flush()
         journal.close()
@@ -78,12 +80,15 @@ def test_what_is_remembered_is_shown_and_steers_no_terminal(memory: Run) -> None
     assert [each["prompt"] for each in found["exchanges"]] == ["p0"]
     assert [each["id"] for each in found["viewers"]] == ["v1"]
     assert "summary" not in found
+    assert (found["audience"]["medal_level"], found["audience"]["posts"]) == (12, 7)
+    out = memory("show", "--viewer", "v1")[1]
+    assert "in the room: v1  小明: level 21, medal 粉丝 [2J 12, guard 3, 7 posts," in out
     assert found["known"] == 2
 
 
 def test_a_viewer_or_everything_is_deleted_without_a_daemon(memory: Run, config: Path) -> None:
     journal = channel_paths("news", config.parent).journal
-    assert memory("forget", "--viewer", "v1")[:2] == (0, "2 entries deleted\n")
+    assert memory("forget", "--viewer", "v1")[:2] == (0, "3 entries deleted\n")
     left = read_memory(journal, None, 9)
     assert [each["viewer"] for each in left["exchanges"]] == ["v2", ""]
     assert (left["summary"], left["known"]) == ("", 1)
