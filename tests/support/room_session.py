@@ -61,7 +61,10 @@ class Script:
     """Makes things happen until the time is over. What is paid is sent only while somebody is there to read it, and
     is read before the connection is broken: what a platform sends into the void it sends to nobody."""
 
-    def __init__(self, server: BilibiliServer, source: BilibiliRoom, rng: random.Random, pace: float) -> None:
+    def __init__(
+        self, server: BilibiliServer, source: BilibiliRoom, rng: random.Random, pace: float, settled: float = 0.0
+    ) -> None:
+        """`settled`: a connection is never broken before it held for so many seconds."""
         self.paid: dict[str, bytes] = {}
         """Key -> packet of everything that was sent and paid for."""
         self.done: Counter[str] = Counter()
@@ -69,6 +72,7 @@ class Script:
         self._source = source
         self._rng = rng
         self._pace = pace
+        self._settled = settled
         self._number = 0
         self._frames = 0
         self._chats: list[int] = []
@@ -208,6 +212,8 @@ class Script:
     @asynccontextmanager
     async def _loss(self) -> AsyncIterator[None]:
         """Everything that was sent is read before; and afterwards the source has noticed."""
+        await asyncio.sleep(self._settled)
+        await self._there()
         await self._read()
         before = self._source.status()["connections"]
         yield
@@ -257,17 +263,28 @@ class Script:
 
 
 async def evening(
-    paths: Paths, seconds: float, *, seed: int = 1, times: Times | None = None, pace: float = 1.0, speed: float = 1.0
+    paths: Paths,
+    seconds: float,
+    *,
+    seed: int = 1,
+    times: Times | None = None,
+    pace: float = 1.0,
+    speed: float = 1.0,
+    settled: float = 0.0,
 ) -> Told:
     """`seconds` of the script and then as long as it takes until all that was paid for has come to an end. `pace` is
     that of the script (0.1: ten times as dense), `speed` that of the air."""
     told = Told(seconds)
-    async with BilibiliServer() as server, station(paths, mind=_mind(), speaker=ScriptedSpeaker()) as made:
+    inbox = {"thanks_window_s": 8 * pace, "welcome_window_s": 20 * pace}
+    async with (
+        BilibiliServer() as server,
+        station(paths, mind=_mind(), speaker=ScriptedSpeaker(), settings={"inbox": inbox}) as made,
+    ):
         made.playout.speed, made.playout.status_every = speed, 1.0
         source = _source(server, times)
         feeds = Feeds([Feed(NAME, "bilibili", source)])
         running = asyncio.create_task(feeds.run(made.director.room.intake))
-        script = Script(server, source, random.Random(seed), pace)
+        script = Script(server, source, random.Random(seed), pace, settled)
         try:
             await script.play(seconds)
             await _ended(paths, script, told, pace)
