@@ -48,6 +48,7 @@ class Receiver:
         kinds: frozenset[str],
         room: str = "",
         window_s: float = 300.0,
+        seen_limit: int = SEEN_LIMIT,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.counts: dict[str, int] = dict.fromkeys(COUNTERS, 0)
@@ -58,6 +59,7 @@ class Receiver:
         self._secret = secret
         self._kinds = kinds
         self._room = room
+        self._seen_limit = seen_limit
         self._window_ns = int(window_s * 1e9)
         self._wall_ns = wall_ns
         self._taken: OrderedDict[bytes, None] = OrderedDict()
@@ -136,7 +138,7 @@ class Receiver:
 
     def _remember(self, mark: bytes) -> None:
         self._taken[mark] = None
-        if len(self._taken) > SEEN_LIMIT:
+        if len(self._taken) > self._seen_limit:
             self._taken.popitem(last=False)
 
 

@@ -19,8 +19,9 @@ from sources.douyin.receiver import Receiver
 from sources.douyin.tasks import Tasks
 from sources.listener import Limits, Listener
 
-LIMITS: Final = Limits(body=1_048_576, held=16 * 1_048_576, connections=256, requests=128, request_s=5.0)
-"""A push holds what happened in a moment of one room, some kilobytes; 100 a second are allowed for one task."""
+LIMITS: Final = Limits(body=1_048_576, held=16 * 1_048_576, connections=320, requests=256, request_s=5.0)
+"""A push holds what happened in a moment of one room, some kilobytes. 100 a second come of one task: with a disk that
+hangs, 150 pushes of gifts wait at once, and the comments must still get in."""
 
 
 class DouyinRoom:

@@ -156,6 +156,7 @@ async def test_a_taken_port_ends_it_with_its_name() -> None:
         ({"status": 500}, True, "status 500"),
         ({"status": 403}, False, "status 403"),
         ({"garbage": True}, True, "does not answer as Douyin does"),
+        ({"endless": True}, True, "more than it was asked for"),
         ({"secret_known": False}, False, "check app_secret"),
         ({"code": 40023}, False, "check room_id"),
         ({"code": 99999}, True, "99999"),

@@ -55,7 +55,7 @@ class DouyinServer:
     `live`: the mini game is mounted in the room. `status` other than 200: what every call is answered with, with all
     that it was asked in the body. `secret_known`: the secret is right. `dead_tokens` are not accepted any more.
     `life_s` of a token. `code` other than 0: the answer to every call about tasks. `garbage`: no JSON comes back.
-    `silent`: nothing does.
+    `silent`: nothing does; `endless`: it never ends.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class DouyinServer:
         self.status = 200
         self.code = 0
         self.life_s: Any = 7200
-        self.garbage = self.silent = False
+        self.garbage = self.silent = self.endless = False
         self.secret_known = True
         self.tasks: set[str] = set()
         self.dead_tokens: set[str] = set()
@@ -133,6 +133,11 @@ class DouyinServer:
                 request = await read_request(await reader.readuntil(b"\r\n\r\n"), reader)
                 if self.silent:
                     await asyncio.Event().wait()
+                if self.endless:
+                    writer.write(b"HTTP/1.1 200 Whatever\r\ncontent-length: 99999999999\r\n\r\n")
+                while self.endless:
+                    writer.write(b" " * 65_536)
+                    await writer.drain()
                 status, told = self._answer(request)
                 body = b"<html>gateway</html>" if self.garbage else json.dumps(told).encode()
                 head = f"HTTP/1.1 {status} Whatever\r\ncontent-type: application/json\r\n"

@@ -219,6 +219,15 @@ async def test_a_push_that_is_repeated_counts_once() -> None:
     assert (len(intake.batches), door.counts["repeated"]) == (1, 2)
 
 
+async def test_what_is_remembered_of_pushes_is_bounded() -> None:
+    intake = Kept()
+    door = receiver(intake, seen_limit=2)
+    pushes = [(signed("live_like", body, at_ms=NOW_MS), body) for body in (body_of(like()) for _ in range(3))]
+    for headers, body in (*pushes, pushes[0], pushes[2]):
+        assert await post(door, headers, body) == 200
+    assert (len(intake.batches), door.counts["repeated"]) == (4, 1)
+
+
 async def test_a_push_that_was_refused_is_taken_when_it_comes_again() -> None:
     intake = Kept()
     intake.refuses = True
