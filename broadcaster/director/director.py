@@ -142,7 +142,7 @@ class Director:
             config, self.journal, self._inbox, gate, admission, self.rules,
             hold=lambda prompt, reason: self._moderators.hold(prompt, reason),
             withdraw=lambda id, reason: self._moderators.withdraw(id, reason),
-            end=self._end, arrived=self._floor.arrived_paid,
+            let_go=self._endings.let_go, arrived=self._floor.arrived_paid,
         )  # fmt: skip
         self._endings.freed, self._endings.given_out = self.room.freed, self.room.chosen
         self._reception = Reception(

@@ -91,13 +91,16 @@ class Station:
         mind: ChainMind | None = None,
         turns: dict[str, Any] | None = None,
         journal_url: str | None = None,
+        settings: dict[str, Any] | None = None,
     ) -> None:
+        more = dict(settings or {})
         config = Config.model_validate(
             {
                 "channel": "test",
-                "inbox": {"capacity": capacity, "max_text": 500},
+                "inbox": {"capacity": capacity, "max_text": 500, **more.pop("inbox", {})},
                 "turns": turns or {},
                 "journal": {"url": journal_url},
+                **more,
             }
         )
         self.paths = paths
@@ -156,7 +159,9 @@ async def station(
     mind: ChainMind | None = None,
     turns: dict[str, Any] | None = None,
     journal_url: str | None = None,
+    settings: dict[str, Any] | None = None,
 ) -> AsyncIterator[Station]:
+    """`settings`: sections of the configuration."""
     made = Station(
         paths,
         speaker or ScriptedSpeaker(),
@@ -167,6 +172,7 @@ async def station(
         mind,
         turns,
         journal_url,
+        settings,
     )
     await made.start(playout=playout)
     try:

@@ -43,9 +43,9 @@ SESSION: Final = "session"
 
 
 class Room:
-    """`intake` is what sources get. `withdraw` takes a prompt from the queue or off the air: (id, reason); `end` ends
-    one: (prompt, state, reason); `hold` puts one aside for a moderator, with the reason; `arrived` is told of every
-    paid prompt in the queue. `names` are the host's."""
+    """`intake` is what sources get. `withdraw` takes a prompt from the queue or off the air: (id, reason); `let_go`
+    ends one that has left the queue, `hold` puts one aside for a moderator, both with the reason; `arrived` is told
+    of every paid prompt in the queue. `names` are the host's."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Room:
         admission: Admission,
         rules: HouseRules,
         *,
-        end: Callable[[Inbound, str, str], None],
+        let_go: Callable[[Inbound, str], None],
         hold: Callable[[Inbound, str], None],
         withdraw: Callable[[str, str], object],
         arrived: Callable[[Inbound], None],
@@ -84,9 +84,9 @@ class Room:
         self._journal = journal
         self._inbox = inbox
         self._rules = rules
-        self._vetting = Vetting(gate, inbox, drop=lambda prompt, reason: end(prompt, "skipped", reason), hold=hold)
+        self._vetting = Vetting(gate, inbox, drop=let_go, hold=hold)
         self._withdraw = withdraw
-        self._end = end
+        self._let_go = let_go
         self._arrived = arrived
         self._clock = clock
         self._loaded = False
@@ -154,7 +154,7 @@ class Room:
                 if prompt.paid or prompt.origin.role is not Role.VIEWER:
                     self._inbox.restore(prompt)
                 else:
-                    self._end(prompt, "skipped", "forgotten")
+                    self._let_go(prompt, "forgotten")
 
     def status(self) -> dict[str, Any]:
         """For `station.Station.status`: `received` and `paid` by kind, `taken`, `dropped` by reason, `shed` by
