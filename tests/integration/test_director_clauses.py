@@ -42,7 +42,7 @@ class Writes(Brain):
         yield REST.removeprefix("我们") + "好吗？"
 
 
-class Refuses:
+class Refuses(PassGate):
     """Port `Gate` that knows one text which may not be said."""
 
     def __init__(self, text: str) -> None:

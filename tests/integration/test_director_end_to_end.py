@@ -39,7 +39,7 @@ def finished(name: str, sounds: Sequence[RawSound], sentences: Sequence[str]) ->
     return [(number, tone(4800)) for number, _ in enumerate(sentences) for _ in range(2)]
 
 
-class Censor:
+class Censor(PassGate):
     """A gate that treats one sentence in its own way."""
 
     def __init__(self, word: str, kind: VerdictKind, instead: str = "") -> None:

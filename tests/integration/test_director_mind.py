@@ -8,6 +8,7 @@ import pytest
 
 from broadcaster.brain.budget import Budget
 from broadcaster.brain.chain import Chain, Link
+from broadcaster.brain.gate import PassGate
 from broadcaster.brain.mind import ChainMind
 from broadcaster.errors import BrainError
 from broadcaster.journal import asrun_rows
@@ -99,7 +100,7 @@ async def test_what_the_day_has_cost_is_known_to_the_next_director(paths: Paths)
     assert len(dear.turns) == 1
 
 
-class ByWord:
+class ByWord(PassGate):
     """Drops, holds and replaces by a word of the text."""
 
     async def admit(self, text: str, origin: Origin) -> Verdict:
