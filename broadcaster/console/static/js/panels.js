@@ -148,10 +148,11 @@ export function showAsrun(rows) {
     if (!rows.length) return [element("li", "empty", t("emptyAsrun"))];
     return rows.map((line) => {
       const item = element("li");
-      const cut = line.outcome === "cut" || line.outcome === "lost";
+      const gap = line.outcome === "gap";
+      const cut = gap || line.outcome === "cut" || line.outcome === "lost";
       item.append(
         element("span", "time", clockTime(line.start_ns)),
-        element("span", "text", line.text),
+        element("span", "text", gap ? t("gap", { seconds: Math.round((line.end_ns - line.start_ns) / 1e9) }) : line.text),
         element("span", "mark", cut ? t("cut") : line.outcome === "on_air" ? t("onAir") : line.engine, { state: cut ? "warn" : "" }),
       );
       return item;
