@@ -140,7 +140,7 @@ class OpenLive:
                 answer = await _read(response)
                 status = response.status_code
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as err:
-            raise SourceError(f"{self._place} cannot be reached ({type(err).__name__})") from err
+            raise SourceError(f"{self._place} cannot be reached ({what_broke(err)})") from err
         return self._understood(status, answer, fine)
 
     def _understood(self, status: int, answer: bytes, fine: tuple[int, ...]) -> dict[str, Any]:
@@ -161,6 +161,13 @@ class OpenLive:
         if code in FOR_GOOD:
             return SourceError(f"{self._place} refuses (code {code}): {FOR_GOOD[code]}", retryable=False)
         return SourceError(f"{self._place} refuses (code {code}): {FOR_NOW.get(code, 'see the list of its codes')}")
+
+
+def what_broke(err: BaseException) -> str:
+    """The kind of a fault of the network, without an address in it."""
+    if "CERTIFICATE_VERIFY_FAILED" in str(err):
+        return "its certificate is not trusted -> set the clock, or name your proxy's authority in SSL_CERT_FILE"
+    return type(err).__name__
 
 
 async def _read(response: httpx.Response) -> bytes:

@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn
 
 from broadcaster.errors import SourceError
 from broadcaster.hosts import is_here, place_of
+from sources.bilibili.api import what_broke
 from sources.bilibili.packets import MAX_FRAME, Operation, Packet, Unpacker, pack
 
 GARBAGE_LIMIT: Final = 100
@@ -98,7 +99,7 @@ class Connection:
         except websockets.exceptions.ConnectionClosed as err:
             lost = Lost(f"{self._place} closed the connection (code {self._closed_by(err)})")
         except (websockets.exceptions.WebSocketException, OSError, EOFError, ValueError) as err:
-            lost = Lost(f"{self._place} cannot be reached ({type(err).__name__})")
+            lost = Lost(f"{self._place} cannot be reached ({what_broke(err)})")
         lost.settled = let_in_at is not None and loop.time() - let_in_at >= self._times.settled
         raise lost
 

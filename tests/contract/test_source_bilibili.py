@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +16,11 @@ import pytest
 from broadcaster.config.sources import BilibiliSource
 from broadcaster.errors import SourceError
 from broadcaster.types import PostKind
+from sources.bilibili import api
 from sources.bilibili.connection import Times
 from sources.bilibili.source import BilibiliRoom
 from tests.fakes import bilibili_server as fake
-from tests.fakes.bilibili_server import APP_ID, CODE, KEY_ID, ROOM, SECRET, BilibiliServer
+from tests.fakes.bilibili_server import APP_ID, CERTIFICATE, CODE, KEY_ID, ROOM, SECRET, BilibiliServer
 from tests.support.intake import Kept
 
 pytestmark = pytest.mark.contract
@@ -353,3 +356,26 @@ async def test_one_source_runs_many_times() -> None:
         again.cancel()
         with suppress(asyncio.CancelledError):
             await again
+
+
+async def test_over_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    trust_nobody_else(monkeypatch, CERTIFICATE)
+    async with room(server=BilibiliServer(tls=True)) as here:
+        await here.connected()
+        await here.server.send(fake.gift(1))
+        await until(lambda: here.intake.ids() == ["gift-1"])
+
+
+async def test_a_certificate_that_nobody_vouches_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    trust_nobody_else(monkeypatch, None)
+    async with room(server=BilibiliServer(tls=True)) as here:
+        assert "certificate" in str(await here.ended())
+
+
+def trust_nobody_else(monkeypatch: pytest.MonkeyPatch, authority: Path | None) -> None:
+    """Authorities are read anew, in this test and after it."""
+    if authority is None:
+        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    else:
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    monkeypatch.setattr(api, "_authorities", functools.lru_cache(api._authorities.__wrapped__))

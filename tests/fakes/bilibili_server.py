@@ -9,9 +9,11 @@ import asyncio
 import hashlib
 import hmac
 import json
+import ssl
 import struct
 import zlib
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Self
 
 import brotli
@@ -24,6 +26,15 @@ CODE = "AN-IDENTITY-CODE"
 APP_ID = 1_700_000_000_001
 ROOM = 268_001
 HEAD = ">I2H2I"
+
+CERTIFICATE = Path(__file__).with_name("localhost.pem")
+"""For 127.0.0.1, with its key, made for these tests alone; good for a hundred years from 2026."""
+
+
+def _tls() -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(CERTIFICATE)
+    return context
 
 
 # -- frames ---------------------------------------------------------------------------------------------------------
@@ -106,7 +117,9 @@ class BilibiliServer:
     the numbers of the sessions that live, `beats` counts those of the websocket, `sockets` are the open ones.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, tls: bool = False) -> None:
+        """`tls`: by the certificate `CERTIFICATE`, which nobody trusts who is not told to."""
+        self._tls = _tls() if tls else None
         self.refuse: dict[str, list[int]] = {}
         self.let_in = 0
         self.mute = self.hang = False
@@ -129,15 +142,17 @@ class BilibiliServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}"
 
     def called(self, path: str) -> int:
         return sum(name == path for name, _ in self.calls)
 
     async def __aenter__(self) -> Self:
-        self._http = await asyncio.start_server(self._client, "127.0.0.1", 0)
+        self._http = await asyncio.start_server(self._client, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._http.sockets[0].getsockname()[1]
-        self._ws = await serve(self._talk, "127.0.0.1", 0, ping_interval=None, close_timeout=0.1, max_size=1 << 16)
+        self._ws = await serve(
+            self._talk, "127.0.0.1", 0, ssl=self._tls, ping_interval=None, close_timeout=0.1, max_size=1 << 16
+        )
         self.socket_port = next(iter(self._ws.sockets)).getsockname()[1]
         return self
 
@@ -266,7 +281,7 @@ class BilibiliServer:
         number = f"game-{self.started}"
         self.running.add(number)
         ports = [1 if each < self.dead_links else self.socket_port for each in range(self.links)]
-        links = [f"ws://127.0.0.1:{port}/sub" for port in ports]
+        links = [f"ws{'s' if self._tls else ''}://127.0.0.1:{port}/sub" for port in ports]
         return {
             "code": 0,
             "message": "0",
