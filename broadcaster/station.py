@@ -134,6 +134,8 @@ class Station(Protocol):
           `{id, kind, text, origin, author, held}` (`held`: it was cut and goes on); `queue`: `{length, capacity,
           drops, merged}` (the last two of the audience: counts by "class:reason" and by class)
         - `journal`: `{ok, error}`
+        - `moderation`: `words`, `files`, `error` of the lists; `verdicts` by "glance", "in" or "out" and kind
+          ("in_hold"), `reasons` by check; `endpoint`: None or `{place, state, asked, failures, error}`
         - `turn`: None or how long the last turn took: `{id, total_ms, own_ms, packages, late, least_margin_ms}`
         - `room`: what the audience sends: `received` (free) and `paid` by kind; `taken`, and `dropped` by reason;
           `shed` by kind (more came than could be looked at), `looking` (not looked at yet), `faults`; of what was paid for:

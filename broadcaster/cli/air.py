@@ -122,6 +122,7 @@ def _check_in_another_process(loaded: LoadedConfig) -> None:
 
 def _refuse(loaded: LoadedConfig) -> None:
     """Raises ConfigError with what only the stages can say about their sections."""
+    from broadcaster.brain.moderation.words import read_words
     from broadcaster.minds import end_to_end_of, mind_of
     from broadcaster.speech.engines import problems as voice_problems
     from broadcaster.speech.readiness import chain_problems
@@ -139,6 +140,7 @@ def _refuse(loaded: LoadedConfig) -> None:
         lambda: load_source(avatar),
         lambda: mind_of(config.brain, cache),
         lambda: end_to_end_of(config.brain),
+        lambda: read_words(config.moderation.words) if config.moderation.words else None,
     ]
     for ask in asked:
         try:

@@ -166,6 +166,8 @@ def _health(state: dict[str, Any]) -> RenderableType:
             table.add_row("source", _source(source))
     if any(source["state"] != "off" for source in state.get("sources") or ()):
         table.add_row("room", _room(_part(state, "room"), _part(state, "queue")))
+    if (trouble := _moderation(_part(state, "moderation"))) is not None:
+        table.add_row("moderation", _red(trouble))
     turn = _part(state, "turn")
     if turn:
         late = f", {turn['late']} packages late" if turn["late"] else ""
@@ -173,6 +175,17 @@ def _health(state: dict[str, Any]) -> RenderableType:
     if journal.get("error"):
         table.add_row("journal", _red(str(journal["error"])))
     return table
+
+
+def _moderation(moderation: dict[str, Any]) -> str | None:
+    """What is wrong with it, if anything is."""
+    endpoint = moderation.get("endpoint") or {}
+    faults = []
+    if moderation.get("error"):
+        faults.append(f"the word lists are broken, the old ones are in use: {moderation['error']}")
+    if endpoint.get("error"):
+        faults.append(f"the endpoint fails: {endpoint['error']}")
+    return "; ".join(faults) or None
 
 
 def _source(source: dict[str, Any]) -> Any:

@@ -114,6 +114,7 @@ class Metrics(Collector):
         yield _gauge("queue_capacity", "Prompts that may wait", _of(status, "queue", "capacity"))
         yield _gauge("director_uptime_seconds", "Age of the director process", status.get("uptime_s"))
         yield from _sources(status.get("sources") or ())
+        yield from _moderation(status.get("moderation") or {})
         yield from _room(status.get("room") or {}, status.get("queue") or {})
         yield from _sinks(status.get("sinks") or ())
         yield _labelled("events", "What became of prompts, by any way", "event", status.get("counters") or {})
@@ -189,6 +190,28 @@ def _brains(brain: dict[str, Any]) -> Iterator[Metric]:
         cost.add_metric((link["name"], budget["currency"]), float(link["cost"]))
     yield tokens
     yield cost
+
+
+def _moderation(moderation: dict[str, Any]) -> Iterator[Metric]:
+    yield _gauge("moderation_words", "Words that are looked for", moderation.get("words"))
+    yield _gauge("moderation_lists_broken", "1 while the word lists cannot be read", bool(moderation.get("error")))
+    verdicts = CounterMetricFamily(
+        "broadcaster_moderation_verdicts",
+        "Texts judged: glance (all that comes in), in (what may be answered), out (what the host would say)",
+        labels=("direction", "verdict"),
+    )
+    for key, count in sorted((moderation.get("verdicts") or {}).items()):
+        direction, _, verdict = key.partition("_")
+        verdicts.add_metric((direction, verdict), count)
+    yield verdicts
+    yield _labelled("moderation_reasons", "Why texts did not pass", "reason", moderation.get("reasons") or {})
+    endpoint = moderation.get("endpoint") or {}
+    asked = CounterMetricFamily(
+        "broadcaster_moderation_requests", "Requests to the moderation endpoint", labels=("result",)
+    )
+    asked.add_metric(("answered",), float(endpoint.get("asked", 0) - endpoint.get("failures", 0)))
+    asked.add_metric(("failed",), float(endpoint.get("failures", 0)))
+    yield asked
 
 
 def _sources(sources: Iterable[dict[str, Any]]) -> Iterator[Metric]:
