@@ -12,7 +12,7 @@ from heapq import heapify, heappop, heapreplace
 
 from broadcaster.inbox.likeness import Shape, shape_of
 from broadcaster.inbox.promised import Entry, Promised, Stand
-from broadcaster.inbox.row import Row, Waiting
+from broadcaster.inbox.row import NO_TURN, Row, Turn, Waiting
 from broadcaster.types import Inbound, Lane, PromptKind, Role
 
 Cuts = Callable[[Inbound, Inbound], bool]
@@ -26,7 +26,7 @@ class Pick:
     entry: Entry | None = None
     row: Row | None = None
     item: Waiting | None = None
-    served_ns: int = 0
+    turn: Turn = NO_TURN
     met: float = 0.0
     paused: bool = False
 
@@ -48,13 +48,14 @@ class Drawing:
         self.now_ns = now_ns
         self._promised = list(promised)
         self._rows = rows
-        self._moved = dict(moved)
+        self._moved = moved
         self._cuts = cuts
         self._paused = paused
         self._stamp_ns = stamp_ns
-        self._draws: dict[Lane, _Draw] = {}
+        self._draws: dict[tuple[Lane, bool], _Draw] = {}
         self._answered: list[Shape] = []
-        self._served: dict[tuple[Lane, str], int] = {}
+        self._served: dict[tuple[Lane, str], tuple[int, int]] = {}
+        self._rounds: dict[Lane, int] = {}
         self._met: dict[str, tuple[float, int]] = {}
 
     def __iter__(self) -> Iterator[Pick]:
@@ -112,9 +113,9 @@ class Drawing:
                 if waiting is not None:
                     yield Pick(waiting[-1], waiting, paused=blocked)
             elif row.items:
-                draw = self._draws.get(lane)
-                if draw is None or draw.blocked is not blocked:
-                    draw = self._draws[lane] = _Draw(self, row, blocked, self._wanted)
+                draw = self._draws.get((lane, blocked))
+                if draw is None:
+                    draw = self._draws[lane, blocked] = _Draw(self, row, blocked, self._wanted)
                 item = draw.first()
                 if item is not None:
                     yield self.pick(row, item, paused=blocked)
@@ -133,28 +134,39 @@ class Drawing:
         return not blocked if item.prompt.approved or not self._paused else blocked
 
     def pick(self, row: Row, item: Waiting, *, paused: bool = False) -> Pick:
-        served = self.served_ns(row, item)
-        return Pick(item.prompt, None, row, item, served, self.met(item), paused)
+        return Pick(item.prompt, None, row, item, self.turn(row, item), self.met(item), paused)
 
     # -- what follows -----------------------------------------------------------------------------------------
 
     def _follow(self, pick: Pick) -> None:
-        first = pick.entry is not None and pick.entry[0] is Stand.FIRST
-        moved = self._moved.pop(pick.prompt.id, None)
-        if moved is not None or not first:
-            self._moved = {each: place - 1 for each, place in self._moved.items()}
+        self._moved = after(self._moved, pick)
         if pick.entry is not None:
             self._promised.remove(pick.entry)
         if pick.row is not None and pick.item is not None:
-            self._stamp_ns = max(self._stamp_ns + 1, self.now_ns)
-            self._served[pick.row.lane, pick.item.viewer] = self._stamp_ns
-            if (draw := self._draws.get(pick.row.lane)) is not None:
-                draw.taken.add(pick.prompt.id)
+            self._serve(pick.row, pick.item)
         if pick.prompt.kind is PromptKind.ASK:
             self._answered.append(_shape(pick))
 
-    def served_ns(self, row: Row, item: Waiting) -> int:
-        return self._served.get((row.lane, item.viewer)) or row.served_ns(item.viewer)
+    def _serve(self, row: Row, item: Waiting) -> None:
+        """What `Row.served` does, here."""
+        self._stamp_ns = max(self._stamp_ns, self.now_ns) + 1
+        began = self._rounds.get(row.lane, row.round)
+        current = max(began, self._round_of(row, item.viewer))
+        self._rounds[row.lane] = current
+        self._served[row.lane, item.viewer] = (self._stamp_ns, current + 1)
+        for blocked in (False, True):
+            if (draw := self._draws.get((row.lane, blocked))) is not None:
+                draw.took(item, again=current != began)
+
+    def _round_of(self, row: Row, viewer: str) -> int:
+        known = self._served.get((row.lane, viewer))
+        return known[1] if known is not None else row.round_of(viewer)
+
+    def turn(self, row: Row, item: Waiting) -> Turn:
+        known = self._served.get((row.lane, item.viewer))
+        if known is None:
+            known = (row.turn(item.viewer).at_ns, row.round_of(item.viewer))
+        return Turn(known[0], known[1] > self._rounds.get(row.lane, row.round))
 
     def met(self, item: Waiting) -> float:
         """How much it is like what was answered lately, and what is picked before it."""
@@ -167,13 +179,23 @@ class Drawing:
         return met
 
 
+def after(moved: Mapping[str, int], pick: Pick) -> dict[str, int]:
+    """The places of what was moved once `pick` is taken: one nearer, but for what cuts in before all of them."""
+    nearer = 0 if cuts_in(pick, moved) else 1
+    return {each: place - nearer for each, place in moved.items() if each != pick.prompt.id}
+
+
+def cuts_in(pick: Pick, moved: Mapping[str, int]) -> bool:
+    """It goes before everything else, whatever was moved where."""
+    return pick.entry is not None and pick.entry[0] is Stand.FIRST and pick.prompt.id not in moved
+
+
 class _Draw:
-    """The best of one row, again and again. Scores only fall while it lasts, so that a stale one is seen when it is
-    on top: it is counted again and sinks."""
+    """The best of one row, again and again. In a round scores only fall, so that a stale one is seen when it is on
+    top: it is counted again and sinks. With a new round all are counted again."""
 
     def __init__(self, drawing: Drawing, row: Row, blocked: bool, wanted: Callable[[Waiting, bool], bool]) -> None:
-        self.blocked = blocked
-        self.taken: set[str] = set()
+        self._taken: set[str] = set()
         self._drawing = drawing
         self._row = row
         self._heap = [self._ranked(item) for item in row.items.values() if wanted(item, blocked)]
@@ -182,7 +204,7 @@ class _Draw:
     def first(self) -> Waiting | None:
         while self._heap:
             entry = self._heap[0]
-            if entry[3] in self.taken:
+            if entry[3] in self._taken:
                 heappop(self._heap)
                 continue
             current = self._ranked(entry[-1])
@@ -191,11 +213,18 @@ class _Draw:
             heapreplace(self._heap, current)
         return None
 
+    def took(self, item: Waiting, *, again: bool) -> None:
+        """That one is gone; `again`: a new round has begun."""
+        self._taken.add(item.prompt.id)
+        if again:
+            self._heap = [self._ranked(entry[-1]) for entry in self._heap if entry[3] not in self._taken]
+            heapify(self._heap)
+
     def _ranked(self, item: Waiting) -> tuple[float, int, int, str, Waiting]:
         drawing, prompt = self._drawing, item.prompt
-        served = drawing.served_ns(self._row, item)
-        score = self._row.score(item, drawing.now_ns, served, drawing.met(item))
-        return -score, max(prompt.received_ns, served), prompt.received_ns, prompt.id, item
+        turn = drawing.turn(self._row, item)
+        score = self._row.score(item, drawing.now_ns, turn, drawing.met(item))
+        return -score, max(prompt.received_ns, turn.at_ns), prompt.received_ns, prompt.id, item
 
 
 def _shape(pick: Pick) -> Shape:

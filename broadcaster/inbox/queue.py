@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from broadcaster.config import Inbox as Settings
 from broadcaster.errors import Refused
-from broadcaster.inbox.drawing import Cuts, Drawing, Pick
+from broadcaster.inbox.drawing import Cuts, Drawing, Pick, after, cuts_in
 from broadcaster.inbox.likeness import Shape, shape_of
 from broadcaster.inbox.nouns import NOBODY, Fate, Offer, Place, Standing
 from broadcaster.inbox.promised import Promised, Stand
@@ -73,7 +73,8 @@ class Inbox:
         self._moved: dict[str, int] = {}
         self._answered: deque[tuple[str, Shape, int]] = deque(maxlen=ANSWERED_KEPT)
         self._stamp_ns = 0
-        self._taken: Pick | None = None
+        self._taken: tuple[Pick, dict[str, int]] | None = None
+        """The last pick, and what was moved before it was taken."""
         self._reserved = 0
         self._filled = asyncio.Event()
 
@@ -138,10 +139,10 @@ class Inbox:
         item = row.entering(prompt)
         if row.scored:
             item.shape = shape = shape_of(prompt.text)
-            if self._is_being_answered(shape, now):
+            if not item.protected and self._is_being_answered(shape, now):
                 return self._refuse(prompt, "answered")
             item.standing = standing_of(standing, now)
-            if (same := row.similar.find(shape)) is not None and not prompt.paid:
+            if (same := row.similar.find(shape)) is not None and not item.protected:
                 row.merge(row.items[same], prompt, item.standing)
                 self.merged[row.lane.value] += 1
                 return Offer(Fate.MERGED, into=same)
@@ -248,13 +249,11 @@ class Inbox:
         item = next((row.items[identity] for row in self._audience() if identity in row.items), None)
         if entry is None and item is None:
             return False
-        self._moved.pop(identity, None)
-        first = sum(each[0] is Stand.FIRST and each[3] not in (*self._moved, identity) for each in self._promised)
-        wanted = max(0, place - first)
-        shifted = wanted
-        for other, at in sorted(self._moved.items(), key=lambda each: each[1]):
-            if at == shifted:
-                self._moved[other] = shifted = at + 1
+        order = [pick for pick in self._drawing() if pick.prompt.id != identity]
+        cut_in = sum(cuts_in(pick, self._moved) for pick in order)
+        wanted = max(0, min(place, len(order)) - cut_in)
+        at = {pick.prompt.id: number - cut_in for number, pick in enumerate(order)}
+        self._moved = {other: at[other] + (at[other] >= wanted) for other in self._moved if other != identity}
         self._moved[identity] = wanted
         if item is not None:
             item.moved = True
@@ -270,19 +269,24 @@ class Inbox:
 
     async def take(self) -> Inbound:
         """Waits for the next prompt."""
-        while True:
-            self.sweep()
-            pick = next(iter(self._drawing()), None)
-            if pick is not None and not pick.paused:
-                return self._take(pick)
+        while (prompt := self.take_now()) is None:
             self._filled.clear()
             await self._filled.wait()
+        return prompt
+
+    def take_now(self) -> Inbound | None:
+        """The next prompt, None when there is none (that may be taken)."""
+        self.sweep()
+        pick = next(iter(self._drawing()), None)
+        return self._take(pick) if pick is not None and not pick.paused else None
 
     def untake(self) -> None:
         """Gives back what was taken last, to its place."""
-        pick, self._taken = self._taken, None
-        if pick is None:
+        if self._taken is None:
             return
+        pick, moved = self._taken
+        self._taken = None
+        self._moved = {each: place for each, place in moved.items() if each in self._moved or each == pick.prompt.id}
         if self._answered and self._answered[-1][0] == pick.prompt.id:
             self._answered.pop()
         if pick.entry is not None:
@@ -324,16 +328,14 @@ class Inbox:
 
     def _take(self, pick: Pick) -> Inbound:
         now = self._wall_ns()
-        self._taken = pick
+        self._taken = (pick, self._moved)
         self._on_chosen(_asked(pick), _why(pick, now))
-        moved = self._moved.pop(pick.prompt.id, None)
-        if moved is not None or pick.entry is None or pick.entry[0] is not Stand.FIRST:
-            self._moved = {each: place - 1 for each, place in self._moved.items()}
+        self._moved = after(self._moved, pick)
         if pick.entry is not None:
             self._promised.discard(pick.entry)
         elif pick.row is not None and pick.item is not None:
             pick.row.discard(pick.prompt.id)
-            self._stamp_ns = max(self._stamp_ns + 1, now)
+            self._stamp_ns = max(self._stamp_ns, now) + 1
             pick.row.served(pick.item, self._stamp_ns)
         if pick.prompt.kind is PromptKind.ASK:
             self._remember(pick, now)
@@ -372,7 +374,7 @@ class Inbox:
         self.drops[f"{prompt.lane.value}:{reason}"] += 1
 
     def _place(self, number: int, pick: Pick, now: int) -> Place:
-        score = pick.row.score(pick.item, now, pick.served_ns, pick.met) if pick.row and pick.item else 0.0
+        score = pick.row.score(pick.item, now, pick.turn, pick.met) if pick.row and pick.item else 0.0
         merged = tuple(pick.item.merged) if pick.item is not None else ()
         return Place(_asked(pick), number, pick.prompt.lane, score, _why(pick, now), merged, pick.paused)
 
@@ -383,7 +385,7 @@ def _asked(pick: Pick) -> Inbound:
 
 def _why(pick: Pick, now: int) -> Why:
     if pick.row is not None and pick.item is not None:
-        return pick.row.why(pick.item, now, pick.served_ns, pick.met)
+        return pick.row.why(pick.item, now, pick.turn, pick.met)
     why: Why = {"lane": pick.prompt.lane.value, "waited_s": round((now - pick.prompt.received_ns) / 1e9, 1)}
     if pick.entry is not None and pick.entry[0] is not Stand.WAITING:
         why["stand"] = pick.entry[0].name.lower()

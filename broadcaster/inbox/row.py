@@ -90,6 +90,32 @@ class Waiting:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A viewer was answered: when (strictly growing), by taking which prompt, and in which round it is next."""
+
+    at_ns: int
+    prompt: str
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """When a viewer was answered last (0: not known), and whether it was in this round."""
+
+    at_ns: int
+    had: bool
+
+    def weighs(self, prompt: Inbound) -> float:
+        """1 for what waited then, less and less for what came later."""
+        if not self.had:
+            return 0.0
+        return min(1.0, max(0.0, 1 - (prompt.received_ns - self.at_ns) / TURN_NS))
+
+
+NO_TURN: Final = Turn(0, had=False)
+
+
 def viewer_of(prompt: Inbound) -> str:
     """Who has turns: a prompt of nobody in particular is its own viewer."""
     return prompt.viewer.id if prompt.viewer is not None and prompt.viewer.id else f"?{prompt.id}"
@@ -121,14 +147,18 @@ class Row:
             "viewer": weights.viewer,
             "alike": weights.alike,
             "age": weights.age,
-            # As much as all the others together can make out: who was answered comes behind who was not.
-            "turn": weights.question + weights.novelty + 2 * weights.viewer + weights.alike,
+            # More than all the others together can make out: who had a turn comes behind who had none.
+            "turn": 1 + weights.question + weights.novelty + 2 * weights.viewer + weights.alike,
         }
         self._age = weights.age if self.scored else 1.0
         ttl = getattr(settings.ttl_s, lane.value, 0.0)
         self._ttl_ns = int(ttl * 1e9) or None
         self._counts: Counter[str] = Counter()
-        self._served: OrderedDict[str, tuple[int, str]] = OrderedDict()
+        self.round = 0
+        """Grows when somebody is answered a second time while the others of this round still wait, or have had it."""
+        self._served: OrderedDict[str, Served] = OrderedDict()
+        self._last: tuple[str, Served | None, int] = ("", None, 0)
+        """What was taken last: its id, and what `_served` and `round` were before."""
         self._worst: list[tuple[int, float, int, int, int, Waiting]] = []
         self._oldest: list[tuple[int, int, Waiting]] = []
         self._serial = count()
@@ -139,20 +169,26 @@ class Row:
 
     # -- worth ------------------------------------------------------------------------------------------------
 
-    def served_ns(self, viewer: str) -> int:
-        """When the viewer was answered last, 0 if that is not known."""
-        return self._served.get(viewer, (0, ""))[0]
+    def turn(self, viewer: str) -> Turn:
+        """How the viewer's last turn is remembered."""
+        served = self._served.get(viewer)
+        return Turn(served.at_ns, served.round > self.round) if served is not None else NO_TURN
 
-    def score(self, item: Waiting, now_ns: int, served_ns: int, met: float) -> float:
-        waited = now_ns - max(item.prompt.received_ns, served_ns)
-        return self._static(item, served_ns, met) + self._age * waited / MINUTE_NS
+    def round_of(self, viewer: str) -> int:
+        """The round in which the viewer has its next turn, 0 for one that had none."""
+        served = self._served.get(viewer)
+        return served.round if served is not None else 0
 
-    def why(self, item: Waiting, now_ns: int, served_ns: int, met: float) -> dict[str, object]:
+    def score(self, item: Waiting, now_ns: int, turn: Turn, met: float) -> float:
+        waited = now_ns - max(item.prompt.received_ns, turn.at_ns)
+        return self._static(item, turn, met) + self._age * waited / MINUTE_NS
+
+    def why(self, item: Waiting, now_ns: int, turn: Turn, met: float) -> dict[str, object]:
         """What the score is made of: of every feature its value and its weight."""
-        since = max(item.prompt.received_ns, served_ns)
+        since = max(item.prompt.received_ns, turn.at_ns)
         found: dict[str, object] = {
             "lane": self.lane.value,
-            "score": round(self.score(item, now_ns, served_ns, met), 3),
+            "score": round(self.score(item, now_ns, turn, met), 3),
             "of": len(self.items),
             "waited_s": round((now_ns - item.prompt.received_ns) / 1e9, 1),
         }
@@ -162,7 +198,7 @@ class Row:
                 "novelty": 1 - met,
                 "viewer": item.standing,
                 "alike": _counted(item.alike),
-                "turn": -_turn(item.prompt.received_ns, served_ns),
+                "turn": -turn.weighs(item.prompt),
                 "age": (now_ns - since) / MINUTE_NS,
             }
             found["features"] = {
@@ -177,7 +213,7 @@ class Row:
             found["approved"] = True
         return found
 
-    def _static(self, item: Waiting, served_ns: int, met: float) -> float:
+    def _static(self, item: Waiting, turn: Turn, met: float) -> float:
         if not self.scored:
             return 0.0
         weight = self._weights
@@ -186,7 +222,7 @@ class Row:
             + weight["novelty"] * (1 - met)
             + weight["viewer"] * item.standing
             + weight["alike"] * _counted(item.alike)
-            - weight["turn"] * _turn(item.prompt.received_ns, served_ns)
+            - weight["turn"] * turn.weighs(item.prompt)
         )
 
     def worth(self, item: Waiting) -> tuple[int, float]:
@@ -194,9 +230,9 @@ class Row:
 
         Before that, a viewer's second goes before anybody's first, and so on.
         """
-        served = self.served_ns(item.viewer)
-        since = max(item.prompt.received_ns, served) - self._epoch_ns
-        return -item.depth, self._static(item, served, item.met) - self._age * since / MINUTE_NS
+        turn = self.turn(item.viewer)
+        since = max(item.prompt.received_ns, turn.at_ns) - self._epoch_ns
+        return -item.depth, self._static(item, turn, item.met) - self._age * since / MINUTE_NS
 
     # -- in and out -------------------------------------------------------------------------------------------
 
@@ -276,20 +312,33 @@ class Row:
 
     def served(self, item: Waiting, stamp_ns: int) -> None:
         """The viewer was answered: what else it asked waits as if it had come now."""
-        self._served[item.viewer] = (stamp_ns, item.prompt.id)
+        before = self._served.get(item.viewer)
+        self._last = (item.prompt.id, before, self.round)
+        began = self.round
+        if before is not None:
+            self.round = max(self.round, before.round)
+        self._served[item.viewer] = Served(stamp_ns, item.prompt.id, self.round + 1)
         self._served.move_to_end(item.viewer)
         if len(self._served) > SERVED_KEPT:
             self._served.popitem(last=False)
-        if item.viewer in self._counts:
+        if self.round != began or item.viewer in self._counts:
             for other in self.items.values():
-                if other.viewer == item.viewer:
+                if self.round != began or other.viewer == item.viewer:
                     self.changed(other)
 
     def unserved(self, prompt: Inbound) -> None:
         """It was not answered after all."""
         viewer = viewer_of(prompt)
-        if self._served.get(viewer, (0, ""))[1] == prompt.id:
+        served = self._served.get(viewer)
+        if served is None or served.prompt != prompt.id:
+            return
+        identity, before, turn = self._last
+        if identity == prompt.id and before is not None:
+            self._served[viewer] = before
+        else:
             del self._served[viewer]
+        if identity == prompt.id:
+            self.round = turn
 
     # -- alike ------------------------------------------------------------------------------------------------
 
@@ -325,9 +374,3 @@ class Row:
 
 def _counted(alike: int) -> float:
     return min(1.0, log2(max(alike, 1)) / ALIKE_FULL)
-
-
-def _turn(received_ns: int, served_ns: int) -> float:
-    if not served_ns:
-        return 0.0
-    return min(1.0, max(0.0, 1 - (received_ns - served_ns) / TURN_NS))
