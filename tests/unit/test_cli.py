@@ -71,7 +71,7 @@ def commands() -> list[tuple[str, ...]]:
 def test_the_commands() -> None:
     assert {" ".join(path) for path in commands()} == {
         "run", "check", "render", "say", "ask", "event", "interrupt", "panic", "resume", "status", "log", "doctor",
-        "latency", "version",
+        "latency", "version", "moderate",
         "sink list", "sink add", "sink change", "sink pause", "sink resume", "sink stop", "sink remove", "sink reset",
         "avatar expand", "voice list", "voice try", "voice add", "voice remove",
         "persona write", "persona show", "memory show", "memory forget",
