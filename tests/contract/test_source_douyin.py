@@ -329,6 +329,26 @@ async def test_all_tasks_are_stopped_at_once_and_a_platform_that_is_silent_is_no
             await rounds.tasks.stop()
 
 
+async def test_a_task_is_stopped_whose_start_was_not_answered() -> None:
+    async with DouyinServer() as server:
+        server.mute = "task/start"
+        running = asyncio.create_task(room_at(server).run(Kept()))
+        await until(lambda: bool(server.tasks))
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert server.tasks == set()
+
+
+async def test_what_no_waiting_mends_ends_the_source_at_once() -> None:
+    async with DouyinServer() as server, Rounds(server, Kept()) as rounds:
+        await rounds.go()
+        server.dead_tokens.update(server.tokens)
+        server.secret_known = False
+        with pytest.raises(SourceError, match="app_secret") as ended:
+            await rounds.go()
+        assert not ended.value.retryable
+
+
 async def test_a_room_that_is_not_live_yet_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     async with DouyinServer() as server, Rounds(server, Kept()) as rounds:

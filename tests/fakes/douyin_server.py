@@ -55,7 +55,8 @@ class DouyinServer:
     `live`: the mini game is mounted in the room. `status` other than 200: what every call is answered with, with all
     that it was asked in the body. `secret_known`: the secret is right. `dead_tokens` are not accepted any more.
     `life_s` of a token. `code` other than 0: the answer to every call about tasks. `garbage`: no JSON comes back.
-    `silent`: nothing does; `endless`: it never ends.
+    `silent`: nothing does; `endless`: it never ends. `mute`: the end of the path of a call that is done, and its
+    answer lost.
     """
 
     def __init__(self) -> None:
@@ -64,6 +65,7 @@ class DouyinServer:
         self.code = 0
         self.life_s: Any = 7200
         self.garbage = self.silent = self.endless = False
+        self.mute = "nowhere"
         self.secret_known = True
         self.tasks: set[str] = set()
         self.dead_tokens: set[str] = set()
@@ -139,6 +141,8 @@ class DouyinServer:
                     writer.write(b" " * 65_536)
                     await writer.drain()
                 status, told = self._answer(request)
+                if request.path.endswith(self.mute):
+                    await asyncio.Event().wait()
                 body = b"<html>gateway</html>" if self.garbage else json.dumps(told).encode()
                 head = f"HTTP/1.1 {status} Whatever\r\ncontent-type: application/json\r\n"
                 writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
