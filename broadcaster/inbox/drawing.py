@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heapreplace
 
-from broadcaster.inbox.likeness import Shape, shape_of
+from broadcaster.inbox.alike import Shape, shape_of
 from broadcaster.inbox.promised import Entry, Promised, Stand
 from broadcaster.inbox.row import NO_TURN, Row, Turn, Waiting
 from broadcaster.types import Inbound, Lane, PromptKind, Role

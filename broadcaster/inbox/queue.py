@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from broadcaster.config import Inbox as Settings
 from broadcaster.errors import Refused
+from broadcaster.inbox.alike import Shape, shape_of
 from broadcaster.inbox.drawing import Cuts, Drawing, Pick, after, cuts_in
-from broadcaster.inbox.likeness import Shape, shape_of
 from broadcaster.inbox.nouns import NOBODY, Fate, Offer, Place, Standing
 from broadcaster.inbox.promised import Promised, Stand
 from broadcaster.inbox.questions import likeness

@@ -15,7 +15,7 @@ from math import log2
 from typing import Final
 
 from broadcaster.config import Inbox as Settings
-from broadcaster.inbox.likeness import Alike, Shape
+from broadcaster.inbox.alike import Alike, Shape
 from broadcaster.inbox.nouns import Standing
 from broadcaster.types import Inbound, Lane
 

@@ -26,7 +26,7 @@ _LONGEST: Final = 200
 _COMPARED: Final = 24
 """Candidates that one text is compared with; a room that talks about one thing has hundreds that share a word."""
 
-_SIMPLIFIED: Final = OpenCC("t2s")
+SIMPLIFIED: Final = OpenCC("t2s")
 _TOKEN: Final = re.compile(r"[a-z]+(?:'[a-z]+)*|[0-9]+(?:\.[0-9]+)?|[^\W_a-z0-9]")
 _FILLERS: Final = re.compile(
     r"请问一下|请问|我?想问一下|我?想问|问一下|问下|主播|播主|\b(?:please|pls|plz|hey|um+|uh+)\b"
@@ -40,7 +40,20 @@ _SAME: Final = {
     "啥": "什么", "哪儿": "哪里", "您": "你", "咱": "我",
 }  # fmt: skip
 _SYNONYM: Final = re.compile("|".join(sorted(_SAME, key=len, reverse=True)))
-_NEGATIONS: Final = frozenset("不没别未莫勿") | {"not", "no", "never", "without"}
+_FIRM: Final = frozenset("不没别未莫勿今明昨男女") | {
+    "not",
+    "no",
+    "never",
+    "without",
+    "today",
+    "tomorrow",
+    "yesterday",
+}
+"""Words that turn a sentence round; two texts must have the same of them."""
+
+_SHORT: Final = {"n't": " not", "'s": " is", "'re": " are", "'m": " am"}
+_SHORTENED: Final = re.compile(r"(?<=[a-z])(?:n't|'s|'re|'m)\b")
+_ONE: Final = re.compile(r"一(?=[首个下条段句次种])")
 _REPEATED_LETTER: Final = re.compile(r"(\w)\1{2,}")
 _REPEATED_PAIR: Final = re.compile(r"(\w\w)\1{2,}")
 _REPEATED_FIGURE: Final = re.compile(r"([1-9])\1+")
@@ -69,21 +82,22 @@ def shape_of(text: str) -> Shape:
 def _shape(text: str) -> Shape:
     plain = unicodedata.normalize("NFKC", text).casefold()
     if not plain.isascii():
-        plain = _SIMPLIFIED.convert(plain)
+        plain = SIMPLIFIED.convert(plain)
         plain = _SYNONYM.sub(lambda found: _SAME[found[0]], plain)
-        plain = _stripped(plain, _ENDINGS)
+        plain = _stripped(_ONE.sub("", plain), _ENDINGS)
+    plain = _SHORTENED.sub(lambda found: _SHORT[found[0]], plain.replace("’", "'"))
     plain = _stripped(plain, _FILLERS)
-    words = [_TOKEN.findall(plain)][0]
+    words = [_squeezed(word) for word in _TOKEN.findall(plain)]
     if not words:
-        words = [char for char, _ in groupby(plain) if not char.isspace()]
-    words = _once([word for word, _ in groupby(map(_squeezed, words))])
+        words = [char for char in plain if not char.isspace()]
+    words = _once(_without_runs(words))
     if len(words) == 1 and words[0].isdigit():
         words = [_REPEATED_FIGURE.sub(r"\1", words[0])]
     pairs = {f"{one} {other}" for one, other in pairwise(words)}
     single = set(words)
     # Pairs first: they are rarer, and the index looks at the first ones only.
     ordered = (*sorted(pairs), *sorted(single))
-    firm = sorted(word for word in words if word in _NEGATIONS or word[0].isdecimal() or word.endswith("n't"))
+    firm = sorted(word for word in words if word in _FIRM or word[0].isdecimal())
     return Shape(" ".join(words), frozenset(ordered), ordered, tuple(firm))
 
 
@@ -98,6 +112,14 @@ def _squeezed(word: str) -> str:
     if len(word) < 3 or not word.isalpha():
         return word
     return _REPEATED_PAIR.sub(r"\1", _REPEATED_LETTER.sub(r"\1", word))
+
+
+def _without_runs(words: list[str]) -> list[str]:
+    """Three or more of the same in a row are one; two may be grammar."""
+    found: list[str] = []
+    for word, run in groupby(words):
+        found += [word, word] if len(list(run)) == 2 else [word]
+    return found
 
 
 def _once(words: list[str]) -> list[str]:
