@@ -136,7 +136,10 @@ class OpenLive:
             body, self._key_id, self._secret, nonce=secrets.token_hex(16), at_s=int(self._wall_s())
         )
         try:
-            async with self._client.stream("POST", self._url + path, content=body, headers=headers) as response:
+            async with (
+                asyncio.timeout(CALL_S),
+                self._client.stream("POST", self._url + path, content=body, headers=headers) as response,
+            ):
                 answer = await _read(response)
                 status = response.status_code
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as err:

@@ -22,6 +22,9 @@ from sources.bilibili.packets import MAX_FRAME, Operation, Packet, Unpacker, pac
 GARBAGE_LIMIT: Final = 100
 """Frames in a row of which nothing could be read: that is no packet gone wrong, it is another protocol."""
 
+AT_ONCE: Final = 250
+"""Messages that are read before the director has its turn (some milliseconds); a real frame has a few."""
+
 FRAMES_WAITING: Final = 64
 """Frames that the library keeps while one is read, before it lets TCP wait."""
 
@@ -112,8 +115,9 @@ class Connection:
     async def _receive(self, socket: Any, take: Callable[[list[bytes]], None]) -> None:
         async for frame in socket:
             messages = [packet.body for packet in self._packets(frame) if self._is_message(packet)]
-            if messages:
-                take(messages)
+            for at in range(0, len(messages), AT_ONCE):
+                take(messages[at : at + AT_ONCE])
+                await asyncio.sleep(0)
 
     def _packets(self, frame: str | bytes) -> list[Packet]:
         self._counts["frames"] += 1

@@ -136,7 +136,7 @@ def _gift(data: dict[str, Any]) -> dict[str, Any]:
         "kind": PostKind.GIFT,
         "item": _text(data.get("gift_name"), NAME_LIMIT),
         "count": count,
-        "price": min(each * count, PRICE_LIMIT) if data.get("paid") is True else 0,
+        "price": min(each * count, PRICE_LIMIT) if data.get("paid") == 1 else 0,
         "combo": _text(combo.get("combo_id"), ID_LIMIT) if isinstance(combo, dict) else "",
     }
 

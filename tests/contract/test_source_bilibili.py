@@ -345,6 +345,23 @@ async def test_a_platform_that_hangs_does_not_keep_it_from_ending() -> None:
         assert here.count("not_ended") == 1
 
 
+async def test_a_platform_that_does_not_answer_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "CALL_S", 0.1)
+    server = BilibiliServer()
+    server.hang = True
+    async with room(server=server) as here:
+        assert "TimeoutError" in str(await here.ended())
+
+
+async def test_a_frame_of_thousands_is_brought_in_parts() -> None:
+    async with room() as here:
+        await here.connected()
+        await here.server.send(fake.with_zlib(*[fake.comment(number) for number in range(1000)]))
+        await until(lambda: len(here.intake.posts) == 1000)
+        assert here.intake.ids() == [f"dm-{number}" for number in range(1000)]
+        assert here.intake.batches == [250] * 4
+
+
 async def test_one_source_runs_many_times() -> None:
     async with room() as here:
         await here.connected()
