@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench.memory import by_role
 from tests.soak.chaos import Chaos
+from tests.soak.killed import KILLS, killed
 from tests.soak.report import Report
 from tests.soak.virtual_days import run_days
 from tests.soak.watch import StreamWatch
@@ -120,7 +121,9 @@ def main() -> int:
     print(f"seed {options.seed}", flush=True)
     report = soak(minutes, voice=options.voice, seed=options.seed)
     print(report.text())
-    return 1 if report.faults() else 0
+    outcome = killed(KILLS, seed=options.seed)
+    print(outcome.text(), *outcome.faults, sep="\n  ")
+    return 1 if report.faults() or outcome.faults else 0
 
 
 if __name__ == "__main__":
