@@ -67,10 +67,9 @@ def _blank(db: Database, viewer: str | None, before_ns: int) -> int:
         f"UPDATE prompts SET text = '', author = '', viewer_id = NULL, viewer_name = '', given = NULL WHERE {over}",
         values,
     ).rowcount
+    where, values = _their_posts(viewer, before_ns)
     posts = db.execute(
-        "UPDATE posts SET text = '', viewer = NULL WHERE viewer IS NOT NULL AND (? OR viewer = ?)"
-        f" AND received_ns <= ? AND NOT {_OPEN_POST}",
-        (viewer is None, viewer, before_ns),
+        f"UPDATE posts SET text = '', viewer = NULL WHERE {where} AND NOT {_OPEN_POST}", values
     ).rowcount
     return prompts + posts
 
@@ -80,11 +79,14 @@ def _owed(db: Database, viewer: str | None, before_ns: int) -> bool:
     where, values = _theirs(viewer, before_ns)
     if db.execute(f"SELECT 1 FROM prompts WHERE {where} AND {_OPEN_PROMPT} LIMIT 1", values).fetchone():
         return True
-    sql = (
-        "SELECT 1 FROM posts WHERE viewer IS NOT NULL AND (? OR viewer = ?) AND received_ns <= ?"
-        f" AND {_OPEN_POST} LIMIT 1"
-    )
-    return db.execute(sql, (viewer is None, viewer, before_ns)).fetchone() is not None
+    where, values = _their_posts(viewer, before_ns)
+    return db.execute(f"SELECT 1 FROM posts WHERE {where} AND {_OPEN_POST} LIMIT 1", values).fetchone() is not None
+
+
+def _their_posts(viewer: str | None, before_ns: int) -> tuple[str, tuple[Any, ...]]:
+    if viewer is None:
+        return "viewer IS NOT NULL AND received_ns <= ?", (before_ns,)
+    return "viewer = ? AND received_ns <= ?", (viewer, before_ns)
 
 
 def _theirs(viewer: str | None, before_ns: int) -> tuple[str, tuple[Any, ...]]:
@@ -94,4 +96,5 @@ def _theirs(viewer: str | None, before_ns: int) -> tuple[str, tuple[Any, ...]]:
     quoted = json.dumps(viewer, ensure_ascii=False)
     for special in ("!", "%", "_"):
         quoted = quoted.replace(special, f"!{special}")
-    return "(viewer_id = ? OR given LIKE ? ESCAPE '!') AND received_ns <= ?", (viewer, f"%{quoted}%", before_ns)
+    where = "(viewer_id = ? OR (given IS NOT NULL AND given LIKE ? ESCAPE '!')) AND received_ns <= ?"
+    return where, (viewer, f"%{quoted}%", before_ns)

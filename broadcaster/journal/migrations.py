@@ -169,7 +169,9 @@ MIGRATIONS: Final = (
     CREATE INDEX prompts_finished ON prompts (finished_ns);
     CREATE INDEX prompts_of_viewers ON prompts (finished_ns) WHERE viewer_id IS NOT NULL OR given IS NOT NULL;
     CREATE INDEX prompts_viewer ON prompts (viewer_id) WHERE viewer_id IS NOT NULL;
+    CREATE INDEX prompts_given ON prompts (received_ns) WHERE given IS NOT NULL;
     CREATE INDEX posts_finished ON posts (finished_ns);
+    CREATE INDEX posts_of_viewers ON posts (finished_ns) WHERE viewer IS NOT NULL;
     CREATE INDEX posts_viewer ON posts (viewer) WHERE viewer IS NOT NULL;
     """,
 )

@@ -55,8 +55,9 @@ _DDL: Final = (
 )
 """What SQLite's statements of `migrations` are called here."""
 
-_WRONG_IN_ITSELF: Final = ("22", "23", "42")
-"""Error classes: data exception, integrity violation, syntax error or access rule violation."""
+_WRONG_IN_ITSELF: Final = ("22", "23", "42", "54", "25P02")
+"""Error classes: data exception, integrity violation, syntax error or access rule violation, program limit exceeded;
+and a job that swallowed such an error, so that its transaction is of no use any more."""
 
 _SCHEMA_IS_GONE: Final = ("42P01", "3F000", "42501")
 """Of class 42 and its neighbours, those that are the database's trouble: no such table or schema, no permission."""

@@ -5,8 +5,10 @@ Everything is done in small bites, so that no prompt waits for a clean-up.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from broadcaster.journal.database import Database
@@ -39,24 +41,21 @@ _VIEWERS: Final[tuple[Bite, ...]] = (
     ("DELETE FROM viewers", "viewers", "id", "last_ns < ?"),
     ("DELETE FROM exchanges", "exchanges", "row", f"at_ns < ? AND viewer <> '' AND {_gone('viewer')}"),
     (
-        "UPDATE asrun SET author = ''",
-        "asrun",
-        "row",
-        "start_ns < ? AND author <> '' AND prompt IN"
-        f" (SELECT id FROM prompts WHERE viewer_id IS NOT NULL AND {_gone('viewer_id')})",
+        "UPDATE posts SET text = '', viewer = NULL",
+        "posts",
+        "key",
+        f"finished_ns < ? AND viewer IS NOT NULL AND {_gone('viewer')}",
     ),
-    (
-        "UPDATE prompts SET text = '', author = '', viewer_id = NULL, viewer_name = '', given = NULL",
-        "prompts",
-        "id",
-        "finished_ns < ? AND (viewer_id IS NOT NULL OR given IS NOT NULL)"
-        f" AND (viewer_id IS NULL OR {_gone('viewer_id')})",
-    ),
-    ("UPDATE posts SET text = '', viewer = NULL", "posts", "key", f"finished_ns < ? AND {_gone('viewer')}"),
     ("UPDATE decisions SET viewer = ''", "decisions", "row", f"at_ns < ? AND viewer <> '' AND {_gone('viewer')}"),
     ("UPDATE bans SET name = ''", "bans", "viewer", f"at_ns < ? AND name <> '' AND {_gone('viewer')}"),
 )
 """In this order: the register forgets those who stayed away, then what is over loses their names and texts."""
+
+_PROMPTS: Final = (
+    "SELECT id FROM prompts WHERE finished_ns < ? AND (viewer_id IS NOT NULL OR given IS NOT NULL)"
+    f" AND (viewer_id IS NULL OR {_gone('viewer_id')}) ORDER BY finished_ns, id LIMIT {BITE}"
+)
+"""A bite of their prompts: always the same ones until these have lost their names."""
 
 _PAST: Final[tuple[Bite, ...]] = (
     ("DELETE FROM asrun", "asrun", "row", "start_ns < ?"),
@@ -67,17 +66,35 @@ _PAST: Final[tuple[Bite, ...]] = (
 )
 
 
-def prune(db: Database, keep: Keep, now_ns: int) -> bool:
-    """One bite of everything. True: there is more."""
+def bites(keep: Keep, now_ns: int) -> list[Callable[[Database], bool]]:
+    """What there is to do, each for a transaction of its own, to be done until it returns False: there is no more."""
     seen_ns, oldest_ns = now_ns - keep.viewer_days * _DAY_NS, now_ns - keep.days * _DAY_NS
-    changed = [_bite(db, bite, seen_ns) for bite in _VIEWERS] + [_bite(db, bite, oldest_ns) for bite in _PAST]
     oldest_day = datetime.fromtimestamp(oldest_ns / 1e9, UTC).date().isoformat()
+    return [
+        *(partial(_bite, bite, seen_ns) for bite in _VIEWERS),
+        partial(_blank_prompts, seen_ns),
+        *(partial(_bite, bite, oldest_ns) for bite in _PAST),
+        partial(_forget_spending, oldest_day),
+    ]
+
+
+def _forget_spending(oldest_day: str, db: Database) -> bool:
     db.execute("DELETE FROM spending WHERE day < ?", (oldest_day,))
-    return max(changed) >= BITE
+    return False
 
 
-def _bite(db: Database, bite: Bite, limit_ns: int) -> int:
-    """How many rows it was."""
+def _blank_prompts(limit_ns: int, db: Database) -> bool:
+    """The as-run log first: it knows whose sentence it was only through the prompt."""
+    db.execute(f"UPDATE asrun SET author = '' WHERE author <> '' AND prompt IN ({_PROMPTS})", (limit_ns,))
+    changed = db.execute(
+        "UPDATE prompts SET text = '', author = '', viewer_id = NULL, viewer_name = '', given = NULL"
+        f" WHERE id IN ({_PROMPTS})",
+        (limit_ns,),
+    ).rowcount
+    return changed >= BITE
+
+
+def _bite(bite: Bite, limit_ns: int, db: Database) -> bool:
     change, table, key, where = bite
     sql = f"{change} WHERE {key} IN (SELECT {key} FROM {table} WHERE {where} LIMIT {BITE})"
-    return db.execute(sql, (limit_ns,)).rowcount
+    return db.execute(sql, (limit_ns,)).rowcount >= BITE

@@ -21,7 +21,7 @@ from broadcaster.journal.ledger import JournalLedger
 from broadcaster.journal.memory import JournalMemory
 from broadcaster.journal.posts import JournalPosts, finish_posts
 from broadcaster.journal.prompts import PROMPT_COLUMNS, prompt_of, prompt_row
-from broadcaster.journal.retention import Keep, prune
+from broadcaster.journal.retention import Keep, bites
 from broadcaster.journal.state import get_state, put_state
 from broadcaster.journal.traces import JournalTraces
 from broadcaster.journal.writer import JournalWriter
@@ -91,7 +91,7 @@ class Journal:
     async def open(self) -> None:
         """Starts the writer and opens the file. Raises JournalError; it goes on trying in the background then."""
         self._writer.start()
-        await self._bite()
+        await self.flush()
 
     def close(self) -> None:
         self._writer.close()
@@ -204,15 +204,11 @@ class Journal:
 
     async def prune(self) -> None:
         """Drops what is older than may be kept, bite by bite. Raises JournalError."""
-        more = True
-        while more:
-            more = await self._bite()
-            await asyncio.sleep(BREATH_SECONDS if more else 0)
-
-    async def _bite(self) -> bool:
-        """True: there is more to drop."""
-        more: bool = await self._writer.durable(lambda db: prune(db, self._keep, time.time_ns()))
-        return more
+        for bite in bites(self._keep, time.time_ns()):
+            more = True
+            while more:
+                more = await self._writer.durable(bite)
+                await asyncio.sleep(BREATH_SECONDS if more else 0)
 
     async def flush(self) -> None:
         """Returns when everything given before is on disk. Raises JournalError."""

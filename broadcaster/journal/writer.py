@@ -152,14 +152,15 @@ class JournalWriter:
         db.execute("SAVEPOINT job")
         try:
             result = entry.job(db)
+            db.execute("RELEASE job")
         except Exception as err:
             if isinstance(err, OSError | JournalError) and not isinstance(err, Unstorable):
                 raise  # the database's trouble: everything is tried again
             db.execute("ROLLBACK TO job")
+            db.execute("RELEASE job")
             if entry.done is None:
                 self._lose(1)
             result = JournalError(f"{self.place}: an entry that cannot be stored ({type(err).__name__})")
-        db.execute("RELEASE job")
         return result
 
     def _open(self) -> Database:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import time
@@ -14,7 +15,7 @@ from broadcaster.config.address import Server, server_of
 from broadcaster.errors import JournalError
 from broadcaster.journal import Journal, asrun_rows
 from broadcaster.journal import postgresql as engine
-from broadcaster.journal.database import Passing, Unstorable, open_for_reading, open_for_writing
+from broadcaster.journal.database import Database, Passing, Unstorable, open_for_reading, open_for_writing
 from broadcaster.journal.migrations import MIGRATIONS
 from broadcaster.types import Inbound, Origin, PromptKind, Role, Verdict, VerdictKind
 from tests.support.postgres import PostgresServer
@@ -178,3 +179,20 @@ def test_nobody_there(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="check that it runs") as away:
         open_for_writing(place)
     assert "geheim" not in str(away.value)
+
+
+async def test_a_job_that_swallows_its_error_fails_alone(server: PostgresServer) -> None:
+    journal = Journal(server_of(server.url, "swallowed"))
+    await journal.open()
+
+    def careless(db: Database) -> None:
+        with contextlib.suppress(Unstorable):
+            db.execute("INSERT INTO state VALUES ('a', 'x', ?)", ("no number",))
+
+    results = await asyncio.gather(
+        journal.accept(prompt("one")), journal._writer.durable(careless), journal.accept(prompt("two")),
+        return_exceptions=True,
+    )  # fmt: skip
+    assert [isinstance(result, JournalError) for result in results] == [False, True, False]
+    assert len(await journal.unfinished()) == 2
+    journal.close()
