@@ -61,7 +61,10 @@ def list_(
 def show(
     id: IdArgument, as_json: JsonOption = False, config: ConfigOption = None, channel: ChannelOption = None
 ) -> None:
-    """Show one prompt: its place, when it will be heard, its whole text, and why it comes where it comes."""
+    """Show one prompt and all that is known of it.
+
+    Its place, the estimated seconds until it is heard, its whole text, who asks, and why it comes where it comes.
+    """
     item = Control(target(config, channel)).get(f"/api/queue/{quote(id, safe=':')}")
     if as_json:
         typer.echo(json.dumps(item, ensure_ascii=False, indent=2))
@@ -169,7 +172,7 @@ def ban(
 
 
 def unban(viewer: ViewerArgument, config: ConfigOption = None, channel: ChannelOption = None) -> None:
-    """End a ban."""
+    """Let a banned viewer take part again."""
     _command(config, channel, {"type": "unban", "viewer": viewer})
 
 

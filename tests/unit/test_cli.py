@@ -75,6 +75,8 @@ def test_the_commands() -> None:
         "sink list", "sink add", "sink change", "sink pause", "sink resume", "sink stop", "sink remove", "sink reset",
         "avatar expand", "voice list", "voice try", "voice add", "voice remove",
         "persona write", "persona show", "memory show", "memory forget",
+        "queue list", "queue show", "queue approve", "queue drop", "queue edit", "queue move", "queue log",
+        "ban", "unban", "bans", "slow", "pause-auto",
     }  # fmt: skip
 
 
@@ -89,7 +91,7 @@ def test_every_command_has_help_and_takes_a_configuration(cli: Cli, path: tuple[
 
 
 def test_no_help_line_is_cut_off(cli: Cli) -> None:
-    for arguments in ((), ("sink",), ("avatar",), ("memory",)):
+    for arguments in ((), ("sink",), ("avatar",), ("memory",), ("queue",)):
         said = cli(*arguments, "--help")
         assert not re.search(r"^  .*\.\.\.$", said.out, re.MULTILINE), said.out
 
