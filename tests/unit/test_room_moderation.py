@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.sentences import EN, ZH
-from broadcaster.brain.moderation.findings import Finding, verdict_of
+from broadcaster.brain.moderation.findings import Finding, rewritten, verdict_of
 from broadcaster.brain.moderation.folding import compact, letters_of, squeezed
 from broadcaster.brain.moderation.judge import Case, Judge, Lists
 from broadcaster.brain.moderation.nicknames import speakable
@@ -131,10 +131,11 @@ def test_styles_and_stretching_hide_nothing(word: str, frame: str, styles: list[
 def test_what_is_masked_is_not_found_again(text: str) -> None:
     masking = judge_of(tuple(word for word in listed(*WORDS)))
     masks = [Finding(each.check, each.name, "mask", each.start, each.end) for each in masking.find(Case(text, True))]
-    verdict = verdict_of(text, masks)
-    assert len(verdict.text) == len(text)
-    assert not [each for each in masking.find(Case(verdict.text, True)) if each.check == "word"]
-    assert verdict.kind is (VerdictKind.MASK if masks else VerdictKind.PASS)
+    left = rewritten(text, masks)
+    assert len(left) == len(text)
+    assert not [each for each in masking.find(Case(left, True)) if each.check == "word"]
+    kind = VerdictKind.PASS if not masks else VerdictKind.MASK if any(map(str.isalnum, left)) else VerdictKind.DROP
+    assert verdict_of(text, masks).kind is kind
 
 
 @given(st.text(max_size=60))
@@ -248,6 +249,11 @@ def test_the_gravest_action_decides() -> None:
     assert verdict_of(text, [mask, hold]).text == text
     assert verdict_of(text, [hold, drop, mask]).kind is VerdictKind.DROP
     assert verdict_of(text, [hold, drop, mask]).reason == "word: drop"
+
+
+def test_where_nothing_but_stars_is_left_the_text_is_dropped() -> None:
+    assert verdict_of("一二！", [finding("mask", 0, 2)]).kind is VerdictKind.DROP
+    assert verdict_of("一二", [finding("replace", 0, 2, "好")]).kind is VerdictKind.REPLACE
 
 
 def test_overlapping_masks_are_one() -> None:

@@ -48,7 +48,8 @@ def weight(action: str) -> int:
 
 
 def verdict_of(text: str, findings: Sequence[Finding]) -> Verdict:
-    """The gravest finding decides; masks and replacements are all applied. What is held keeps its text."""
+    """The gravest finding decides; masks and replacements are all applied, and where they leave nothing but signs the
+    text is dropped. What is held keeps its text."""
     gravest = max(findings, key=lambda found: weight(found.action), default=None)
     if gravest is None or gravest.action == "pass":
         return Verdict(VerdictKind.PASS, text)
@@ -58,7 +59,10 @@ def verdict_of(text: str, findings: Sequence[Finding]) -> Verdict:
         return Verdict(VerdictKind.HOLD, text, gravest.reason)
     changes = [found for found in findings if found.action in ("mask", "replace")]
     kind = VerdictKind.REPLACE if all(found.action == "replace" for found in changes) else VerdictKind.MASK
-    return Verdict(kind, rewritten(text, changes), gravest.reason)
+    left = rewritten(text, changes)
+    if not any(map(str.isalnum, left)):
+        return Verdict(VerdictKind.DROP, "", gravest.reason)
+    return Verdict(kind, left, gravest.reason)
 
 
 def rewritten(text: str, changes: Iterable[Finding]) -> str:
