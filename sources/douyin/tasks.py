@@ -71,6 +71,8 @@ class Tasks:
         self._wall_ns = wall_ns
         self._begun: set[str] = set()
         """Those that were asked to start: a cancel may come before the answer."""
+        self._ran: set[str] = set()
+        """Those that ran at some time: what they could not deliver is kept after the end of the live too."""
         self._page = dict.fromkeys(FAILED_KINDS, 1)
         self._read: dict[str, set[str]] = {kind: set() for kind in FAILED_KINDS}
         """Ids on the page that is read again because it was not full."""
@@ -107,7 +109,7 @@ class Tasks:
         for kind in self._kinds:
             trouble = await self._started(kind) or trouble
         for kind in FAILED_KINDS:
-            if kind in self._kinds and kind in self.running:
+            if kind in self._ran:
                 await self._ask_again(kind)
         self._tell(trouble)
 
@@ -124,11 +126,17 @@ class Tasks:
                 return str(err)
             self.counts["started"] += 1
         self.running.add(kind)
+        self._ran.add(kind)
         return ""
 
     async def _ask_again(self, kind: str) -> None:
         for _ in range(PAGES):
-            page = await self._api.failed(self._room, kind, self._page[kind])
+            try:
+                page = await self._api.failed(self._room, kind, self._page[kind])
+            except ApiError as err:
+                if err.code != NOT_READY:
+                    raise
+                return
             read = self._read[kind]
             now_ns = self._wall_ns()
             self.counts["unreadable"] += page.odd

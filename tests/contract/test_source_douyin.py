@@ -397,6 +397,20 @@ async def test_gifts_and_fan_clubs_that_were_not_delivered_come_by_asking() -> N
         assert (rounds.tasks.counts["again"], rounds.tasks.counts["old"]) == (3, 1)
 
 
+async def test_what_was_missed_at_the_end_of_a_live_is_asked_for_after_it() -> None:
+    intake = Kept()
+    async with DouyinServer() as server, Rounds(server, intake) as rounds:
+        await rounds.go()
+        server.live = False
+        server.tasks.clear()
+        server.failed["live_gift"].append([gift()])
+        await rounds.go()
+        assert len(intake.posts) == 1
+        server.closed = True  # the platform may say the same of the list
+        await rounds.go()
+        assert "not live yet" in rounds.tasks.trouble
+
+
 async def test_a_long_list_is_read_page_by_page_and_no_page_twice() -> None:
     intake = Kept()
     async with DouyinServer() as server, Rounds(server, intake, ("live_gift",)) as rounds:

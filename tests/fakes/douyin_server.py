@@ -56,7 +56,7 @@ class DouyinServer:
     that it was asked in the body. `secret_known`: the secret is right. `dead_tokens` are not accepted any more.
     `life_s` of a token. `code` other than 0: the answer to every call about tasks. `garbage`: no JSON comes back.
     `silent`: nothing does; `endless`: it never ends. `mute`: the end of the path of a call that is done, and its
-    answer lost.
+    answer lost. `closed`: the list of what was not delivered is not to be had.
     """
 
     def __init__(self) -> None:
@@ -66,6 +66,7 @@ class DouyinServer:
         self.life_s: Any = 7200
         self.garbage = self.silent = self.endless = False
         self.mute = "nowhere"
+        self.closed = False
         self.secret_known = True
         self.tasks: set[str] = set()
         self.dead_tokens: set[str] = set()
@@ -195,6 +196,8 @@ class DouyinServer:
             case "GET", "/api/live_data/task/get":
                 return {"data": {"status": 3 if kind in self.tasks else 2 if self.live else 1}}
             case "GET", "/api/live_data/task/fail_data/get":
+                if self.closed:
+                    return {"err_no": 5003019, "err_msg": "conditions"}
                 return {"data": self._page(kind, int(fields["page_num"]), int(fields["page_size"]))}
         return {"err_no": 404, "err_msg": "no such call"}
 
