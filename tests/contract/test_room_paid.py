@@ -49,7 +49,7 @@ class Counter:
         self.revoked: list[str | None] = []
         settings = InboxConfig()
         self.audience = Audience(self.journal.audience)
-        prompts = Prompts(Admission(100), PassGate(), "这位朋友")
+        prompts = Prompts(Admission(100), PassGate(), "这位朋友", max_text=100)
         self.window = Window(0.0)
         self.till = Till(
             settings, self.journal.posts, self.audience, prompts, self.rules, self.window,
@@ -227,6 +227,16 @@ async def test_what_is_taken_back_while_it_is_being_queued_is_not_offered(path: 
         await made.journal.flush()
         assert [each.post for each in made.queue] == ["test:2"]
         assert await made.states() == {"test:1": "revoked", "test:2": "queued"}
+
+
+async def test_a_text_that_cannot_be_said_is_shortened_or_left_out_and_stops_nobody(path: Path) -> None:
+    async with counter(path) as made:
+        await made.bring(
+            chat("long", "字" * 5000), chat("blank", "\x00\x01"), chat("1"), gift("2", price=60_000, who="x" * 300)
+        )
+        await until(lambda: len(made.queue) == 4)
+        kinds = [(each.kind.value, len(each.text) <= 100) for each in made.queue]
+        assert kinds == [("ask", True), ("event", True), ("ask", True), ("event", True)]
 
 
 async def test_nothing_is_made_for_somebody_who_is_banned_and_the_journal_says_why(path: Path) -> None:

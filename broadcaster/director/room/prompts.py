@@ -8,6 +8,7 @@ from typing import Final
 
 from broadcaster.director.admission import Admission, happening_text
 from broadcaster.director.room.thanks import Part
+from broadcaster.errors import Refused
 from broadcaster.ports import Gate
 from broadcaster.types import (
     Happening,
@@ -33,19 +34,22 @@ EVENTS: Final = {
 }
 
 TEXT_IN_LINE: Final = 400
-"""Characters of the line that tells, in the queue and the log, what several are thanked for."""
+"""Characters of the line that tells, in the queue and the log, what somebody (or several) are thanked for."""
 
 SUPER_CHAT_TEXT: Final = 1000
-"""Characters of a super chat that are taken, far more than any platform allows: what was paid for is not refused."""
+"""Characters of a super chat that are taken (or `inbox.max_text`, if that is less), far more than any platform
+allows: what was paid for is not refused for its length."""
 
 
 class Prompts:
     """`nickname` stands for a name that may not be said."""
 
-    def __init__(self, admission: Admission, gate: Gate, nickname: str) -> None:
+    def __init__(self, admission: Admission, gate: Gate, nickname: str, max_text: int = SUPER_CHAT_TEXT) -> None:
         self._admission = admission
         self._gate = gate
         self._nickname = nickname
+        self._longest = min(SUPER_CHAT_TEXT, max_text)
+        self._line_limit = min(TEXT_IN_LINE, max_text)
 
     def comment(self, post: Post, viewer: Viewer | None, text: str, lane: Lane) -> Inbound:
         """Raises Refused: "empty", "too_long"."""
@@ -58,10 +62,10 @@ class Prompts:
         spoken = self.spoken(viewer)
         happening = Happening(RoomEvent.SUPER_CHAT)
         origin = self._origin(post, spoken)
-        if text.strip():
-            made = self._admission.inbound(PromptKind.ASK, text[:SUPER_CHAT_TEXT], origin)
-        else:
-            made = self._admission.inbound(PromptKind.EVENT, happening_text(happening, spoken), origin)
+        try:
+            made = self._admission.inbound(PromptKind.ASK, text[: self._longest], origin)
+        except Refused:
+            made = self._admission.inbound(PromptKind.EVENT, self._line(happening, spoken), origin)
         return replace(
             made, lane=Lane.SUPER_CHAT, viewer=spoken, happening=happening, paid=post.price, post=post.key
         )  # fmt: skip
@@ -70,9 +74,7 @@ class Prompts:
         """Thanks for one great gift, or a guard."""
         spoken = self.spoken(viewer)
         happening = Happening(EVENTS[post.kind], self.item(post.item), max(1, post.count))
-        made = self._admission.inbound(
-            PromptKind.EVENT, happening_text(happening, spoken), self._origin(post, spoken)
-        )
+        made = self._admission.inbound(PromptKind.EVENT, self._line(happening, spoken), self._origin(post, spoken))
         return replace(
             made, lane=Lane.SUPPORT, viewer=spoken, happening=happening, paid=post.price, post=post.key
         )  # fmt: skip
@@ -80,7 +82,7 @@ class Prompts:
     def together(self, parts: Sequence[Part], lane: Lane) -> Inbound:
         """One sentence for all of it, the first one first."""
         first = parts[0]
-        text = ", ".join(happening_text(part.given.happening, part.viewer) for part in parts)[:TEXT_IN_LINE]
+        text = ", ".join(happening_text(part.given.happening, part.viewer) for part in parts)[: self._line_limit]
         made = self._admission.inbound(PromptKind.EVENT, text, Origin(first.source, first.viewer.name, Role.VIEWER))
         return replace(
             made,
@@ -100,6 +102,9 @@ class Prompts:
     def item(self, name: str) -> str:
         """A gift's name as it may be said; "" when it may not."""
         return self._gate.nickname(name) if name else ""
+
+    def _line(self, happening: Happening, viewer: Viewer | None) -> str:
+        return happening_text(happening, viewer)[: self._line_limit]
 
     @staticmethod
     def _origin(post: Post, viewer: Viewer | None) -> Origin:

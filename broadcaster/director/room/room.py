@@ -64,7 +64,7 @@ class Room:
     ) -> None:
         clock = asyncio.get_running_loop().time
         self._names = names
-        prompts = Prompts(admission, gate, config.moderation.nickname)
+        prompts = Prompts(admission, gate, config.moderation.nickname, config.inbox.max_text)
         self.audience = Audience(journal.audience)
         self.desk = Desk(
             config.inbox, self.audience, prompts, gate, rules,

@@ -21,6 +21,7 @@ from broadcaster.director.room.prompts import EVENTS, Prompts
 from broadcaster.director.room.thanks import Part, Window
 from broadcaster.errors import JournalError
 from broadcaster.journal.posts import PAID_LANES, JournalPosts
+from broadcaster.redact import whereabouts
 from broadcaster.types import Inbound, Lane, Post, PostKind
 
 log = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ class Till:
             if guest is not None:
                 self._audience.note(guest, post)
             lane = self.lane_of(post)
-            if self._disk[lane] or not self._promote(post, lane, guest):
+            if self._disk[lane] or not self._taken(post, lane, guest):
                 self._disk[lane] += 1
                 self._overflows[lane] += 1
 
@@ -124,8 +125,15 @@ class Till:
 
     def thank(self, parts: Sequence[Part], lane: Lane) -> Inbound | None:
         """What a window has gathered: its prompt when nothing of it was paid for, else it is stored first."""
-        prompt = self._prompts.together(parts, lane)
         keys = tuple(key for part in parts for key in part.keys)
+        try:
+            prompt = self._prompts.together(parts, lane)
+        except Exception as err:  # a fault of ours must not come again with every start
+            log.error("no prompt could be made of what was gathered", extra=whereabouts(err))
+            for key in keys:
+                self._hand.pop(key, None)
+                self.skip(key, "fault")
+            return None
         if not keys:
             return prompt
         self._ready.append(_Ready(prompt, keys, self._audience.get(parts[0].viewer.id)))
@@ -139,6 +147,16 @@ class Till:
             group.create_task(self._fetch_all())
 
     # -- one post ---------------------------------------------------------------------------------------------
+
+    def _taken(self, post: Post, lane: Lane, guest: Guest | None) -> bool:
+        """As `_promote`; a fault of ours in one post must not stop those behind it."""
+        try:
+            return self._promote(post, lane, guest)
+        except Exception as err:
+            log.error("no prompt could be made of a paid post", extra=whereabouts(err))
+            self._hand.pop(post.key, None)
+            self.skip(post.key, "fault")
+            return True
 
     def _promote(self, post: Post, lane: Lane, guest: Guest | None) -> bool:
         """False when there is no room for it."""
@@ -216,7 +234,7 @@ class Till:
         fresh = [post for post in posts if post.key not in held and post.key not in self._hand]
         new = fresh[:room]
         taken = 0
-        while taken < len(new) and self._promote(new[taken], lane, self._audience.meet(new[taken])):
+        while taken < len(new) and self._taken(new[taken], lane, self._audience.meet(new[taken])):
             taken += 1
         known = len(posts) - len(fresh)
         self._disk[lane] = count - known - taken + self._overflows[lane] - before
