@@ -32,6 +32,7 @@ BENCHES = (
     "cloud_voice",
     "mouth_timing",
     "intelligibility",
+    "inbox",
     "moderation",
 )
 

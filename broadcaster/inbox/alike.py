@@ -185,3 +185,30 @@ class Alike:
             return ()
         size = len(shape.ordered)
         return shape.ordered[: size - ceil(size * self._similarity / (2 - self._similarity) - 1e-9) + 1]
+
+
+class Picked:
+    """Shapes one after the other, and how much another one is like the nearest of them, without comparing all."""
+
+    def __init__(self) -> None:
+        self._sizes: list[int] = []
+        self._holders: dict[str, list[int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def append(self, shape: Shape) -> None:
+        for part in shape.parts:
+            self._holders.setdefault(part, []).append(len(self._sizes))
+        self._sizes.append(len(shape.parts))
+
+    def nearest(self, shape: Shape, since: int = 0) -> float:
+        """The greatest likeness to those from number `since` on; 0 for none."""
+        shared: dict[int, int] = {}
+        for part in shape.parts:
+            for number in reversed(self._holders.get(part, ())):
+                if number < since:
+                    break
+                shared[number] = shared.get(number, 0) + 1
+        size = len(shape.parts)
+        return max((2 * count / (size + self._sizes[number]) for number, count in shared.items()), default=0.0)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heapreplace
 
-from broadcaster.inbox.alike import Shape, shape_of
+from broadcaster.inbox.alike import Picked, Shape, shape_of
 from broadcaster.inbox.promised import Entry, Promised, Stand
 from broadcaster.inbox.row import NO_TURN, Row, Turn, Waiting
 from broadcaster.types import Inbound, Lane, PromptKind, Role
@@ -53,7 +53,7 @@ class Drawing:
         self._paused = paused
         self._stamp_ns = stamp_ns
         self._draws: dict[tuple[Lane, bool], _Draw] = {}
-        self._answered: list[Shape] = []
+        self._answered = Picked()
         self._served: dict[tuple[Lane, str], tuple[int, int]] = {}
         self._rounds: dict[Lane, int] = {}
         self._met: dict[str, tuple[float, int]] = {}
@@ -174,7 +174,7 @@ class Drawing:
             return item.met
         met, seen = self._met.get(item.prompt.id, (item.met, 0))
         if seen < len(self._answered):
-            met = max(met, *(item.shape.likeness(shape) for shape in self._answered[seen:]))
+            met = max(met, self._answered.nearest(item.shape, seen))
             self._met[item.prompt.id] = (met, len(self._answered))
         return met
 
