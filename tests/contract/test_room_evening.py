@@ -40,5 +40,5 @@ def test_ten_minutes(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 async def test_a_cut_of_it_in_real_time(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
-    seconds = float(os.environ.get("ROOM_SECONDS", "3"))
+    seconds = float(os.environ.get("ROOM_SECONDS", "1"))
     check(await evening(paths, seconds, seed=2, times=DENSE, pace=0.05, speed=40, settled=0.4), capsys)

@@ -163,7 +163,7 @@ def torn(draw: st.DrawFn) -> bytes:
     return bytes(frame)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.one_of(st.binary(max_size=200), torn()))
 def test_no_frame_breaks_the_parser(frame: bytes) -> None:
     found = Unpacker().unpack(frame)
@@ -347,7 +347,7 @@ def test_a_comment_of_another_room_is_left_out() -> None:
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=10,
+    max_leaves=5,
 )
 COMMANDS = st.sampled_from(
     ["DM", "SEND_GIFT", "GUARD", "SUPER_CHAT", "SUPER_CHAT_DEL", "LIKE", "LIVE_ROOM_ENTER", "LIVE_START", "X"]
@@ -359,8 +359,8 @@ FIELDS = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
-@given(COMMANDS, st.dictionaries(FIELDS, JSON, max_size=12))
+@settings(max_examples=80, deadline=None)
+@given(COMMANDS, st.dictionaries(FIELDS, JSON, max_size=8))
 def test_no_command_breaks_the_reader(command: str, data: dict[str, Any]) -> None:
     reader = events()
     post = reader.read(told(command, data))
@@ -374,7 +374,7 @@ def test_no_command_breaks_the_reader(command: str, data: dict[str, Any]) -> Non
     json.dumps([post.text, post.item, post.id, post.combo, post.room, *post.revokes], ensure_ascii=False).encode()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_no_message_breaks_the_reader(body: bytes) -> None:
     reader = events()
