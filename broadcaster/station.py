@@ -130,12 +130,14 @@ class Station(Protocol):
           recording}`; state is off, connecting, live, waiting (for its next try) or failed (it cannot work as it is
           set up); `kinds` counts posts by kind, `counters` are its own
         - `sinks`: list of `wire.SinkStatus` as mappings
-        - `now`: None or `{id, kind, sentence, text, origin, author}`; `next`: up to 5 of
-          `{id, kind, text, origin, author, held}` (`held`: it was cut and goes on); `queue`: `{length, capacity,
-          drops, merged}` (the last two of the audience: counts by "class:reason" and by class)
+        - `now`: None or `{id, kind, lane, sentence, text, origin, author}`; `next`: up to 5 of
+          `{id, kind, lane, text, origin, author, held}` (`held`: it was cut and goes on); `queue`: `{length,
+          capacity, drops, merged}` (the last two of the audience: counts by "class:reason" and by class)
         - `journal`: `{ok, error}`
         - `moderation`: `words`, `files`, `error` of the lists; `verdicts` by "glance", "in" or "out" and kind
           ("in_hold"), `reasons` by check; `endpoint`: None or `{place, state, asked, failures, error}`
+        - `moderators`: what they have decided: `paused`, `slow_s`, `delay_s`; how many are `held` and `bans`;
+          `commands` by name
         - `turn`: None or how long the last turn took: `{id, total_ms, own_ms, packages, late, least_margin_ms}`
         - `room`: what the audience sends: `received` (free) and `paid` by kind; `taken`, and `dropped` by reason;
           `shed` by kind (more came than could be looked at), `looking` (not looked at yet), `faults`; of what was paid for:

@@ -168,6 +168,8 @@ def _health(state: dict[str, Any]) -> RenderableType:
         table.add_row("room", _room(_part(state, "room"), _part(state, "queue")))
     if (trouble := _moderation(_part(state, "moderation"))) is not None:
         table.add_row("moderation", _red(trouble))
+    if said := _moderators(_part(state, "moderators")):
+        table.add_row("moderators", said)
     turn = _part(state, "turn")
     if turn:
         late = f", {turn['late']} packages late" if turn["late"] else ""
@@ -186,6 +188,22 @@ def _moderation(moderation: dict[str, Any]) -> str | None:
     if endpoint.get("error"):
         faults.append(f"the endpoint fails: {endpoint['error']}")
     return "; ".join(faults) or None
+
+
+def _moderators(moderators: dict[str, Any]) -> str:
+    """What they have decided that is not as usual, and what waits for them."""
+    words = []
+    if moderators.get("held"):
+        words.append(f"{moderators['held']} held for you (broadcaster queue list)")
+    if moderators.get("paused"):
+        words.append("the automatic choice is paused")
+    if moderators.get("slow_s"):
+        words.append(f"slow mode {moderators['slow_s']:g} s")
+    if moderators.get("bans"):
+        words.append(f"{moderators['bans']} banned")
+    if moderators.get("delay_s"):
+        words.append(f"broadcast delay {moderators['delay_s']:g} s")
+    return ", ".join(words)
 
 
 def _source(source: dict[str, Any]) -> Any:

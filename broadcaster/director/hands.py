@@ -20,7 +20,8 @@ class RundownHands:
         self._playout = playout
 
     def unheard(self) -> float:
-        return self._rundown.seconds_unheard()
+        """With a broadcast delay, the time until it will have been heard."""
+        return self._rundown.begins()[-1] if self._rundown.delayed else self._rundown.seconds_unheard()
 
     def lips(self) -> float:
         """The pictures that a head must be ahead by, at the speed it has shown, and a tick to it and back."""

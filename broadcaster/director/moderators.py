@@ -110,6 +110,7 @@ class Moderators:
             "held": len(self._held),
             "bans": len(self._rules.bans()),
             "delay_s": self._lineup.delay_s,
+            "commands": dict(self.counters),
         }
 
     # -- told by others ---------------------------------------------------------------------------------------

@@ -222,7 +222,10 @@ class Performer:
             await self._admit(utterance, sentence, brain, begun)
 
     def _starving(self, utterance: Utterance) -> bool:
-        """Everything of it that was admitted is on its way to air, and that is not much."""
+        """Everything of it that was admitted is on its way to air, and that is not much. With a broadcast delay there
+        is time for whole sentences."""
+        if self._rundown.delayed:
+            return False
         admitted = utterance.script.text.rstrip()
         return utterance.cursor >= len(admitted) and self._hands.unheard() < CLAUSE_BELOW_S
 

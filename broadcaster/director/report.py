@@ -50,6 +50,7 @@ class Report:
         voices: list[dict[str, Any]],
         sources: list[dict[str, Any]],
         moderation: dict[str, Any],
+        moderators: dict[str, Any],
         journal_error: str,
         stopping: bool,
         turn: dict[str, Any] | None,
@@ -74,6 +75,7 @@ class Report:
             "brain": brain,
             "sources": sources,
             "moderation": moderation,
+            "moderators": moderators,
             "sinks": [msgspec.to_builtins(sink) for sink in playout.sinks] if playout else [],
             "now": _now(now)
             if now
@@ -120,6 +122,7 @@ def _prompt(prompt: Inbound) -> dict[str, Any]:
     return {
         "id": prompt.id,
         "kind": prompt.kind.value,
+        "lane": prompt.lane.value,
         "text": prompt.text,
         "origin": prompt.origin.source,
         "author": prompt.origin.author,

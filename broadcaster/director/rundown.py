@@ -80,6 +80,10 @@ class Rundown:
         """Of sound in hand, of every utterance, that was not heard yet."""
         return self._transmission.seconds_unheard(self.active)
 
+    @property
+    def delayed(self) -> bool:
+        return self._transmission.delayed
+
     def begins(self) -> list[float]:
         """In how many seconds the rest of each in hand will be heard; the last number is behind them all."""
         return self._transmission.begins(self.active)
@@ -106,7 +110,7 @@ class Rundown:
     def drop(self, utterance: Utterance, reason: str) -> None:
         """It will not be spoken (any further). What playout has of it is played."""
         utterance.failure = reason
-        if utterance.begun or utterance.sent or (self._transmission.delayed and utterance.pieces):
+        if utterance.begun or utterance.sent or (self.delayed and utterance.pieces):
             self.complete(utterance)
         else:
             self._finish(utterance, "skipped", reason, None)
@@ -156,10 +160,9 @@ class Rundown:
     def take_off(self, id: str, reason: str, *, at_once: bool = False) -> bool:
         """For good: nothing of it is heard behind the sentence on air, or, `at_once`, behind this moment. It ends as
         cut, or as skipped when nothing of it was heard. False when it is not here."""
-        found = [each for each in (*self.active, *self._leaving.all()) if each.id == id and not each.dropped]
-        if not found:
+        known = (each for each in (*self.active, *self._leaving.all()) if each.id == id and not each.dropped)
+        if (utterance := next(known, None)) is None:
             return False
-        utterance = found[0]
         utterance.dropped = reason
         if utterance not in self.active:
             return True
@@ -385,14 +388,10 @@ class Rundown:
     def sound_of(self, event: Aired) -> tuple[list[Held], bool]:
         """What is in hand of the sound of the sentence that `event` is about, and whether that is all of it."""
         utterance = self._find((event.utterance, event.generation))
-        if utterance is None:
-            return [], False
-        sound = [piece for piece in utterance.pieces if piece.sentence == event.sentence]
-        return sound, bool(sound) and utterance.whole(event.sentence)
+        return utterance.sound_of(event.sentence) if utterance is not None else ([], False)
 
     def _find(self, key: tuple[str, int]) -> Utterance | None:
-        active = (u for u in self.active if (u.id, u.generation) == key)
-        return self._leaving.find(key) or next(active, None)
+        return self._leaving.find(key) or next((u for u in self.active if (u.id, u.generation) == key), None)
 
     def _finish(self, utterance: Utterance, state: str, reason: str, event: Aired | None) -> None:
         if utterance in self.active:

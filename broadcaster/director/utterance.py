@@ -263,6 +263,11 @@ class Utterance:
         """All sound of that sentence is in hand."""
         return self.spoken or any(piece.sentence > sentence for piece in self.pieces)
 
+    def sound_of(self, sentence: int) -> tuple[list[Held], bool]:
+        """What is in hand of the sound of that sentence, and whether that is all of it."""
+        sound = [piece for piece in self.pieces if piece.sentence == sentence]
+        return sound, bool(sound) and self.whole(sentence)
+
     def ending(self, number: int) -> int:
         """Where the sentence ends that `number` is, or is a clause of, as far as it was made: a slow model is put on
         air clause by clause."""

@@ -115,6 +115,7 @@ class Metrics(Collector):
         yield _gauge("director_uptime_seconds", "Age of the director process", status.get("uptime_s"))
         yield from _sources(status.get("sources") or ())
         yield from _moderation(status.get("moderation") or {})
+        yield from _moderators(status.get("moderators") or {})
         yield from _room(status.get("room") or {}, status.get("queue") or {})
         yield from _sinks(status.get("sinks") or ())
         yield _labelled("events", "What became of prompts, by any way", "event", status.get("counters") or {})
@@ -212,6 +213,14 @@ def _moderation(moderation: dict[str, Any]) -> Iterator[Metric]:
     asked.add_metric(("answered",), float(endpoint.get("asked", 0) - endpoint.get("failures", 0)))
     asked.add_metric(("failed",), float(endpoint.get("failures", 0)))
     yield asked
+
+
+def _moderators(moderators: dict[str, Any]) -> Iterator[Metric]:
+    yield _gauge("held_prompts", "Prompts that wait for a moderator", moderators.get("held"))
+    yield _gauge("bans", "Viewers of whom nothing is taken", moderators.get("bans"))
+    yield _gauge("auto_paused", "1 while only moderators decide what goes on air", moderators.get("paused"))
+    yield _gauge("slow_mode_seconds", "Seconds in which one comment of each viewer counts", moderators.get("slow_s"))
+    yield _labelled("moderator_commands", "What moderators did", "command", moderators.get("commands") or {})
 
 
 def _sources(sources: Iterable[dict[str, Any]]) -> Iterator[Metric]:

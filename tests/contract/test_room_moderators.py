@@ -243,7 +243,7 @@ async def test_what_was_paid_for_is_held_through_a_restart_and_what_is_approved_
     async with station(paths, brains=brains(), gate=Gate()) as made:
         await command(made, "pause_auto", on=True)
         held, approved = await bring(made, super_chat("扣一？", "乙"), super_chat("扣二？", "丙"))
-        await until(lambda: made.director.status()["moderation"]["held"] == 2)
+        await until(lambda: made.director.status()["moderators"]["held"] == 2)
         await blocked(made)
         await command(made, "approve", id=approved)
         await made.director.journal.flush()
@@ -251,7 +251,7 @@ async def test_what_was_paid_for_is_held_through_a_restart_and_what_is_approved_
         await again.ended(approved)
         assert again.types(approved)[-1] == "done"
         await command(again, "pause_auto", on=False)
-        await until(lambda: again.director.status()["moderation"]["held"] == 1)
+        await until(lambda: again.director.status()["moderators"]["held"] == 1)
         assert (await again.director.place(held))["state"] == "held"
         await command(again, "drop", id=held)
         await again.ended(held)
@@ -288,7 +288,7 @@ async def test_slow_mode_counts_one_comment_of_each_and_holds_through_a_restart(
     async with station(paths, brains=brains()) as made:
         await command(made, "slow", seconds=60)
     async with station(paths, brains=brains()) as again:
-        await until(lambda: again.director.status()["moderation"]["slow_s"] == 60.0)
+        await until(lambda: again.director.status()["moderators"]["slow_s"] == 60.0)
         posts = [comment(f"第{number}个问题？", who) for number in range(3) for who in ("乙", "丙")]
         await asyncio.wrap_future(again.director.room.intake.bring(posts))
         await until(lambda: again.director.status()["room"]["dropped"].get("slow") == 4)
