@@ -33,6 +33,7 @@ BENCHES = (
     "mouth_timing",
     "intelligibility",
     "inbox",
+    "room_paid",
     "moderation",
 )
 

@@ -138,7 +138,7 @@ async def test_the_few_that_may_be_chosen_are_judged_at_once_and_ahead(paths: Pa
         await bring(made, *(post(PostKind.COMMENT, f"{n}", f"今天第{n}个 drop 问题是什么？") for n in range(3)))
         await bring(made, chat("hold", "please hold"), chat("drop", "please drop"), chat("mask", "say mask"))
         await until(lambda: counters(made)["skipped"] == 1)
-        await until(lambda: made.director.status()["moderation"]["held"] == 1)
+        await until(lambda: made.director.status()["moderators"]["held"] == 1)
         texts = [each.prompt.text for each in made.director._inbox.places() if each.prompt.lane.value == "super_chat"]
         assert texts == ["say *"]
         await made.director.journal.flush()

@@ -217,10 +217,10 @@ class Till:
                 if self._disk[lane] > 0:
                     with contextlib.suppress(JournalError):  # told by the journal itself
                         await self._fetch(lane, self._space(lane))
-            self._vacant.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._vacant.wait()
+                    self._vacant.clear()
 
     def _space(self, lane: Lane) -> int:
         if lane is Lane.THANKS:
@@ -238,3 +238,5 @@ class Till:
             taken += 1
         known = len(posts) - len(fresh)
         self._disk[lane] = count - known - taken + self._overflows[lane] - before
+        if self._disk[lane] and taken == len(new) < room:
+            self._vacant.set()  # what came meanwhile need not wait
