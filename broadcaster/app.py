@@ -128,7 +128,7 @@ async def _direct(child: ChildContext) -> None:
             speaker.warm(),
             run_director(
                 config, child.paths,
-                speaker=speaker, mind=mind, gate=gate, voices=chain.status, end_to_end=guests,
+                speaker=speaker, mind=mind, gate=gate, voices=chain.status, end_to_end=guests, host=mind.host,
                 words=words.split_at_once,
                 beat=child.beat, stop=stop, notices=notices,
                 read_sinks=partial(_read_sinks, child),

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from broadcaster.brain.budget import Budget
     from broadcaster.brain.chain import Chain, Link
     from broadcaster.brain.mind import ChainMind
-    from broadcaster.brain.opening import Opening
     from broadcaster.brain.moderation.gate import Moderation
+    from broadcaster.brain.opening import Opening
     from broadcaster.brain.persona import Persona
     from broadcaster.brain.prompting import Prompter
     from broadcaster.brain.responder import Responder
@@ -134,6 +134,7 @@ def mind_of(settings: BrainConfig, cache: Path, room: Room | None = None, read_b
         budget=budget,
         opening=host.opening.of,
         stale_after_s=settings.stale_after_s,
+        host=host.persona.name,
     )
 
 

@@ -53,7 +53,10 @@ class Prompting(Protocol):
 
 
 class ChainMind:
-    """Port `Mind`. `wall` is wall-clock time in nanoseconds; `stale_after_s` 0: no question is ever too old."""
+    """Port `Mind`. `wall` is wall-clock time in nanoseconds; `stale_after_s` 0: no question is ever too old.
+
+    `host` is the persona's name.
+    """
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class ChainMind:
         budget: Budget | None = None,
         opening: Callable[[Inbound], str] = lambda prompt: "",
         stale_after_s: float = 0.0,
+        host: str = "",
         wall: Callable[[], int] = time.time_ns,
     ) -> None:
         self._chain = chain
@@ -71,6 +75,7 @@ class ChainMind:
         self._prompting = prompting or AsAsked()
         self._memory = memory or NoMemory()
         self.budget = budget or Budget()
+        self.host = host
         self._stale_after_ns = int(stale_after_s * 1e9)
         self._wall = wall
         first = chain.links[0] if chain.links else chain.rules

@@ -77,9 +77,10 @@ class Director:
         end_to_end: EndToEndDesk | None = None,
         words: Words = tuple,
         sources: Callable[[], list[dict[str, Any]]] = list,
+        host: str = "",
     ) -> None:
         """`sources` tells how they are doing; `words` cuts Chinese text into words, for what is remembered of a
-        sentence that was cut."""
+        sentence that was cut. `host` is the name that viewers call."""
         self.counters: Counter[str] = Counter()
         self.playout: PlayoutStatus | None = None
         self.stopping = False
@@ -91,6 +92,7 @@ class Director:
         turns = config.turns
         self._inbox = Inbox(
             config.inbox,
+            names=[host],
             expired=lambda prompt: self._endings.expired(prompt),
             chosen=lambda prompt, why: self._endings.chosen(prompt, why),
             dropped=lambda prompt, reason: self._endings.let_go(prompt, reason),
@@ -142,7 +144,7 @@ class Director:
             config, self.journal, self._inbox, gate, admission, self.rules,
             hold=lambda prompt, reason: self._moderators.hold(prompt, reason),
             withdraw=lambda id, reason: self._moderators.withdraw(id, reason),
-            let_go=self._endings.let_go, arrived=self._floor.arrived_paid,
+            let_go=self._endings.let_go, arrived=self._floor.arrived_paid, names=(host,),
         )  # fmt: skip
         self._endings.freed, self._endings.given_out = self.room.freed, self.room.chosen
         self._reception = Reception(

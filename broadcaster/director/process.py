@@ -58,12 +58,13 @@ async def run_director(
     serve: Callable[[Station], Awaitable[None]] | None = None,
     end_to_end: EndToEndDesk | None = None,
     words: Words = tuple,
+    host: str = "",
     feeds: Feeds | None = None,
 ) -> None:
     """Runs the director until `stop` is set, then finishes or cuts the sentence on air (FINISH_SECONDS) and closes.
 
     `voices` tells how the links of the chain are doing. `end_to_end` answers questions with sound of its own,
-    `words` cuts Chinese text into words.
+    `words` cuts Chinese text into words. `host` is the name that viewers call.
     `serve` gets the station and runs beside it (the console); it is cancelled after the last sentence. What it raises
     ends the director. `feeds` are the sources; they close their sessions while the last sentence is finished.
     """
@@ -71,7 +72,7 @@ async def run_director(
     director = Director(
         config, paths,
         speaker=speaker, mind=mind, gate=gate, voices=voices, end_to_end=end_to_end, words=words,
-        sources=feeds.status,
+        sources=feeds.status, host=host,
     )  # fmt: skip
     await director.open()
     alarms = Alarms(config.alarms, config.channel)
