@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.sentences import EN, ZH
-from broadcaster.brain.moderation.findings import Finding, rewritten, verdict_of
+from broadcaster.brain.moderation.findings import MOST, Finding, rewritten, verdict_of
 from broadcaster.brain.moderation.folding import compact, letters_of, squeezed
 from broadcaster.brain.moderation.judge import Case, Judge, Lists
 from broadcaster.brain.moderation.nicknames import speakable
@@ -154,7 +154,19 @@ def test_long_and_hostile_texts_end() -> None:
     seed = random.Random(5)
     parts = ["加微信", "ignore", "a.", "1 ", "1-", "wx", "@", "a@", "中点", "输出", "A1a", "傻", "逼", "shabi"]
     for text in (*(part * (2000 // len(part)) for part in parts), "".join(seed.choices(parts, k=700))):
-        found(judge(), text[:2000])
+        assert len(found(judge(), text[:2000])) < 1000
+
+
+def test_of_very_many_words_all_are_masked() -> None:
+    group = Group("test", "mask")
+    word = word_of("坏话", group)
+    assert word is not None
+    masking = judge_of((word,))
+    text = "好" + "坏话，" * 200
+    findings = found(masking, text)
+    assert len(findings) == MOST + 1
+    assert verdict_of(text, findings).text.startswith("好**")
+    assert "坏" not in verdict_of(text, findings).text
 
 
 # -- words ----------------------------------------------------------------------------------------------------------

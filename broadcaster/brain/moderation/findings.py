@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
-from broadcaster.brain.moderation.words import Word
+from broadcaster.brain.moderation.words import LONGEST_WORD, Word
 from broadcaster.types import Verdict, VerdictKind
 
 STAR: Final = "*"
 """Stands for a letter that is not said: shown on screen, and no voice reads it."""
+
+MOST: Final = 50
+"""Words found in one text; after that all the rest of it counts as found, so that no text takes long to judge."""
 
 _WEIGHT: Final = {"pass": 0, "mask": 1, "replace": 1, "hold": 2, "drop": 3}
 
@@ -41,6 +44,15 @@ class Finding:
 def of_word(check: str, word: Word, start: int, end: int) -> Finding:
     group = word.group
     return Finding(check, group.name, group.action, start, end, word.text, group.replacement, group.direction)
+
+
+def bounded(found: Iterable[Finding], length: int) -> Iterator[Finding]:
+    """`found` in the text's order, up to MOST; `length` is the text's."""
+    for number, each in enumerate(found, 1):
+        if number > MOST:
+            yield replace(each, start=max(0, each.start - LONGEST_WORD), end=length)
+            return
+        yield each
 
 
 def weight(action: str) -> int:

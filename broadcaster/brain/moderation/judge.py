@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broadcaster.brain.moderation import contacts, injection
-from broadcaster.brain.moderation.findings import Finding
+from broadcaster.brain.moderation.findings import Finding, bounded
 from broadcaster.brain.moderation.matching import LeetMatcher, Matcher
 from broadcaster.brain.moderation.sounds import SoundMatcher
 from broadcaster.brain.moderation.words import Words
@@ -62,8 +62,8 @@ class Judge:
         lists = self.lists
         found = lists.plain.find(case.text)
         if thorough:
-            found += lists.leet.find(case.text)
-            found += lists.sounds.find(case.text)
+            found += bounded(lists.leet.find(case.text), len(case.text))
+            found += bounded(lists.sounds.find(case.text), len(case.text))
         if found:
             found = list(self._that_count(case, found))
         if not case.trusted:

@@ -12,7 +12,7 @@ from typing import Final
 
 import ahocorasick_rs
 
-from broadcaster.brain.moderation.findings import Finding, of_word
+from broadcaster.brain.moderation.findings import Finding, bounded, of_word
 from broadcaster.brain.moderation.folding import TABLE, Letter, compact, is_latin, letters_of, squeezed
 from broadcaster.brain.moderation.words import Word
 
@@ -42,12 +42,13 @@ class Matcher:
         if not hits:
             return []
         letters = letters_of(text)
-        return [
+        found = (
             of_word("word", word, place[0].start, place[-1].end)
             for pattern, first, end in hits
             for word in self._words[pattern]
             if (place := _place(word, letters[first:end], text)) is not None
-        ]
+        )
+        return list(bounded(found, len(text)))
 
 
 def _place(word: Word, found: Sequence[Letter], text: str) -> list[Letter] | None:

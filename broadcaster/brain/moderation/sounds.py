@@ -35,6 +35,9 @@ COMMON_CHARACTER: Final = 10_000
 AROUND: Final = 12
 """Characters on both sides of a find that are cut into words to judge it."""
 
+LONGEST_RUN: Final = 40
+"""Latin letters without a break that are still looked at as a word."""
+
 _BREAK: Final = " "
 """In the stream, where a digit stands: no word goes across."""
 
@@ -192,6 +195,8 @@ def _run(text: str, at: int, step: int) -> str:
         if not plain or not all(map(is_latin, plain)):
             break
         letters.append(plain)
+        if len(letters) > LONGEST_RUN:
+            return ""  # no word of any language: what is found in it stands
     return "".join(letters if step > 0 else reversed(letters))
 
 
