@@ -84,7 +84,7 @@ class Rehearsal:
         text = step.text
         if step.kind is PromptKind.ASK:
             text = await self._answer(Inbound(name, step.kind, step.text, ORIGIN))
-        verdict = await self._gate.admit(text, ORIGIN)
+        verdict = await self._gate.admit(text, Origin("brain") if step.kind is PromptKind.ASK else ORIGIN)
         if verdict.kind in (VerdictKind.DROP, VerdictKind.HOLD):
             raise BrainError(f"the gate does not let this pass: {verdict.reason}")
         return verdict.text

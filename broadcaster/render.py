@@ -19,12 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broadcaster.app import avatar_of
-from broadcaster.brain.gate import PassGate
 from broadcaster.config import Config, LoadedConfig
 from broadcaster.config.checks import find_avatar
 from broadcaster.errors import BroadcasterError, RenderError
 from broadcaster.head.process import run_head
-from broadcaster.minds import mind_of
+from broadcaster.minds import gate_of, mind_of
 from broadcaster.paths import Paths, channel_paths
 from broadcaster.playout.encoder import identified
 from broadcaster.playout.offline import OfflinePlayout
@@ -118,10 +117,12 @@ class _Render:
         chain = await asyncio.to_thread(chain_of, config.voice, self._paths, avatar, embedded)
         speaker = PacedSpeaker(chain, paced=False, cache=self._paths.cache)
         mind = await asyncio.to_thread(mind_of, config.brain, self._paths.cache)
-        self._rehearsal = Rehearsal(speaker, mind, PassGate(), self._playout.feed, self._playout.fps)
+        gate = await asyncio.to_thread(gate_of, config.moderation, self._paths.cache)
+        self._rehearsal = Rehearsal(speaker, mind, gate, self._playout.feed, self._playout.fps)
         try:
             await self._rehearsal.perform(steps)
         finally:
+            await gate.close()
             await mind.close()
             await chain.close()
 
