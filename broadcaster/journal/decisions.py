@@ -9,17 +9,13 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from broadcaster.journal.database import Database
 from broadcaster.journal.prompts import PROMPT_COLUMNS, prompt_row
+from broadcaster.journal.state import get_state, put_state
 from broadcaster.journal.writer import JournalWriter
 from broadcaster.types import Inbound
-
-_SET: Final = (
-    "INSERT INTO state (key, value, changed_ns) VALUES (?, ?, ?)"
-    " ON CONFLICT (key) DO UPDATE SET value = excluded.value, changed_ns = excluded.changed_ns"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +92,13 @@ class JournalDecisions:
 
     async def setting(self, key: str) -> str | None:
         """What `set` wrote last; None: nothing was ever written."""
-        sql = "SELECT value FROM state WHERE key = ?"
-        row = await self._writer.durable(lambda db: db.execute(sql, (key,)).fetchone())
-        return None if row is None else str(row[0])
+        found: str | None = await self._writer.durable(lambda db: get_state(db, key))
+        return found
 
     async def set(self, key: str, value: str) -> None:
-        """Keys in use: panic, summary, alive, session, slow, pause."""
-        row = (key, value, time.time_ns())
-        await self._writer.durable(lambda db: db.execute(_SET, row) and None)
+        """For the keys see `journal.state`."""
+        await self._writer.durable(lambda db: put_state(db, key, value))
 
     def note(self, key: str, value: str) -> None:
         """The same, stored later."""
-        row = (key, value, time.time_ns())
-        self._writer.deferred(lambda db: db.execute(_SET, row) and None)
+        self._writer.deferred(lambda db: put_state(db, key, value))

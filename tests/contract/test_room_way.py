@@ -179,3 +179,23 @@ async def test_restarted_what_waited_is_answered_and_what_was_answered_is_not(pa
     assert dict(rows(paths.journal, "SELECT key, state FROM posts")) == {f"test:{n}": "done" for n in (1, 2, 3)}
     chats = "SELECT count(*) FROM asrun WHERE outcome = 'heard' AND lane = 'super_chat' AND text = '这是回答。'"
     assert rows(paths.journal, chats) == [(2,)]
+
+
+async def test_what_a_viewer_paid_counts_from_the_beginning_of_the_broadcast(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on after a restart, and begins anew where the platform says so or after hours without anybody."""
+
+    async def paid(*posts: Post) -> int:
+        async with station(paths, mind=mind()) as made:
+            await bring(made, *posts)
+            await until(lambda: not posts or bool(made.director.room.till.received))
+            guest = made.director.room.audience.get("test:id-小明")
+            return guest.paid if guest is not None else 0
+
+    assert await paid(chat("1")) == 30_000
+    assert await paid(post(PostKind.GIFT, "2", price=100, item="花")) == 30_100
+    assert await paid() == 30_100
+    assert await paid(Post("test", PostKind.LIVE_START, received_ns=time.time_ns()), chat("3")) == 30_000
+    monkeypatch.setattr("broadcaster.director.room.room.QUIET_NS", 0)
+    assert await paid() == 0

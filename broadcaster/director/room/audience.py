@@ -67,13 +67,15 @@ class Audience:
     def __len__(self) -> int:
         return len(self._guests)
 
-    async def load(self) -> None:
-        """Those of earlier runs. Raises JournalError."""
-        for seen in reversed(await self._journal.recent(self._most // 2)):
+    async def load(self) -> int:
+        """Those of earlier runs; when the last of them was seen (0: nobody ever was). Raises JournalError."""
+        found = await self._journal.recent(self._most // 2)
+        for seen in reversed(found):
             guest = Guest(seen.viewer, None, seen.first_ns)
             guest.posts, guest.last_ns = seen.posts, seen.last_ns
             guest.paid = seen.paid if seen.paid_since_ns == self.session_ns else 0
             self._guests.setdefault(seen.viewer.id, guest)
+        return found[0].last_ns if found else 0
 
     def begin_session(self, session_ns: int) -> None:
         """What was paid counts anew."""

@@ -39,6 +39,9 @@ SAVE_S: Final = 5.0
 """How often viewers are stored; what they paid is stored with the post."""
 
 LATE_S: Final = 1.0
+QUIET_NS: Final = 6 * 3600 * 1_000_000_000
+"""After so long without anybody a new broadcast begins, where no platform says when it does."""
+
 SESSION: Final = "session"
 
 
@@ -99,7 +102,9 @@ class Room:
             if session is not None and not self.audience.session_ns:
                 self.audience.session_ns = int(session)
             await self._rules.load()
-            await self.audience.load()
+            last_ns = await self.audience.load()
+            if not self.audience.session_ns or time.time_ns() - last_ns > QUIET_NS:
+                self._begin_session(time.time_ns())
             self.till.awaits()
             self._loaded = True
 
@@ -206,8 +211,11 @@ class Room:
         began = post.kind is PostKind.LIVE_START
         log.info("the room is live" if began else "the room has ended", extra={"source": post.source})
         if began:
-            self.audience.begin_session(post.received_ns or time.time_ns())
-            self._journal.decisions.note(SESSION, str(self.audience.session_ns))
+            self._begin_session(post.received_ns or time.time_ns())
+
+    def _begin_session(self, session_ns: int) -> None:
+        self.audience.begin_session(session_ns)
+        self._journal.decisions.note(SESSION, str(session_ns))
 
     async def _open_late(self) -> None:
         while not self._loaded:
