@@ -16,7 +16,7 @@ from tests.support.room_session import Told, evening
 
 pytestmark = pytest.mark.contract
 
-DENSE = Times(game=0.4, beat=0.6, answer=0.4, settled=0.3, close=0.1, end=0.5)
+DENSE = Times(game=0.4, beat=0.6, answer=0.7, settled=0.3, close=0.1, end=0.5)
 """The platform's clock, as much faster as the script of the cut is."""
 
 HAPPENS = ("again", "bomb", "combo", "drop", "end", "expire", "fall_silent", "garbage", "oversized", "take_back")
@@ -27,7 +27,7 @@ def check(told: Told, capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         print(f"\n{told.text()}")
     assert told.faults == []
-    assert told.states["done"] > 0
+    assert told.states["done"] > told.unsure
     assert all(told.done[what] for what in HAPPENS), told.done
     assert told.counters["connections"] > told.counters["sessions"] > 1
 
