@@ -26,12 +26,12 @@ _LONGEST: Final = 200
 _COMPARED: Final = 24
 """Candidates that one text is compared with; a room that talks about one thing has hundreds that share a word."""
 
-SIMPLIFIED: Final = OpenCC("t2s")
+_SIMPLIFIED: Final = OpenCC("t2s")
 _TOKEN: Final = re.compile(r"[a-z]+(?:'[a-z]+)*|[0-9]+(?:\.[0-9]+)?|[^\W_a-z0-9]")
 _FILLERS: Final = re.compile(
     r"请问一下|请问|我?想问一下|我?想问|问一下|问下|主播|播主|\b(?:please|pls|plz|hey|um+|uh+)\b"
 )
-_ENDINGS: Final = re.compile(r"(?:(?<=[^\W_])[呀啊吗呢哦嘛吧哈啦噢喔诶欸么])+\W*$")
+_ENDINGS: Final = frozenset("呀啊吗呢哦嘛吧哈啦噢喔诶欸么")
 _SAME: Final = {
     "什么时候": "几点", "啥时候": "几点", "何时": "几点",
     "怎么样": "怎样", "咋样": "怎样",
@@ -80,13 +80,13 @@ def shape_of(text: str) -> Shape:
 
 @lru_cache(maxsize=_KEPT)
 def _shape(text: str) -> Shape:
-    plain = unicodedata.normalize("NFKC", text).casefold()
+    plain = plainly(text)
     if not plain.isascii():
-        plain = SIMPLIFIED.convert(plain)
         plain = _SYNONYM.sub(lambda found: _SAME[found[0]], plain)
-        plain = _stripped(_ONE.sub("", plain), _ENDINGS)
+        plain = _without_ending(_ONE.sub("", plain))
     plain = _SHORTENED.sub(lambda found: _SHORT[found[0]], plain.replace("’", "'"))
-    plain = _stripped(plain, _FILLERS)
+    left = _FILLERS.sub(" ", plain)
+    plain = left if _TOKEN.search(left) else plain
     words = [_squeezed(word) for word in _TOKEN.findall(plain)]
     if not words:
         words = [char for char in plain if not char.isspace()]
@@ -101,10 +101,24 @@ def _shape(text: str) -> Shape:
     return Shape(" ".join(words), frozenset(ordered), ordered, tuple(firm))
 
 
-def _stripped(text: str, what: re.Pattern[str]) -> str:
-    """Without it, unless nothing would be left."""
-    left = what.sub(" ", text)
-    return left if _TOKEN.search(left) else text
+def plainly(text: str) -> str:
+    """In simplified characters, half width and small letters; at most 200 characters."""
+    plain = unicodedata.normalize("NFKC", text[:_LONGEST])[:_LONGEST].casefold()
+    if plain.isascii():
+        return plain
+    try:
+        simplified: str = _SIMPLIFIED.convert(plain)
+    except UnicodeEncodeError:  # half a surrogate pair
+        return plain
+    return simplified
+
+
+def _without_ending(text: str) -> str:
+    """Without the particles at its end, unless nothing would be left."""
+    end = len(text)
+    while end and (text[end - 1] in _ENDINGS or not text[end - 1].isalnum()):
+        end -= 1
+    return text[:end] or text
 
 
 def _squeezed(word: str) -> str:

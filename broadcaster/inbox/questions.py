@@ -7,11 +7,10 @@ addressed to the host. Ordinary grammar, put into marks by hand; the weights wer
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import lru_cache
 from typing import Final
 
-from broadcaster.inbox.alike import SIMPLIFIED
+from broadcaster.inbox.alike import plainly
 
 QUESTION_FROM: Final = 0.5
 """From this likeness on a comment is one for the lane of questions."""
@@ -57,7 +56,7 @@ def likeness(text: str, names: tuple[str, ...] = ()) -> float:
 
 @lru_cache(maxsize=_KEPT)
 def _likeness(text: str, names: tuple[str, ...]) -> float:
-    plain = SIMPLIFIED.convert(unicodedata.normalize("NFKC", text)).casefold().strip()
+    plain = plainly(text).strip()
     letters = len(_LETTER.findall(plain))
     if letters < 2:
         return 0.1 if "?" in plain else 0.0

@@ -76,8 +76,8 @@ def test_what_is_found_is_what_comparing_with_all_finds(held: list[str], asked: 
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.text(max_size=300))
-def test_any_text_has_a_shape(text: str) -> None:
-    shape = shape_of(text)
+@given(st.text(max_size=300), st.sampled_from(["", "\ud800", "\ufdfa" * 200, "么" * 199 + "x", "\x00"]))
+def test_any_text_has_a_shape(text: str, odd: str) -> None:
+    shape = shape_of(text + odd)
     assert shape.likeness(shape) in (0.0, 1.0)
     assert len(shape.ordered) <= 400

@@ -39,6 +39,6 @@ def test_who_names_the_host_wants_an_answer() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.text(max_size=300))
-def test_any_text_has_a_likeness(text: str) -> None:
-    assert 0 <= likeness(text, ("小播",)) <= 1
+@given(st.text(max_size=300), st.sampled_from(["", "\ud800", "\ufdfa" * 200, "吗" * 200]))
+def test_any_text_has_a_likeness(text: str, odd: str) -> None:
+    assert 0 <= likeness(text + odd, ("小播",)) <= 1
