@@ -235,7 +235,7 @@ class Performer:
         verdict = await self._gate.admit(sentence, origin)
         if verdict.kind not in _REFUSED and begun:
             whole = await self._gate.admit(begun + sentence, origin)
-            verdict = whole if whole.kind in _REFUSED else verdict
+            verdict = rest_of(whole, verdict, begun)
         if verdict.kind not in _REFUSED:
             self._add(utterance, verdict)
 
@@ -334,6 +334,17 @@ class Performer:
             log.info("the voice speaks again", extra={"engine": engine})
             self.health.voice_error = ""
             self._changed()
+
+
+def rest_of(whole: Verdict, rest: Verdict, begun: str) -> Verdict:
+    """What may be said of a sentence whose clause `begun` went before: not the end of a word that began there either.
+    `whole` is the verdict on both, `rest` the one on what comes now."""
+    if whole.kind in _REFUSED or whole.text.endswith(rest.text):
+        return whole if whole.kind in _REFUSED else rest
+    tail = whole.text[len(begun) :]
+    if whole.kind is VerdictKind.MASK and len(tail) == len(rest.text):  # a star for every character
+        return Verdict(VerdictKind.MASK, tail, whole.reason)
+    return Verdict(VerdictKind.DROP, "", whole.reason)
 
 
 def _refuse(verdict: Verdict) -> None:

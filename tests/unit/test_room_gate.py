@@ -19,6 +19,7 @@ from broadcaster.brain.moderation.lists import WordLists
 from broadcaster.brain.moderation.words import read_words
 from broadcaster.cli.main import main
 from broadcaster.config import ModerationConfig
+from broadcaster.director.performer import rest_of
 from broadcaster.errors import ConfigError
 from broadcaster.types import Origin, Role, VerdictKind
 from tests.support.directing import until
@@ -97,6 +98,27 @@ async def test_names(tmp_path: Path) -> None:
     names = ("✨小猫✨", "苹-果", "加微信 abc123", "用户13800138000", "用户8391274655", "★★★")
     assert [gate.nickname(name) for name in names] == ["小猫", "", "", "", "用户4655", ""]
     assert gate.status()["reasons"] == {"nickname": 3}
+
+
+@pytest.mark.parametrize(
+    ("action", "begun", "rest", "said"),
+    [
+        ("mask", "今天吃苹", "果很甜", "*很甜"),
+        ("mask", "苹果很甜，", "梨也甜", "梨也甜"),
+        ("mask", "梨很甜，", "苹果也甜", "**也甜"),
+        ("replace", "今天吃苹", "果很甜", None),
+        ("replace", "苹果很甜，", "梨也甜", "梨也甜"),
+        ("drop", "今天吃苹", "果很甜", None),
+        ("mask", "今天", "天气好", "天气好"),
+    ],
+)
+async def test_a_word_across_a_clause_and_the_rest_of_its_sentence_is_not_finished(
+    tmp_path: Path, action: str, begun: str, rest: str, said: str | None
+) -> None:
+    write(tmp_path / "w.yaml", "苹果", action=action, **({"with": "水果"} if action == "replace" else {}))
+    gate, _ = gate_over(tmp_path / "w.yaml")
+    verdict = rest_of(await gate.admit(begun + rest, VIEWER), await gate.admit(rest, VIEWER), begun)
+    assert (verdict.text if verdict.kind is not VerdictKind.DROP else None) == said
 
 
 # -- the lists -----------------------------------------------------------------------------------------------------
