@@ -235,7 +235,7 @@ class Performer:
         verdict = await self._gate.admit(sentence, origin)
         if verdict.kind not in _REFUSED and begun:
             whole = await self._gate.admit(begun + sentence, origin)
-            verdict = rest_of(whole, verdict, begun)
+            verdict = rest_of(whole, await self._gate.admit(begun, origin), verdict, len(begun))
         if verdict.kind not in _REFUSED:
             self._add(utterance, verdict)
 
@@ -336,12 +336,14 @@ class Performer:
             self._changed()
 
 
-def rest_of(whole: Verdict, rest: Verdict, begun: str) -> Verdict:
-    """What may be said of a sentence whose clause `begun` went before: not the end of a word that began there either.
-    `whole` is the verdict on both, `rest` the one on what comes now."""
-    if whole.kind in _REFUSED or whole.text.endswith(rest.text):
-        return whole if whole.kind in _REFUSED else rest
-    tail = whole.text[len(begun) :]
+def rest_of(whole: Verdict, first: Verdict, rest: Verdict, begun: int) -> Verdict:
+    """What may be said of a sentence whose `first` clause went before: not the end of a word that began there either.
+    `whole` is the verdict on both, `rest` the one on what comes now; `begun` characters were written of the first."""
+    if whole.kind in _REFUSED:
+        return whole
+    if whole.text == first.text + rest.text:
+        return rest
+    tail = whole.text[begun:]
     if whole.kind is VerdictKind.MASK and len(tail) == len(rest.text):  # a star for every character
         return Verdict(VerdictKind.MASK, tail, whole.reason)
     return Verdict(VerdictKind.DROP, "", whole.reason)

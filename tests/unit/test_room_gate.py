@@ -117,7 +117,8 @@ async def test_a_word_across_a_clause_and_the_rest_of_its_sentence_is_not_finish
 ) -> None:
     write(tmp_path / "w.yaml", "苹果", action=action, **({"with": "水果"} if action == "replace" else {}))
     gate, _ = gate_over(tmp_path / "w.yaml")
-    verdict = rest_of(await gate.admit(begun + rest, VIEWER), await gate.admit(rest, VIEWER), begun)
+    whole, first, second = [await gate.admit(text, VIEWER) for text in (begun + rest, begun, rest)]
+    verdict = rest_of(whole, first, second, len(begun))
     assert (verdict.text if verdict.kind is not VerdictKind.DROP else None) == said
 
 
