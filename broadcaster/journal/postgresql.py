@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import re
 import ssl
+import traceback
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -180,6 +181,7 @@ def open_for_reading(server: Server) -> PostgresDatabase:
 def explained(server: Server, err: Exception) -> JournalError:
     """The error with what to do about it, and without any value: the server quotes those it does not like."""
     found = _told(err)
+    _let_go(err)
     if found is None:
         what = str(err) if isinstance(err, pg8000.exceptions.Error | OSError) else type(err).__name__
         return JournalError(f"{server}: {what or type(err).__name__}; check that it runs and can be reached")
@@ -198,6 +200,13 @@ def _told(err: BaseException | None) -> dict[str, str] | None:
             return err.args[0]
         err = err.__context__
     return None
+
+
+def _let_go(err: BaseException | None) -> None:
+    """What an error remembers of the calls that led to it holds the socket open, for as long as the error is kept."""
+    while err is not None:
+        traceback.clear_frames(err.__traceback__)
+        err = err.__context__
 
 
 def numbered(sql: str) -> str:
