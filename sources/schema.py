@@ -68,6 +68,8 @@ class SkipReason(StrEnum):
     HELD = "held"  # the gate held it for a person to decide, and nobody did in time
     BANNED = "banned"  # a moderator has banned its viewer
     REVOKED = "revoked"  # the platform took it back
+    LANE = "lane"  # its priority class is left out of `inbox.order`
+    FORGOTTEN = "forgotten"  # an operator has had its viewer forgotten
     EXPIRED = "expired"  # it waited longer than it may
     EMPTY = "empty"  # nothing was left to say
     VOICE = "voice"  # no voice could speak it

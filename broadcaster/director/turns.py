@@ -23,14 +23,14 @@ _WHEN = {"never": Cutting.NEVER, "after_sentence": Cutting.AFTER_SENTENCE, "at_o
 def cutting(turns: Turns, arriving: Inbound, other: Inbound) -> Cutting:
     """When `arriving` cuts `other`, which is on air or the next to be.
 
-    A resumable prompt never cuts another one: they would cut each other for ever. Of the audience only super chats
-    cut, and only what goes on afterwards.
+    A resumable prompt never cuts another one: they would cut each other for ever. Of the audience only super chats,
+    guards and great gifts cut, and only what goes on afterwards.
     """
     policy = getattr(turns, arriving.kind.value)
     if arriving.resumable and other.resumable:
         return Cutting.NEVER
     if arriving.lane is not Lane.MODERATOR:
-        wanted = arriving.lane is Lane.SUPER_CHAT and other.resumable
+        wanted = arriving.lane in (Lane.SUPER_CHAT, Lane.SUPPORT) and other.resumable
         return _WHEN[policy.cuts] if wanted else Cutting.NEVER
     match policy.over:
         case "any":

@@ -121,7 +121,7 @@ def test_what_is_put_aside_is_counted_by_its_reason() -> None:
     table.refuse = "full"
     table.say("and now?")
     assert dict(table.desk.dropped) == {
-        "twice": 1, "banned": 1, "empty": 1, "too_long": 1, "moderation": 1, "class_off": 2, "nobody": 1, "full": 1,
+        "twice": 1, "banned": 1, "empty": 1, "too_long": 1, "moderation": 1, "lane": 2, "nobody": 1, "full": 1,
     }  # fmt: skip
     assert table.desk.taken == 1
     assert table.desk.received == {"comment": 8, "enter": 1, "follow": 1}

@@ -108,7 +108,7 @@ class Desk:
             return "moderation"
         lane = self._lane_of(verdict.text or text)
         if lane not in self._order:
-            return "class_off"
+            return "lane"
         return self._ask(post, guest, verdict, lane)
 
     def _too_many(self, guest: Guest | None) -> str:
@@ -147,7 +147,7 @@ class Desk:
             return "nobody"
         enters = post.kind is PostKind.ENTER
         if (Lane.WELCOME if enters else Lane.THANKS) not in self._order:
-            return "class_off"
+            return "lane"
         viewer = self._prompts.spoken(guest.viewer)
         window = self.welcomes if enters else self.thanks
         item = self._prompts.item(post.item)

@@ -162,7 +162,7 @@ class Till:
         """False when there is no room for it."""
         viewer = guest.viewer if guest is not None else None
         if lane not in self._order:
-            self.skip(post.key, "class_off")
+            self.skip(post.key, "lane")
         elif viewer is not None and self._rules.banned(viewer.id):
             self.skip(post.key, "banned")
         elif lane is Lane.THANKS:
