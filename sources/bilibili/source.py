@@ -89,9 +89,11 @@ class BilibiliRoom:
                 await api.heartbeat(game)
                 missed = 0
             except SourceError as err:
+                if err.at_once or not err.retryable:
+                    raise
                 missed += 1
                 self._counts["missed_beats"] += 1
-                if err.at_once or not err.retryable or missed >= MISSED_BEATS:
+                if missed >= MISSED_BEATS:
                     raise
 
     async def _follow(self, game: Game, intake: Intake, trusted: SSLContext) -> NoReturn:

@@ -20,7 +20,7 @@ DENSE = Times(game=0.4, beat=0.6, answer=0.7, settled=0.3, close=0.1, end=0.5)
 """The platform's clock, as much faster as the script of the cut is."""
 
 HAPPENS = ("again", "bomb", "combo", "drop", "end", "expire", "fall_silent", "garbage", "oversized", "take_back")
-COUNTED = ("bomb", "oversized", "bad_compression", "missed_beats", "text_frame", "truncated", "twice", "unknown")
+COUNTED = ("bomb", "oversized", "bad_compression", "text_frame", "truncated", "twice", "unknown")
 
 
 def check(told: Told, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from broadcaster.config.sources import BilibiliSource
+from broadcaster.director.feeds import Feed, Feeds
 from broadcaster.errors import SourceError
 from broadcaster.types import PostKind
 from sources.bilibili import api
@@ -21,6 +22,7 @@ from sources.bilibili.connection import Times
 from sources.bilibili.source import BilibiliRoom
 from tests.fakes import bilibili_server as fake
 from tests.fakes.bilibili_server import APP_ID, CERTIFICATE, CODE, KEY_ID, ROOM, SECRET, BilibiliServer
+from tests.support.hurried import hurried
 from tests.support.intake import Kept
 
 pytestmark = pytest.mark.contract
@@ -396,3 +398,59 @@ def trust_nobody_else(monkeypatch: pytest.MonkeyPatch, authority: Path | None) -
     else:
         monkeypatch.setenv("SSL_CERT_FILE", str(authority))
     monkeypatch.setattr(api, "_authorities", functools.lru_cache(api._authorities.__wrapped__))
+
+
+# -- in virtual time, by the platform's own clock --------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def fed(server: BilibiliServer) -> AsyncIterator[BilibiliRoom]:
+    """As the director runs it."""
+    source = BilibiliRoom(settings(server))
+    feeding = asyncio.create_task(Feeds([Feed("bili", "bilibili", source)]).run(Kept()))
+    try:
+        yield source
+    finally:
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
+
+
+async def moment(holds: Callable[[], bool]) -> float:
+    """Seconds until it holds."""
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    await until(holds, 600)
+    return clock() - began
+
+
+def test_how_often_it_beats() -> None:
+    async def two_minutes() -> tuple[int, int]:
+        async with BilibiliServer() as server, fed(server):
+            await moment(lambda: bool(server.sockets))
+            await asyncio.sleep(125)
+            return server.called("/v2/app/heartbeat"), server.beats
+
+    assert hurried(two_minutes()) == (6, 5)
+
+
+def test_how_soon_it_begins_anew() -> None:
+    """At once where the session is over; after a pause, and with the old one ended, where something is wrong."""
+
+    async def evening() -> dict[str, float]:
+        took: dict[str, float] = {}
+        async with BilibiliServer() as server, fed(server) as source:
+            for reason, happens in (("end", server.end_interaction), ("expire", server.expire), ("mute", None)):
+                await moment(lambda: bool(server.sockets) and bool(source.status()["connected"]))
+                await asyncio.sleep(65)
+                sessions = server.started
+                if happens is None:
+                    server.mute = True
+                elif (work := happens()) is not None:
+                    await work
+                took[reason] = await moment(lambda: server.started > sessions)  # noqa: B023  # awaited here
+        return took
+
+    took = hurried(evening())
+    assert took["end"] < 0.1
+    assert took["expire"] <= 20.1, "the next heartbeat tells"
+    assert 15 < took["mute"] < 30 + 15 + 15 + 2, "a beat, its answer, the next websocket's answer, and the pause"
