@@ -265,6 +265,7 @@ def _waiting(prompt: Inbound) -> dict[str, Any]:
     return {
         "id": prompt.id,
         "kind": prompt.kind.value,
+        "lane": prompt.lane.value,
         "text": prompt.text,
         "origin": prompt.origin.source,
         "author": prompt.origin.author,

@@ -9,7 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from broadcaster.paths import Paths
-from broadcaster.types import Origin, PromptKind, Role
+from broadcaster.types import Inbound, Lane, Origin, PromptKind, Role
 from tests.fakes.station import FakeStation, sink_status
 from tests.support.browser import LINK_OPEN, becomes, chromium, page_of
 from tests.support.console import RunningConsole, running_console
@@ -72,12 +72,15 @@ async def test_texts_are_texts_and_never_markup(browser: Browser, paths: Paths) 
     async with running_console(paths, station=station) as console, page_of(browser, console.address) as page:
         for _ in range(3):
             await station.accept(PromptKind.SAY, evil, OPERATOR_ORIGIN)
+        viewer, paid = Origin("bilibili", "小明"), Lane.SUPER_CHAT
+        station.waiting.append(Inbound("gift", PromptKind.EVENT, "小明 gift 辣条", viewer, lane=paid))
         await station.air()
         await station.finish()
         await station.air()
         await expect(page.locator("#now")).to_have_text(evil)
         await expect(page.locator("#asrun")).to_contain_text(evil)
         await expect(page.locator("#queue")).to_contain_text(evil)
+        await expect(page.locator("#queue")).to_contain_text("醒目留言")
         await expect(page.locator("#sinks")).to_contain_text(evil)
         assert await page.evaluate("window.hit === undefined && document.querySelectorAll('img').length === 1")
 

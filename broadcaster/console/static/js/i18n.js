@@ -120,10 +120,21 @@ const zh = {
     stopping: "服务正在停止",
     unavailable: "后台进程正在重启",
     network: "无法连接到服务",
+    unknown: "队列里没有这一条",
+  },
+  lanes: {
+    super_chat: "醒目留言",
+    support: "大礼物",
+    question: "观众提问",
+    thanks: "感谢",
+    comment: "弹幕",
+    welcome: "欢迎",
   },
   skips: {
-    dropped: "审核未通过",
+    dropped: "审核未通过，或被场控去掉",
     held: "等待人工审核",
+    banned: "观众已被禁言",
+    revoked: "平台已撤回",
     expired: "等待太久，已过期",
     empty: "没有可读的内容",
     voice: "语音引擎失败",
@@ -253,10 +264,21 @@ const en = {
     stopping: "the daemon is stopping",
     unavailable: "a process is being restarted",
     network: "the daemon cannot be reached",
+    unknown: "no such prompt is queued",
+  },
+  lanes: {
+    super_chat: "Super chat",
+    support: "Support",
+    question: "Question",
+    thanks: "Thanks",
+    comment: "Comment",
+    welcome: "Welcome",
   },
   skips: {
-    dropped: "the gate dropped it",
+    dropped: "moderation or a moderator dropped it",
     held: "held for review",
+    banned: "its viewer is banned",
+    revoked: "the platform took it back",
     expired: "it waited too long",
     empty: "nothing was left to say",
     voice: "no voice could speak it",
@@ -277,6 +299,11 @@ export function t(key, values = {}) {
 /** Why the daemon refused, for people: by its code, else in its own words. */
 export function refusal(code, message) {
   return words.errors[code] ?? message ?? code;
+}
+
+/** What a queued prompt is: its priority class when it is the audience's, else say, ask or what happened. */
+export function promptKind(prompt) {
+  return words.lanes[prompt.lane] ?? words[prompt.kind] ?? words.lanes.thanks;
 }
 
 export function skipReason(reason) {

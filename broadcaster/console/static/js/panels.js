@@ -2,7 +2,7 @@
 
 import { $, element, fill, setState, setText } from "./dom.js";
 import { clockTime, duration, timecode } from "./format.js";
-import { t } from "./i18n.js";
+import { promptKind, t } from "./i18n.js";
 
 const SINK_STATES = {
   off: ["stateOff", "off"],
@@ -134,7 +134,7 @@ function showQueue(status) {
     if (!waiting.length) return [element("li", "empty", t("emptyQueue"))];
     const items = waiting.map((prompt) => {
       const item = element("li");
-      item.append(element("span", "kind", t(prompt.kind)), element("span", "text", prompt.text), prompt.held ? element("span", "mark", t("held"), { state: "warn" }) : element("span", "mark", prompt.author || prompt.origin));
+      item.append(element("span", "kind", promptKind(prompt)), element("span", "text", prompt.text), prompt.held ? element("span", "mark", t("held"), { state: "warn" }) : element("span", "mark", prompt.author || prompt.origin));
       return item;
     });
     if (length > waiting.length) items.push(element("li", "empty", t("moreQueued", { count: length - waiting.length })));
