@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from broadcaster.config import Config, FileSink, LoadedConfig, RtmpSink
 from broadcaster.config.checks import find_avatar
-from broadcaster.errors import BroadcasterError, ConfigError
+from broadcaster.errors import BroadcasterError, ConfigError, JournalError
 from broadcaster.lock import holder_of
 from broadcaster.paths import Paths, channel_paths
 from broadcaster.registry import EXTRAS
@@ -59,6 +59,7 @@ def examine(loaded: LoadedConfig, *, connect: bool = False) -> Iterator[Row]:
         lambda: _local_voice(config),
         lambda: _avatar(loaded, paths),
         lambda: _disk(config, paths),
+        lambda: _database(config, paths, connect),
         _clocks,
         lambda: _port(config, paths),
         lambda: _servers(config, connect),
@@ -287,6 +288,24 @@ def _disk(config: Config, paths: Paths) -> Iterator[Row]:
             yield Row(f"disk {name}", "missing", detail, f"free {needed:.1f} GB, or choose another folder")
         else:
             yield Row(f"disk {name}", "ok", detail)
+
+
+def _database(config: Config, paths: Paths, connect: bool) -> Iterator[Row]:
+    from broadcaster.journal import Journal
+    from broadcaster.journal.database import open_for_reading
+
+    place = Journal.of(config, paths).place
+    if place == paths.journal:
+        return
+    if not connect:
+        yield Row("database", "optional", f"{place}: not asked", "broadcaster doctor --connect")
+        return
+    try:
+        open_for_reading(place).close()
+        yield Row("database", "ok", str(place))
+    except JournalError as err:
+        what, _, remedy = str(err).rpartition("; ")
+        yield Row("database", "ok" if "never run" in remedy else "missing", what or str(err), remedy)
 
 
 def _clocks() -> Iterator[Row]:

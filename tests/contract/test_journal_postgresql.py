@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from broadcaster.config import Config
 from broadcaster.config.address import Server, server_of
+from broadcaster.doctor import Row, _database
 from broadcaster.errors import JournalError
 from broadcaster.journal import Journal, asrun_rows
 from broadcaster.journal import postgresql as engine
 from broadcaster.journal.database import Database, Passing, Unstorable, open_for_reading, open_for_writing
 from broadcaster.journal.migrations import MIGRATIONS
+from broadcaster.paths import channel_paths
 from broadcaster.types import Inbound, Origin, PromptKind, Role, Verdict, VerdictKind
 from tests.support.postgres import PostgresServer
 
@@ -196,3 +199,18 @@ async def test_a_job_that_swallows_its_error_fails_alone(server: PostgresServer)
     assert [isinstance(result, JournalError) for result in results] == [False, True, False]
     assert len(await journal.unfinished()) == 2
     journal.close()
+
+
+def test_the_doctor_asks_the_database_when_it_may(server: PostgresServer, short_dir: Path) -> None:
+    def row(url: str, *, connect: bool = True) -> Row:
+        config = Config.model_validate({"channel": "doctor", "journal": {"url": url}})
+        (found,) = _database(config, channel_paths("doctor", short_dir), connect)
+        return found
+
+    assert (row(server.url, connect=False).state, row(server.url).state) == ("optional", "ok")
+    assert "never run" in row(server.url).remedy
+    open_for_writing(server_of(server.url, "doctor")).close()
+    assert row(server.url).remedy == ""
+    wrong = row(server.address(password="wrong-4711"))
+    assert (wrong.state, "check the user and the password" in wrong.remedy) == ("missing", True)
+    assert "4711" not in repr(wrong)
