@@ -187,9 +187,15 @@ class Alike:
         for part in self._first(shape):
             if holders := self._holders.get(part):
                 shared.update(holders.keys())
+        if not shared:
+            return None
         best, found = self._similarity, None
+        least = self._similarity / (2 - self._similarity) - 1e-9
+        size = len(shape.parts)
         for identity, _ in shared.most_common(_COMPARED) if len(shared) > _COMPARED else shared.items():
             other = self._shapes[identity]
+            if not least <= len(other.parts) / size <= 1 / least:
+                continue
             if other.firm == shape.firm and (alike := shape.likeness(other)) >= best:
                 best, found = alike, identity
         return found

@@ -28,6 +28,9 @@ ANSWERED_KEPT: Final = 20
 ANSWERING_NS: Final = 30_000_000_000
 """So long after it was taken a question is being answered: who asks the same meanwhile hears it."""
 
+SWEEP_NS: Final = 100_000_000
+"""So long after a sweep an offer does without another one."""
+
 Why = dict[str, Any]
 
 
@@ -73,6 +76,7 @@ class Inbox:
         self._moved: dict[str, int] = {}
         self._answered: deque[tuple[str, Shape, int]] = deque(maxlen=ANSWERED_KEPT)
         self._stamp_ns = 0
+        self._swept_ns = 0
         self._taken: tuple[Pick, dict[str, int]] | None = None
         """The last pick, and what was moved before it was taken."""
         self._reserved = 0
@@ -134,8 +138,9 @@ class Inbox:
         row = self._rows.get(prompt.lane)
         if row is None:
             return self._refuse(prompt, "lane")
-        self.sweep()
         now = self._wall_ns()
+        if now - self._swept_ns > SWEEP_NS:
+            self.sweep()
         item = row.entering(prompt)
         if row.scored:
             item.shape = shape = shape_of(prompt.text)
@@ -147,20 +152,21 @@ class Inbox:
                 self.merged[row.lane.value] += 1
                 return Offer(Fate.MERGED, into=same)
             item.question = likeness(prompt.text, self._names)
+        worst = None
         if len(row) >= row.bound:
             worst = row.least()
-            if worst is None or (not item.protected and row.worth(item) <= row.worth(worst)):
+            if worst is None or not row.prefers(item, worst):
                 return self._refuse(prompt, "full")
-            item.met = self._met(item.shape)
-            if not item.protected and row.worth(item) <= row.worth(worst):
+        item.met = self._met(item.shape)
+        if worst is not None:
+            if not row.prefers(item, worst):
                 return self._refuse(prompt, "full")
             row.discard(worst.prompt.id)
-            self._drop(worst.prompt, "full")
-            self._on_dropped(worst.asked(), "full")
-        else:
-            item.met = self._met(item.shape)
         row.add(item)
         self._filled.set()
+        if worst is not None:
+            self._drop(worst.prompt, "full")
+            self._on_dropped(worst.asked(), "full")
         return Offer(Fate.KEPT)
 
     def room_for(self, lane: Lane) -> int:
@@ -171,8 +177,8 @@ class Inbox:
         return max(0, row.bound - sum(item.protected for item in row.items.values()))
 
     def sweep(self) -> None:
-        """Takes out what has waited too long. Done by `take`, `places` and `offer` as well."""
-        now = self._wall_ns()
+        """Takes out what has waited too long. Done by `take`, `places` and (not every time) `offer` as well."""
+        now = self._swept_ns = self._wall_ns()
         for row in self._audience():
             for item in row.stale(now):
                 self.expired += 1
@@ -329,7 +335,7 @@ class Inbox:
     def _take(self, pick: Pick) -> Inbound:
         now = self._wall_ns()
         self._taken = (pick, self._moved)
-        self._on_chosen(_asked(pick), _why(pick, now))
+        prompt, why = _asked(pick), _why(pick, now)
         self._moved = after(self._moved, pick)
         if pick.entry is not None:
             self._promised.discard(pick.entry)
@@ -339,7 +345,8 @@ class Inbox:
             pick.row.served(pick.item, self._stamp_ns)
         if pick.prompt.kind is PromptKind.ASK:
             self._remember(pick, now)
-        return _asked(pick)
+        self._on_chosen(prompt, why)  # last: whoever is told may fill the place
+        return prompt
 
     def _remember(self, pick: Pick, now: int) -> None:
         """From now on this is no longer new."""

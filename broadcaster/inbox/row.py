@@ -132,6 +132,8 @@ def standing_of(known: Standing, now_ns: int) -> float:
 
 
 class Row:
+    """At most `settings.waiting` prompts, if who adds looks at `bound` first."""
+
     def __init__(self, lane: Lane, settings: Settings) -> None:
         self.lane = lane
         self.scored = lane in SCORED
@@ -234,6 +236,10 @@ class Row:
         since = max(item.prompt.received_ns, turn.at_ns) - self._epoch_ns
         return -item.depth, self._static(item, turn, item.met) - self._age * since / MINUTE_NS
 
+    def prefers(self, item: Waiting, other: Waiting) -> bool:
+        """Whether `other` makes way for `item`."""
+        return item.protected or self.worth(item) > self.worth(other)
+
     # -- in and out -------------------------------------------------------------------------------------------
 
     def entering(self, prompt: Inbound) -> Waiting:
@@ -260,6 +266,9 @@ class Row:
             self.similar.add(identity, item.shape)
         if self._ttl_ns is not None:
             heappush(self._oldest, (item.asked_ns, next(self._serial), item))
+            if len(self._oldest) > self._most():
+                self._oldest = [entry for entry in self._oldest if self.items.get(entry[2].prompt.id) is entry[2]]
+                heapify(self._oldest)
         self.changed(item)
 
     def discard(self, identity: str) -> Waiting | None:
@@ -278,13 +287,17 @@ class Row:
     def changed(self, item: Waiting) -> None:
         """Its worth is another one now."""
         item.version += 1
-        if len(self._worst) > 4 * len(self.items) + 64:
+        if len(self._worst) > self._most():
             self._worst = [entry for entry in self._worst if entry[4] == entry[5].version]
             heapify(self._worst)
         if not item.protected:
             depth, worth = self.worth(item)
             newest = -item.prompt.received_ns
             heappush(self._worst, (depth, worth, newest, next(self._serial), item.version, item))
+
+    def _most(self) -> int:
+        """Entries of a heap; beyond, those of what is gone are cleared away."""
+        return 4 * len(self.items) + 64
 
     def least(self) -> Waiting | None:
         """What goes when something better comes. None when everything here must be kept."""

@@ -249,3 +249,32 @@ def test_a_full_queue_of_moderators_is_not_filled_by_the_audience() -> None:
         room.offer(Lane.COMMENT)
     room.put()
     assert len(room.inbox) == 6
+
+
+def test_who_is_told_that_a_place_is_free_may_fill_it_at_once() -> None:
+    """What was paid for waits on disk and comes as soon as something is taken."""
+    room = Room(Settings(waiting=1))
+    first, _ = room.offer(Lane.SUPER_CHAT, paid=30_000)
+    waiting = room.prompt(Lane.SUPER_CHAT, paid=30_000)
+    told: list[int] = []
+
+    def chosen(prompt: Inbound, why: dict[str, object]) -> None:
+        if prompt.id == first.id:
+            told.append(room.inbox.room_for(Lane.SUPER_CHAT))
+            assert room.inbox.offer(waiting).fate is Fate.KEPT
+
+    room.inbox._on_chosen = chosen
+    assert ids(room.drain()) == [first.id, waiting.id]
+    assert told == [1]
+
+
+def test_a_flood_leaves_nothing_behind() -> None:
+    room = Room(Settings(waiting=20))
+    for number in range(3000):
+        room.offer(Lane.COMMENT, f"{number * 7919} 是{'请问怎么' * (number % 3)}", f"v{number}")
+    row = room.inbox._rows[Lane.COMMENT]
+    assert row is not None
+    assert (len(row.items), len(row.similar), len(row._counts)) == (20, 20, 20)
+    assert max(len(row._worst), len(row._oldest)) <= 4 * 20 + 65
+    kept = room.inbox.drops.total() + len(room.inbox) + room.inbox.merged.total()
+    assert kept == 3000
