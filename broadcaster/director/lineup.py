@@ -61,7 +61,12 @@ class Lineup:
         }
 
     async def find(self, id: str, on_disk: int) -> dict[str, Any] | None:
-        """The item of one prompt, or of a post that waits on disk; None when it is none of them."""
+        """The item of one prompt, or of a post that waits on disk; None when it is none of them.
+
+        Of a comment that was merged, it is the one that stands for it.
+        """
+        standing = self._inbox.find(id)
+        id = standing.id if standing is not None else id
         items = self._given() + self._held_back() + self._waiting()
         found = next((item for item in items if item["id"] == id), None)
         if found is None and on_disk:

@@ -384,3 +384,49 @@ async def test_a_question_that_is_being_answered_can_only_be_dropped(paths: Path
         )  # fmt: skip
         with pytest.raises(Refused, match="no text of their own"):
             await command(made, "edit", id=event.id, text="别的")
+
+
+class SlowGate(Gate):
+    """Judges only when it is let."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.go = asyncio.Event()
+
+    def glance(self, text: str) -> Verdict:
+        return Verdict(VerdictKind.PASS, text)
+
+    async def hear(self, texts: Sequence[str], origin: Origin) -> list[Verdict]:
+        self.asked.set()
+        await self.go.wait()
+        return await super().hear(texts, origin)
+
+
+async def test_what_is_approved_while_it_is_being_judged_stays_approved(paths: Paths) -> None:
+    gate = SlowGate()
+    async with station(paths, brains=brains(), gate=gate) as made:
+        await blocked(made)
+        (asked,) = await bring(made, comment("扣几？"))
+        async with asyncio.timeout(10):
+            await gate.asked.wait()
+        await command(made, "approve", id=asked)
+        gate.go.set()
+        made.playout.pause_in(None)
+        await made.ended(asked)
+        assert made.types(asked)[-1] == "done"
+
+
+async def test_a_comment_that_was_merged_has_the_place_of_the_one_that_stands_for_it(paths: Paths) -> None:
+    async with station(paths, brains=brains()) as made:
+        await blocked(made)
+        (asked,) = await bring(made, comment("你叫什么名字？", "乙"))
+        await asyncio.wrap_future(made.director.room.intake.bring([comment("你叫什么名字？？", "丙")]))
+
+        async def merged() -> bool:
+            return bool((await made.director.place(asked))["alike"] == 2)
+
+        async with asyncio.timeout(10):
+            while not await merged():  # noqa: ASYNC110  # the state of the channel is looked at
+                await asyncio.sleep(0.005)
+        (place,) = (each for each in made.director._inbox.places() if each.merged)
+        assert (await made.director.place(place.merged[0]))["id"] == asked

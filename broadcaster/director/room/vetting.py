@@ -63,8 +63,12 @@ class Vetting:
             self._apply(prompt, verdict)
 
     def _apply(self, prompt: Inbound, verdict: Verdict) -> None:
-        """A prompt that was chosen meanwhile is judged by the performer."""
+        """A prompt that was chosen meanwhile is judged by the performer, one that a moderator has approved or edited
+        is as it was decided."""
         self._remember(prompt.id, prompt.text)
+        waits = self._inbox.find(prompt.id)
+        if waits is None or waits.approved or waits.text != prompt.text:
+            return
         if verdict.kind in (VerdictKind.DROP, VerdictKind.HOLD):
             found = self._inbox.remove(prompt.id)
             if found is not None and verdict.kind is VerdictKind.DROP:
