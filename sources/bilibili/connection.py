@@ -42,8 +42,9 @@ class Times:
     settled: float = 10.0
     """A websocket that held for so long is followed by the next one without a new session."""
     close: float = 0.5
-    end: float = 2.0
-    """For the websocket's goodbye and then for the session's: together less than the 3 that a source has."""
+    end: float = 1.6
+    """For the websocket's goodbye and then for the session's (half as long again while it is just begun): together
+    less than the 3 that a source has."""
 
 
 class Lost(SourceError):

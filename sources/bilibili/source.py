@@ -12,6 +12,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from ssl import SSLContext
 from typing import Any, Final, NoReturn
 
@@ -50,7 +51,7 @@ class BilibiliRoom:
         trusted = await trust()
         api = OpenLive(self._settings, trusted, wall_s=lambda: self._wall_ns() / 1e9)
         try:
-            game = await api.start()
+            game = await self._start(api)
             self._counts["sessions"] += 1
             over = False
             try:
@@ -123,6 +124,18 @@ class BilibiliRoom:
             intake.bring(posts)
         if any(isinstance(event, Ended) and event.game in ("", game.id) for event in read):
             raise SourceError("the platform has ended the session", at_once=True)
+
+    async def _start(self, api: OpenLive) -> Game:
+        """Cancelled on the way, it still waits for the answer: the session that it tells of must be ended."""
+        starting = asyncio.ensure_future(api.start())
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            with suppress(SourceError, TimeoutError):
+                async with asyncio.timeout(self._times.end / 2):
+                    game = await starting
+                await self._end(api, game)
+            raise
 
     async def _end(self, api: OpenLive, game: Game) -> None:
         """A session that is not ended bars the room for a while; one that cannot be ended now runs out by itself."""

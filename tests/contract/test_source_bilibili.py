@@ -337,6 +337,17 @@ async def test_cancelled_it_ends_the_session_and_itself_in_time(when: str) -> No
         assert not server.running
 
 
+async def test_cancelled_while_it_begins_it_ends_what_it_has_begun() -> None:
+    server = BilibiliServer()
+    server.slow = 0.05
+    async with room(server=server) as here:
+        await until(lambda: bool(server.running))
+        here.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await here.task
+        assert not server.running
+
+
 async def test_a_platform_that_hangs_does_not_keep_it_from_ending() -> None:
     async with room() as here:
         await here.connected()

@@ -109,9 +109,10 @@ class BilibiliServer:
 
     `refuse[path]`: the codes with which the next calls of that path are refused, one after the other. `let_in`: the
     code of the answer to an introduction. `mute`: beats and introductions stay unanswered. `hang`: requests stay
-    unanswered. `echo`: an answer to a beat is followed by what the client sent, uncounted, as on the real wire.
-    `raw`: instead of its answers, these bytes. `more`: is added to the answer to a start. `links`: so many addresses
-    are given for the websocket, of which nobody listens at the first `dead_links`.
+    unanswered; `slow`: they are answered so many seconds late. `echo`: an answer to a beat is followed by what the
+    client sent, uncounted, as on the real wire. `raw`: instead of its answers, these bytes. `more`: is added to the
+    answer to a start. `links`: so many addresses are given for the websocket, of which nobody listens at the first
+    `dead_links`.
 
     `calls` are (path, fields) of every request whose signature was right, `wrong` counts the others; `running` are
     the numbers of the sessions that live, `beats` counts those of the websocket, `sockets` are the open ones.
@@ -123,6 +124,7 @@ class BilibiliServer:
         self.refuse: dict[str, list[int]] = {}
         self.let_in = 0
         self.mute = self.hang = False
+        self.slow = 0.0
         self.echo = True
         self.raw: bytes | None = None
         self.more: dict[str, Any] = {}
@@ -224,6 +226,7 @@ class BilibiliServer:
                     if self.raw is not None
                     else json.dumps(self._answer(lines[0].split()[1], headers, body)).encode()
                 )
+                await asyncio.sleep(self.slow)
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer))
                 await writer.drain()
         except (asyncio.CancelledError, ConnectionError, asyncio.IncompleteReadError):
