@@ -79,7 +79,7 @@ async def _direct(child: ChildContext) -> None:
     from broadcaster.config import FileSink
     from broadcaster.config.checks import find_avatar
     from broadcaster.console.server import create_app, serve
-    from broadcaster.director.process import run_director
+    from broadcaster.director.process import run_director, settle
     from broadcaster.feeding import feeds_of
     from broadcaster.minds import Room, desk_of, gate_of, mind_of
     from broadcaster.speech import words
@@ -123,6 +123,7 @@ async def _direct(child: ChildContext) -> None:
     gate.open()
     mind = await asyncio.to_thread(mind_of, config.brain, child.paths.cache, room, config.inbox.read_back)
     guests = await asyncio.to_thread(desk_of, config.brain, config.voice, gate, mind.budget, child.paths.cache)
+    settling = asyncio.create_task(settle())
     try:
         await asyncio.gather(
             speaker.warm(),
@@ -137,6 +138,7 @@ async def _direct(child: ChildContext) -> None:
             ),
         )  # fmt: skip
     finally:
+        settling.cancel()
         await gate.close()
         await mind.close()
         await guests.close()

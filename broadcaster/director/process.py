@@ -6,6 +6,7 @@ Everything runs in one asyncio loop; `app.py` makes the parts and calls `run_dir
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -29,6 +30,9 @@ DISK_SECONDS: Final = 30.0
 RELOAD_RETRY_SECONDS: Final = 1.0
 MIN_FREE_STATE_MB: Final = 100
 """On the disk of the journal: with less, prompts would soon be refused."""
+
+SETTLE_S: Final = (1.0, 10.0, 60.0)
+"""When most is loaded, when the voices are warm, when the first questions were answered."""
 
 LAST_WORDS_SECONDS: Final = 0.05
 """For what is served to hand its clients the last events before it is cancelled."""
@@ -104,6 +108,14 @@ async def run_director(
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
             raise result
+
+
+async def settle() -> None:
+    """For a process of its own: what it has loaded (dictionaries, tables of sounds) stays as it is, and the collector
+    of cycles need not look at it again. Measured with all of them: 100 to 350 ms in which the loop stands still."""
+    for seconds in SETTLE_S:
+        await asyncio.sleep(seconds)
+        gc.freeze()
 
 
 async def _beats(director: Director, beat: Beat) -> None:
