@@ -18,6 +18,7 @@ from broadcaster.director.floor import Floor
 from broadcaster.director.heldback import HeldBack
 from broadcaster.director.lineup import Lineup
 from broadcaster.director.pace import Pace
+from broadcaster.director.recovery import Recovery
 from broadcaster.director.room import Room
 from broadcaster.director.rules import HouseRules
 from broadcaster.director.rundown import Rundown
@@ -58,6 +59,7 @@ class Moderators:
         name_of: Callable[[str], str] = lambda viewer: "",
         on_disk: Callable[[], int] = lambda: 0,
         skip_post: Callable[[str, str], None] = lambda key, reason: None,
+        recovery: Callable[[], Recovery | None] = lambda: None,
     ) -> None:
         self.counters: Counter[str] = Counter()
         """Commands that were carried out."""
@@ -74,6 +76,7 @@ class Moderators:
         self._name_of = name_of
         self._on_disk = on_disk
         self._skip_post = skip_post
+        self._recovery = recovery
 
     # -- asked ------------------------------------------------------------------------------------------------
 
@@ -125,10 +128,15 @@ class Moderators:
         waits = self._inbox.find(id) is not None
         prompt = self._held.take(id) or self._inbox.remove(id)
         if prompt is None:  # or it stood behind another one that asks the same, and counts no more
-            return waits or self._rundown.take_off(id, reason, at_once=at_once)
+            return waits or self._rundown.take_off(id, reason, at_once=at_once) or self._left_over(id, reason)
         self._floor.forget(id)
         self._ended(prompt, "skipped", reason)
         return True
+
+    def _left_over(self, id: str, reason: str) -> bool:
+        """An earlier director gave it to playout: there it can only be cut at once."""
+        recovery = self._recovery()
+        return recovery is not None and recovery.drop(id, reason, self._rundown.interrupt)
 
     # -- commands ---------------------------------------------------------------------------------------------
 
@@ -283,6 +291,7 @@ def moderators_of(
     *,
     ended: Ended,
     given_up: Callable[[Inbound, str], None],
+    recovery: Callable[[], Recovery | None],
 ) -> Moderators:
     """The desk of one channel. `given_up` is told of what nobody has decided about in time, with the reason."""
     held = HeldBack(config.moderation.hold_s, lambda prompt: given_up(prompt, HELD))
@@ -295,6 +304,7 @@ def moderators_of(
     return Moderators(
         inbox, rundown, floor, rules, held, lineup, journal.decisions, gate, admission,
         ended=ended, name_of=name_of, on_disk=lambda: room.till.on_disk, skip_post=room.till.skip,
+        recovery=recovery,
     )  # fmt: skip
 
 

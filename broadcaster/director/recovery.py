@@ -52,6 +52,7 @@ class Recovery:
         self._ended = ended
         self._idle_reports = 0
         self._settled: set[str] = set()
+        self._dropped: dict[str, str] = {}
         self.resumed: dict[str, Utterance] = {}
         """Utterances of which a part was heard, by prompt: they go on where they were."""
 
@@ -84,7 +85,7 @@ class Recovery:
         elif event.event == "cut":
             self._settled.add(event.utterance)
             del self._open[event.utterance]
-            self._ended(entry.prompt, "cut", "interrupted", event)
+            self._ended(entry.prompt, "cut", self._dropped.get(event.utterance, "interrupted"), event)
         elif event.event == "done":
             self._settled.add(event.utterance)
         self._pulse.beat()
@@ -109,6 +110,24 @@ class Recovery:
         self._idle_reports = self._idle_reports + 1 if not status.talking and status.queued_ms == 0 else 0
         self._pulse.beat()
 
+    def drop(self, id: str, reason: str, cut: Callable[[], object]) -> bool:
+        """It is not wanted any more. `cut` silences playout, where it may be on air. False when it is not here."""
+        entry = self._open.get(id)
+        if entry is None or id in self._dropped:
+            return False
+        self._dropped[id] = reason
+        if id in self._started - self._settled:
+            cut()
+        else:
+            self._end_dropped(entry)
+        return True
+
+    def _end_dropped(self, entry: Unfinished) -> bool:
+        self._open.pop(entry.prompt.id, None)
+        state = "cut" if entry.started or entry.heard else "skipped"
+        self._ended(entry.prompt, state, self._dropped[entry.prompt.id], None)
+        return False
+
     async def settle(self, cut: Callable[[], None]) -> None:
         """Waits until playout has nothing of an earlier director any more (or calls `cut`), queues what is left."""
 
@@ -119,13 +138,15 @@ class Recovery:
             log.warning("playout still speaks for an earlier director; it is cut")
             cut()
         self._journal.break_off_all()
-        queued = sum(self._queue(entry) for entry in self._open.values())
+        queued = sum(self._queue(entry) for entry in list(self._open.values()))
         self._open.clear()
         if queued:
             log.info("prompts of an earlier run go on", extra={"prompts": queued})
 
     def _queue(self, entry: Unfinished) -> bool:
         prompt = entry.prompt
+        if prompt.id in self._dropped:
+            return self._end_dropped(entry)
         if not entry.heard:
             self._journal.requeue(prompt.id)
             self._inbox.restore(prompt)
