@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import re
 import ssl
+import time
 import traceback
 from collections.abc import Sequence
 from typing import Any, Final
@@ -32,6 +33,9 @@ STATEMENT_MS: Final = 4_000
 
 LOCK_MS: Final = 2_000
 """How long another connection's lock is waited for before a prompt is refused."""
+
+SETTLE_SECONDS: Final = 3.0
+"""How long it is asked whether a commit counted during which the connection broke: a server restarts in less."""
 
 STATEMENTS: Final = 200
 """Prepared on one connection; the journal has some eighty."""
@@ -89,7 +93,8 @@ class PostgresDatabase:
         self._server = server
         self._connection = connection
         self._prepared: dict[str, tuple[Any, Any, Any]] = {}
-        self._open = False
+        self._transaction: str | None = None
+        self._broken = False
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> Result:
         params = make_params(self._connection.py_types, [_clean(value) for value in values])
@@ -100,29 +105,36 @@ class PostgresDatabase:
             raise explained(self._server, err) from err
         return Result([tuple(row) for row in found.rows or ()], found.row_count)
 
-    def script(self, sql: str) -> None:
-        """Several statements without values."""
+    def script(self, sql: str) -> list[Any]:
+        """Several statements without values; the rows of the last one."""
         try:
-            self._connection.execute_simple(sql)
+            return self._connection.execute_simple(sql).rows or []
         except _FAULTS as err:
             raise explained(self._server, err) from err
 
     def begin(self) -> None:
-        self.script("BEGIN")
-        self._open = True
+        self._transaction = str(self.script("BEGIN; SELECT pg_current_xact_id()::text")[0][0])
 
     def commit(self) -> None:
-        self._open = False
-        self.script("COMMIT")
+        """A connection that breaks meanwhile leaves open whether it counted: then the server is asked."""
+        transaction, self._transaction = self._transaction, None
+        try:
+            self.script("COMMIT")
+        except (Unstorable, Passing):
+            raise
+        except JournalError:
+            if transaction is None or not _counted(self._server, transaction):
+                raise
+            self._broken = True
 
     def rollback(self) -> None:
-        if self._open:
-            self._open = False
+        if self._transaction is not None:
+            self._transaction = None
             with contextlib.suppress(JournalError):
                 self.script("ROLLBACK")
 
     def stale(self) -> bool:
-        return False
+        return self._broken
 
     def close(self) -> None:
         with contextlib.suppress(*_FAULTS):
@@ -240,6 +252,24 @@ def _connected(server: Server, **session: str) -> PostgresDatabase:
     except _FAULTS as err:
         raise explained(server, err) from err
     return PostgresDatabase(server, connection)
+
+
+def _counted(server: Server, transaction: str) -> bool:
+    """Whether that transaction was committed, as far as it can be found out within SETTLE_SECONDS."""
+    until = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < until:
+        try:
+            db = _connected(server)
+            try:
+                (status,) = db.execute("SELECT pg_xact_status(?)", (transaction,)).fetchone()
+            finally:
+                db.close()
+        except JournalError:
+            status = "unknown"
+        if status not in ("unknown", "in progress"):
+            return bool(status == "committed")
+        time.sleep(SETTLE_SECONDS / 30)
+    return False
 
 
 def _ssl(server: Server) -> Any:

@@ -61,6 +61,7 @@ _PAST: Final[tuple[Bite, ...]] = (
     ("DELETE FROM asrun", "asrun", "row", "start_ns < ?"),
     ("DELETE FROM prompts", "prompts", "id", "finished_ns < ?"),
     ("DELETE FROM posts", "posts", "key", "finished_ns < ?"),
+    ("DELETE FROM posts", "posts", "key", "finished_ns IS NULL AND state = 'revoked' AND received_ns < ?"),
     ("DELETE FROM decisions", "decisions", "row", "at_ns < ?"),
     ("DELETE FROM bans", "bans", "viewer", "until_ns < ?"),
 )

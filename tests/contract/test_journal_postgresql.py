@@ -214,3 +214,32 @@ def test_the_doctor_asks_the_database_when_it_may(server: PostgresServer, short_
     wrong = row(server.address(password="wrong-4711"))
     assert (wrong.state, "check the user and the password" in wrong.remedy) == ("missing", True)
     assert "4711" not in repr(wrong)
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_commit_whose_answer_is_lost_counts_if_it_counted(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch, *, arrives: bool
+) -> None:
+    place = server_of(server.url, f"commit-{arrives}".lower())
+    journal = Journal(place)
+    await journal.open()
+    script = engine.PostgresDatabase.script
+    broken: list[str] = []
+
+    def breaking(db: engine.PostgresDatabase, sql: str) -> list[object]:
+        if sql != "COMMIT" or broken:
+            return script(db, sql)
+        broken.append(sql)
+        if arrives:
+            script(db, sql)
+        db._connection._usock.shutdown(socket.SHUT_RDWR)
+        raise JournalError("network error")
+
+    monkeypatch.setattr(engine.PostgresDatabase, "script", breaking)
+    (result,) = await asyncio.gather(journal.accept(prompt("p1")), return_exceptions=True)
+    assert broken
+    assert isinstance(result, JournalError) is not arrives
+    await _accepted(journal, prompt("p2"))
+    assert [left.prompt.id for left in await journal.unfinished()] == ["p1", "p2"][not arrives :]
+    assert (journal.error, journal.lost) == ("", 0)
+    journal.close()

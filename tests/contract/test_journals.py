@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,12 @@ import pytest
 from broadcaster.config.address import Server
 from broadcaster.errors import JournalError
 from broadcaster.journal import Journal, asrun_rows
+from broadcaster.journal.audience import Seen
 from broadcaster.journal.database import JournalPlace, journal_place, open_for_reading, open_for_writing
+from broadcaster.journal.decisions import Ban
 from broadcaster.journal.memory import read_memory
 from broadcaster.journal.migrations import MIGRATIONS
+from broadcaster.journal.reading import asrun_since, decision_rows, prompt_story
 from broadcaster.journal.traces import read_traces
 from broadcaster.latency import Trace
 from broadcaster.types import (
@@ -262,4 +266,47 @@ async def test_paid_posts_are_stored_once_and_end_with_their_prompt(place: Journ
     ]
     assert db.execute("SELECT id, paid, level, guard FROM audience").fetchall() == [("bilibili:u1", 30_500, 3, 3)]
     db.close()
+    journal.close()
+
+
+async def test_what_is_decided_is_kept_with_who_did_it(place: JournalPlace) -> None:
+    journal = await opened(place)
+    asked = prompt("p1")
+    journal.decisions.chosen(asked, {"score": 1.5, "question": True})
+    journal.decisions.chosen(asked, {"score": 2.5})
+    journal.decisions.changed(replace(asked, text="改了", approved=True))
+    await journal.decisions.decided("edit", "cli/root", prompt="p1", viewer="v1", detail="")
+    for until in (NOW + 10**12, None):
+        await journal.decisions.ban(Ban("v1", "小明", until, "cli/root", NOW))
+    await journal.decisions.ban(Ban("v2", "小红", 1, "cli/root", NOW))
+    assert await journal.decisions.bans() == [Ban("v1", "小明", None, "cli/root", NOW)]
+    assert (await journal.decisions.lift("v1"), await journal.decisions.lift("v1")) == (True, False)
+    assert await journal.decisions.setting("slow") is None
+    journal.decisions.note("slow", "10")
+    await journal.decisions.set("slow", "20")
+    assert await journal.decisions.setting("slow") == "20"
+    found = prompt_story(place, "p1")
+    assert found is not None
+    assert (found["text"], found["approved"], found["why"]) == ("改了", 1, '{"score":2.5}')
+    assert [each["action"] for each in found["decisions"]] == ["edit"]
+    assert [each["by_whom"] for each in decision_rows(place, 9)] == ["cli/root"]
+    assert (decision_rows(place, 9, time.time_ns() + 10**12), prompt_story(place, "p2")) == ([], None)
+    journal.close()
+
+
+async def test_who_is_in_the_room_is_kept_and_what_they_paid_left_alone(place: JournalPlace) -> None:
+    journal = await opened(place)
+    viewer = Viewer("bilibili:u1", "小明", 3, "粉丝", 12, 3)
+    await asyncio.wrap_future(
+        journal.posts.bring(
+            [Post("bilibili", PostKind.GIFT, "m1", Viewer("u1", "小明"), price=500, received_ns=NOW)], 7
+        )
+    )
+    for posts in (1, 2):
+        journal.audience.keep([Seen(viewer, 0, 7, posts, NOW, NOW + posts)])
+    assert await journal.audience.recent(9) == [Seen(viewer, 500, 7, 2, NOW, NOW + 2)]
+    journal.posts.skip("bilibili:m1", "too_old")
+    assert (await journal.posts.waiting(Lane.THANKS, 9))[1] == 0
+    total, pages = asrun_since(place)
+    assert (total, list(pages)) == (0, [])
     journal.close()
