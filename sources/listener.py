@@ -10,23 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import socket
 import threading
 from collections.abc import Generator
 from concurrent.futures import Future
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
 import uvicorn
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from broadcaster.errors import SourceError
+from sources.bounds import REASONS, Bounded, Limits
+
+__all__ = ["Limits", "Listener"]
 
 log = logging.getLogger(__name__)
 
@@ -40,30 +41,6 @@ START_S: Final = 10.0
 
 DEAD_PEER_MS: Final = 20_000
 """A peer that acknowledges nothing for so long is gone; the kernel then frees what it was sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of one listener, all of them kept before the application sees anything."""
-
-    body: int = 1_048_576
-    """Most bytes of an HTTP body (413)."""
-    held: int = 8 * 1_048_576
-    """Most bytes of all bodies that are being read or worked on at once (503)."""
-    head: int = 16_384
-    """Most bytes of a request's head (400)."""
-    message: int = 1_048_576
-    """Most bytes of a websocket's message (it is closed with 1009)."""
-    connections: int = 128
-    """Open connections at once; more are closed as they come."""
-    requests: int = 64
-    """HTTP requests that are worked on at once (503)."""
-    request_s: float = 10.0
-    """Seconds that a peer has to say its whole request (408), and that a connection may stay silent."""
-
-
-REASONS: Final = ("origin", "too_large", "too_slow", "too_many", "malformed", "failed")
-"""Why requests end here: a browser's; over a limit of size, time or number; no HTTP; a bug of the application."""
 
 
 class Listener:
@@ -83,7 +60,7 @@ class Listener:
         """Requests that were ended here, by reason. Written by the thread, read by anybody."""
         self._host = host.strip("[]")
         self._limits = limits or Limits()
-        self._app = _Bounded(app, self._limits, self.refused, name)
+        self._app = Bounded(app, self._limits, self.refused, name)
         self._server: _Server | None = None
         self._ended: Future[None] = Future()
 
@@ -204,127 +181,6 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Generator[None]:
         """Signals belong to the director."""
         yield
-
-
-class _Bounded:
-    """ASGI middleware: no browsers, whole bodies of a bounded size in a bounded time, a bounded number at once."""
-
-    def __init__(self, app: ASGIApp, limits: Limits, refused: dict[str, int], name: str) -> None:
-        self._app = app
-        self._limits = limits
-        self._refused = refused
-        self._name = name
-        self._requests = 0
-        self._held = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if any(key == b"origin" for key, _ in scope["headers"]):
-            self._refused["origin"] += 1
-            await _refuse(scope, receive, send, 403, "origin", "browsers may not use this address")
-        elif scope["type"] == "websocket":
-            await self._guarded(scope, receive, send)
-        elif self._requests >= self._limits.requests:
-            self._refused["too_many"] += 1
-            await _refuse(scope, receive, send, 503, "too_many", "too many requests at once; send it again")
-        else:
-            self._requests += 1
-            try:
-                await self._with_body(scope, receive, send)
-            finally:
-                self._requests -= 1
-
-    async def _with_body(self, scope: Scope, receive: Receive, send: Send) -> None:
-        limits = self._limits
-        body = bytearray()
-        try:
-            async with asyncio.timeout(limits.request_s):
-                more = True
-                if _declared(scope) > limits.body:
-                    await self._too_large(scope, receive, send)
-                    return
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return
-                    piece: bytes = message.get("body", b"")
-                    body += piece
-                    self._held += len(piece)
-                    more = message.get("more_body", False)
-                    if len(body) > limits.body:
-                        await self._too_large(scope, receive, send)
-                        return
-                    if self._held > limits.held:
-                        self._refused["too_many"] += 1
-                        await _refuse(
-                            scope, receive, send, 503, "too_many", "too much is being received; send it again"
-                        )
-                        return
-            await self._guarded(scope, _whole(bytes(body), receive), send)
-        except TimeoutError:
-            self._refused["too_slow"] += 1
-            await _refuse(scope, receive, send, 408, "too_slow", f"a request may take {limits.request_s:g} s")
-        finally:
-            self._held -= len(body)
-
-    async def _too_large(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._refused["too_large"] += 1
-        await _refuse(scope, receive, send, 413, "too_large", f"a body may have {self._limits.body} bytes")
-
-    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The application, whose bugs are answered 500 and logged without what was sent: by the kind of the error."""
-        begun = False
-
-        async def watched(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watched)
-        except Exception as err:
-            self._refused["failed"] += 1
-            if self._refused["failed"] == 1:
-                about = {"source": self._name, "reason": type(err).__name__}
-                log.error("a source failed on a request by a fault of the program", extra=about)
-            if not begun:
-                await _refuse(scope, receive, watched, 500, "failed", "this request made the source fail")
-
-
-def _declared(scope: Scope) -> int:
-    """The length that a request says its body has; 0 where it says none. h11 has seen to it that it is a number."""
-    return next((int(value) for key, value in scope["headers"] if key == b"content-length"), 0)
-
-
-def _whole(body: bytes, receive: Receive) -> Receive:
-    """`receive` that has the body, and then waits for the peer to leave."""
-    given = False
-
-    async def receive_whole() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive_whole
-
-
-async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, code: str, message: str) -> None:
-    """Ends a request, or a websocket's handshake. What is still unread of it ends its connection."""
-    kind = "http.response"
-    if scope["type"] == "websocket":
-        kind = "websocket.http.response"
-        await receive()
-    body = json.dumps({"error": code, "message": message}).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-    ]
-    if status == 503:
-        headers.append((b"retry-after", b"1"))
-    await send({"type": f"{kind}.start", "status": status, "headers": headers})
-    await send({"type": f"{kind}.body", "body": body})
 
 
 # A line for each bad request would let anybody fill the disk: they are counted instead.

@@ -99,11 +99,15 @@ async def test_a_body_that_is_too_large_is_not_read_to_its_end() -> None:
     async with listening(body=1000) as (listener, _, client):
         assert (await client.post("/count", content=b"x" * 1001)).status_code == 413
         assert (await client.post("/count", content=b"x" * 1000)).status_code == 200
+        assert (await client.post("/count", content=b"x" * 20_000_000)).status_code == 413
         boast = b"POST /count HTTP/1.1\r\nhost: a\r\ncontent-length: 99999999999999999999\r\n\r\n"
-        assert b" 413 " in await raw(listener, boast)
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(boast)
+        assert b" 413 " in await reader.readuntil(b"\r\n\r\n")
+        writer.close()
         head = b"POST /count HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
-        assert b" 413 " in await raw(listener, head + b"3e9\r\n" + b"x" * 1001 + b"\r\n")
-        assert listener.refused["too_large"] == 3
+        assert b" 413 " in await raw(listener, head + b"3e9\r\n" + b"x" * 1001 + b"\r\n0\r\n\r\n")
+        assert listener.refused["too_large"] == 4
 
 
 async def test_a_head_that_is_too_large_ends_its_connection() -> None:
