@@ -71,9 +71,12 @@ def run(*, quick: bool = False) -> list[Row]:
         clock[0] = prompt.received_ns
         inbox.offer(prompt)
     filled = len(inbox)
-    costs = []
+    costs, choices = [], []
     for number, prompt in enumerate(made[5_000:]):
         clock[0] = prompt.received_ns
+        began = time.thread_time_ns()
+        likeness(prompt.text)
+        choices.append((time.thread_time_ns() - began) / 1e3)
         began = time.thread_time_ns()
         inbox.offer(prompt, standings[number % 64])
         costs.append((time.thread_time_ns() - began) / 1e3)
@@ -89,6 +92,7 @@ def run(*, quick: bool = False) -> list[Row]:
     rows = [
         Row("offer, classes full, mean", statistics.fmean(costs), "us", GOAL_US, f"n={len(costs)}, {filled} waiting"),
         Row("offer P99", sorted(costs)[int(len(costs) * 0.99)], "us"),
+        Row("question or comment, mean", statistics.fmean(choices), "us", note="before the offer, for the class"),
         Row("merged, of all", 100 * inbox.merged.total() / len(made), "%", note=str(dict(inbox.merged))),
         Row("take, mean", statistics.fmean(takes), "us"),
         Row("the next eight", statistics.fmean(ahead), "us"),

@@ -86,7 +86,8 @@ def _shape(text: str) -> Shape:
         plain = _without_ending(_ONE.sub("", plain))
     plain = _SHORTENED.sub(lambda found: _SHORT[found[0]], plain.replace("’", "'"))
     left = _FILLERS.sub(" ", plain)
-    plain = left if _TOKEN.search(left) else plain
+    if left != plain and _TOKEN.search(left):
+        plain = left
     words = [_squeezed(word) for word in _TOKEN.findall(plain)]
     if not words:
         words = [char for char in plain if not char.isspace()]
