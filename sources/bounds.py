@@ -122,23 +122,32 @@ class Bounded:
         await _refuse(scope, receive, send, status, reason, message, linger=more)
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The application, whose bugs are answered 500 and logged without what was sent: by the kind of the error."""
-        begun = False
+        """The application, whose bugs are answered 500 (1011 on a websocket) and logged without what was sent."""
+        begun = left = False
 
         async def watched(message: Message) -> None:
-            nonlocal begun
+            nonlocal begun, left
             begun = True
-            await send(message)
+            try:
+                await send(message)
+            except OSError:
+                left = True
+                raise
 
         try:
             await self._app(scope, receive, watched)
         except Exception as err:
+            if left:
+                return  # its peer is gone, which is no fault
             self._refused["failed"] += 1
             if self._refused["failed"] == 1:
                 about = {"source": self._name, "reason": type(err).__name__}
                 log.error("a source failed on a request by a fault of the program", extra=about)
             if not begun:
                 await _refuse(scope, receive, watched, *_FAILED)
+            elif scope["type"] == "websocket":
+                with contextlib.suppress(Exception):
+                    await send({"type": "websocket.close", "code": 1011})
 
 
 def _declared(scope: Scope) -> int:

@@ -38,6 +38,8 @@ class Hall:
                 Route("/hold", self._hold, methods=["POST"]),
                 Route("/fail", self._fail, methods=["POST"]),
                 WebSocketRoute("/lines", self._lines),
+                WebSocketRoute("/deaf", self._deaf),
+                WebSocketRoute("/broken", self._broken),
             ]
         )
 
@@ -57,6 +59,18 @@ class Hall:
         await door.accept()
         async for line in door.iter_text():
             await door.send_text(line)
+
+    async def _deaf(self, door: WebSocket) -> None:
+        """Talks on when its peer has left."""
+        await door.accept()
+        while True:
+            await door.send_text("x")
+            await asyncio.sleep(0.002)
+
+    async def _broken(self, door: WebSocket) -> None:
+        await door.accept()
+        await door.receive_text()
+        raise RuntimeError("this text is a viewer's")
 
 
 @asynccontextmanager
@@ -214,9 +228,26 @@ async def test_a_message_that_is_too_large_ends_its_websocket() -> None:
 async def test_a_fault_of_the_application_is_told_once_and_without_words(caplog: pytest.LogCaptureFixture) -> None:
     async with listening() as (listener, _, client):
         assert [(await client.post("/fail")).status_code for _ in range(3)] == [500] * 3
-        assert listener.refused["failed"] == 3
+        async with websockets.connect(f"ws://127.0.0.1:{listener.port}/broken") as line:
+            await line.send("x")
+            with pytest.raises(websockets.ConnectionClosedError) as closed:
+                await line.recv()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1011
+        assert listener.refused["failed"] == 4
     (record,) = caplog.records
     assert "viewer" not in record.getMessage()
+
+
+async def test_a_peer_that_leaves_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    async with listening() as (listener, _, _):
+        line = await websockets.connect(f"ws://127.0.0.1:{listener.port}/deaf").__aenter__()
+        await line.recv()
+        line.transport.abort()
+        await until(lambda: listener.connections == 0)
+        await asyncio.sleep(0.02)  # the application finds out when it talks on
+        assert listener.refused["failed"] == 0
+    assert not caplog.records
 
 
 async def test_it_answers_while_the_directors_loop_stands_still() -> None:
