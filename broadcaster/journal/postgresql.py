@@ -277,7 +277,10 @@ def _ssl(server: Server) -> Any:
     if server.socket is not None or server.ssl == "disable":
         return False
     if server.ssl == "verify-full":
-        return ssl.create_default_context(cafile=str(server.ca) if server.ca else None)
+        try:
+            return ssl.create_default_context(cafile=str(server.ca) if server.ca else None)
+        except OSError as err:
+            raise JournalError(f"{server}: {server.ca}: {err.strerror}; check sslrootcert of journal.url") from err
     return None if server.ssl == "prefer" else True
 
 

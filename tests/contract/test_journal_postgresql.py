@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shutil
 import socket
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ from broadcaster.journal.database import Database, Passing, Unstorable, open_for
 from broadcaster.journal.migrations import MIGRATIONS
 from broadcaster.paths import channel_paths
 from broadcaster.types import Inbound, Origin, PromptKind, Role, Verdict, VerdictKind
+from tests.support.net import free_port
 from tests.support.postgres import PostgresServer
 
 pytestmark = pytest.mark.contract
@@ -243,3 +245,28 @@ async def test_a_commit_whose_answer_is_lost_counts_if_it_counted(
     assert [left.prompt.id for left in await journal.unfinished()] == ["p1", "p2"][not arrives :]
     assert (journal.error, journal.lost) == ("", 0)
     journal.close()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl")
+def test_an_encrypted_connection_asks_who_is_there_when_it_should(server: PostgresServer) -> None:
+    port = free_port()
+    with server.encrypted(port) as authority:
+
+        def asked(host: str, options: str) -> str:
+            url = f"postgresql://boss:geheim-4711@{host}:{port}/postgres?{options}"
+            try:
+                db = open_for_writing(server_of(url, "tls"))
+            except JournalError as err:
+                return str(err)
+            (encrypted,) = db.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").fetchone()
+            db.close()
+            return "encrypted" if encrypted else "plain"
+
+        mine = f"sslmode=verify-full&sslrootcert={authority}"
+        assert asked("localhost", "sslmode=prefer") == "encrypted"
+        assert asked("localhost", "sslmode=require") == "encrypted"
+        assert asked("localhost", mine) == "encrypted"
+        assert "no encryption" in asked("localhost", "sslmode=disable")
+        assert "self-signed" in asked("localhost", "sslmode=verify-full")
+        assert "not valid for '127.0.0.1'" in asked("127.0.0.1", mine)
+        assert "sslrootcert" in asked("localhost", "sslmode=verify-full&sslrootcert=/nowhere")

@@ -73,8 +73,42 @@ class PostgresServer:
     def address(self, user: str = "boss", password: str = "geheim-4711", database: str = "postgres") -> str:
         return f"postgresql://{user}:{password}@localhost/{database}?host={self.folder}"
 
-    def start(self) -> None:
-        options = ["-k", str(self.folder), "-h", "", "-F", "-c", "max_connections=20", "-c", "shared_buffers=16MB"]
+    @contextmanager
+    def encrypted(self, port: int) -> Iterator[Path]:
+        """Restarted to listen at 127.0.0.1 instead, encrypted only, as "localhost"; the file that vouches for it."""
+        key, certificate, access = (self._data / name for name in ("server.key", "server.crt", "pg_hba.conf"))
+        subprocess.run(
+            [
+                "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                "-keyout", str(key), "-out", str(certificate),
+            ],
+            check=True, capture_output=True, **self._as,
+        )  # fmt: skip
+        before = access.read_text()
+        access.write_text("hostssl all all 127.0.0.1/32 scram-sha-256\n")
+        self.stop()
+        try:
+            self.start("127.0.0.1", "-c", "ssl=on", "-c", f"port={port}")
+            yield certificate
+        finally:
+            self.stop()
+            access.write_text(before)
+            self.start()
+
+    def start(self, listen: str = "", *more: str) -> None:
+        options = [
+            "-k",
+            str(self.folder),
+            "-h",
+            listen,
+            *more,
+            "-F",
+            "-c",
+            "max_connections=20",
+            "-c",
+            "shared_buffers=16MB",
+        ]
         command = [str(binary("postgres")), "-D", str(self._data), *options]
         with (self.folder / "server.log").open("ab") as output:
             self._process = subprocess.Popen(
@@ -102,9 +136,11 @@ class PostgresServer:
     def _ready(self) -> bool:
         status = self._data / "postmaster.pid"
         try:
-            return status.read_text().splitlines()[-1].strip() == "ready"
-        except (OSError, IndexError):
+            lines = status.read_text().splitlines()
+        except OSError:
             return False
+        mine = self._process is not None and lines[:1] == [str(self._process.pid)]
+        return mine and lines[-1].strip() == "ready"
 
 
 @contextmanager
