@@ -26,7 +26,7 @@ class Lists:
 
     @classmethod
     def of(cls, words: Words, tokenizer: Callable[[], Any], *, pinyin: bool = True) -> Lists:
-        """Blocking: some 5 s for 50,000 words (measured; most of it is for their readings)."""
+        """Blocking: some 3 s for 50,000 words (measured; most of it is for their readings)."""
         listed = words.listed
         return cls(
             words,

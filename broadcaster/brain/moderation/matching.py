@@ -10,8 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import ahocorasick_rs
-
+from broadcaster.brain.moderation.automata import Automata
 from broadcaster.brain.moderation.findings import Finding, bounded, of_word
 from broadcaster.brain.moderation.folding import TABLE, Letter, compact, is_latin, letters_of, squeezed
 from broadcaster.brain.moderation.words import Word
@@ -32,19 +31,17 @@ class Matcher:
         for word in words:
             by_letters[word.letters].append(word)
         self._words = list(by_letters.values())
-        self._automaton = ahocorasick_rs.AhoCorasick(list(by_letters)) if by_letters else None
+        self._automata = Automata(list(by_letters))
 
     def find(self, text: str) -> list[Finding]:
         """Some microseconds for a text that holds nothing."""
-        if self._automaton is None:
-            return []
-        hits = self._automaton.find_matches_as_indexes(squeezed(compact(text)), overlapping=True)
+        hits = self._automata.find(squeezed(compact(text)))
         if not hits:
             return []
         letters = letters_of(text)
         found = (
             of_word("word", word, place[0].start, place[-1].end)
-            for pattern, first, end in hits
+            for pattern, first, end in sorted(hits, key=lambda hit: hit[1:])
             for word in self._words[pattern]
             if (place := _place(word, letters[first:end], text)) is not None
         )
@@ -167,10 +164,10 @@ class LeetMatcher:
             if len(spelled) >= LEET_WORD and spelled.isascii() and spelled.isalpha():
                 by_letters[spelled.replace("i", "l")].append(word)
         self._words = list(by_letters.values())
-        self._automaton = ahocorasick_rs.AhoCorasick(list(by_letters)) if by_letters else None
+        self._automata = Automata(list(by_letters))
 
     def find(self, text: str) -> Iterator[Finding]:
-        if self._automaton is None or not any(letter in _LEET for letter in text):
+        if not self._words or not any(letter in _LEET for letter in text):
             return
         letters: list[str] = []
         places: list[int] = []
@@ -179,7 +176,7 @@ class LeetMatcher:
             if len(plain) == 1:
                 letters.append("l" if plain == "i" else plain)
                 places.append(at)
-        for pattern, first, end in self._automaton.find_matches_as_indexes("".join(letters), overlapping=True):
+        for pattern, first, end in self._automata.find("".join(letters)):
             found = places[first:end]
             for word in self._words[pattern]:
                 if self._is_there(word, found, text):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from broadcaster.brain.moderation.folding import is_han
@@ -35,10 +35,23 @@ def syllables_of(word: str) -> tuple[str, ...]:
     """
     from pypinyin import lazy_pinyin
 
+    alone = tuple(READINGS[letter] for letter in word)
+    if not all(alone):
+        return ()
+    if not any(_has_several(letter) for letter in word):
+        return alone
     said = tuple(lazy_pinyin(word))
     if len(said) != len(word) or not all(each.isascii() and each.isalpha() for each in said):
         return ()
     return said
+
+
+@lru_cache(READINGS_LIMIT)
+def _has_several(letter: str) -> bool:
+    """Whether it is read in several ways that differ in more than their tone."""
+    from pypinyin import Style, pinyin
+
+    return len(set(pinyin(letter, style=Style.NORMAL, heteronym=True)[0])) > 1
 
 
 _RARE: Final = frozenset(

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any, Final
 
-import ahocorasick_rs
-
+from broadcaster.brain.moderation.automata import Automata
 from broadcaster.brain.moderation.english import ENGLISH
 from broadcaster.brain.moderation.findings import Finding, of_word
 from broadcaster.brain.moderation.folding import TABLE, is_han, is_latin
@@ -61,14 +60,14 @@ class SoundMatcher:
                 for syllables in _said(word):
                     by_sound["".join(syllables)].add((word, syllables))
         self._words = [list(each) for each in by_sound.values()]
-        self._automaton = ahocorasick_rs.AhoCorasick(list(by_sound)) if by_sound else None
+        self._automata = Automata(list(by_sound))
         self._tokenizer: Any = tokenizer() if by_sound else None
 
     def find(self, text: str) -> Iterator[Finding]:
-        if self._automaton is None:
+        if not self._words:
             return
         stream, units = _stream(text)
-        for pattern, first, end in self._automaton.find_matches_as_indexes(stream, overlapping=True):
+        for pattern, first, end in sorted(self._automata.find(stream), key=lambda hit: hit[1:]):
             found = units[first:end]
             if not found[0].first or (end < len(units) and units[end].han and not units[end].first):
                 continue
