@@ -36,6 +36,11 @@ async def test_a_director_goes_on_air_without_its_server_and_uses_it_again(
         await on.ended(prompt.id)
         await on.director.journal.flush()
         assert on.director.journal.lost == 0
+        await on.director.finish()
+    async with station(paths, journal_url=server.url, playout=False):
+        pass  # a restart that was asked for, and took no time
+    gaps = [row["source"] for row in asrun_rows(place) if row["outcome"] == "gap"]
+    assert gaps == ["killed"], "the first one was not asked to end"
     heard = [row["text"] for row in reversed(asrun_rows(place)) if row["outcome"] == "heard"]
     assert heard == ["等一等。", "马上来。", "又能说了。"]
     assert not paths.journal.exists(), "there is no file beside it"
