@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from broadcaster.brain.moderation import gate as gates
 from broadcaster.brain.moderation import injection
@@ -237,6 +240,18 @@ def test_faults_of_files_that_are_no_text(tmp_path: Path) -> None:
         read_words(tmp_path)
 
 
+@given(
+    st.sampled_from((".yaml", ".txt")),
+    st.binary(max_size=80) | st.text("groups: -name[]{}'*\n 苹果", max_size=80).map(str.encode),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_file_breaks_the_reader(tmp_path: Path, suffix: str, data: bytes) -> None:
+    path = tmp_path / f"w{suffix}"
+    path.write_bytes(data)
+    with contextlib.suppress(ConfigError):
+        read_words(path)
+
+
 def test_numbers_in_yaml_are_words(tmp_path: Path) -> None:
     (tmp_path / "w.yaml").write_text("groups:\n  - name: a\n    words: [110, 12315]\n")
     assert [word.text for word in read_words(tmp_path).listed] == ["110", "12315"]
@@ -274,8 +289,8 @@ def cli(short_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     config = {"state_dir": str(short_dir), "moderation": {"words": "w.yaml"}}
     (short_dir / "config.yaml").write_text(yaml.safe_dump(config))
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["broadcaster", "moderate", *arguments, "-c", str(short_dir / "config.yaml")])
+    def run(*arguments: str, command: str = "moderate") -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["broadcaster", command, *arguments, "-c", str(short_dir / "config.yaml")])
         with pytest.raises(SystemExit) as ended:
             main()
         said = capsys.readouterr()
@@ -306,3 +321,10 @@ def test_the_command_needs_an_endpoint_to_ask_one(cli: Cli) -> None:
     status, _, err = cli("--endpoint", "你好")
     assert status == os.EX_CONFIG
     assert "moderation.endpoint.url is empty" in err
+
+
+def test_a_broken_list_is_found_before_the_channel_starts(cli: Cli, short_dir: Path) -> None:
+    (short_dir / "w.yaml").write_text("groups:\n  - name: a\n    action: burn\n")
+    status, _, err = cli(command="check")
+    assert status == os.EX_CONFIG
+    assert f"{short_dir / 'w.yaml'}:3: groups.0.action" in err
