@@ -33,6 +33,7 @@ class FakeStation:
         self.calls: list[tuple[str, Origin]] = []
         self.commands: list[dict[str, Any]] = []
         self.sinks: list[dict[str, Any]] = [sink_status("preview", "preview", "live")]
+        self.sources: list[dict[str, Any]] = []
         self.refuse_sink = ""
         self.recordings: dict[str, bytes] = {}
         self.listens = True
@@ -177,6 +178,7 @@ class FakeStation:
                 "budget": {"limit": None, "spent": 0.0, "currency": "CNY", "tokens": 0, "links": []},
                 "memory": {"messages": 0, "tokens": 0, "viewers": 0},
             },
+            "sources": self.sources,
             "sinks": self.sinks,
             "now": self.now,
             "next": [{**_waiting(prompt), "held": prompt.id in self.held} for prompt in list(self.waiting)[:5]],

@@ -130,11 +130,15 @@ async def test_what_is_said_is_announced_and_every_control_has_a_name(browser: B
         )
         assert nameless == []
         node = await page.evaluate_handle("document.getElementById('now').firstChild")
+        source = {"name": "live", "state": "waiting", "received": 12, "paid": 3, "error": "连不上", "note": ""}
+        console.station.sources = [source, {**source, "name": "spare", "state": "off"}]
         for tick in (2000, 3000):
             console.station.tick = tick
             await push(console.station)
         await expect(page.locator("#health")).to_contain_text("00:02:00")
         await expect(page.locator("#health")).to_contain_text("没有使用语言模型")
+        await expect(page.locator("#health")).to_contain_text("live · 等待重试 · 12 条，付费 3 · 连不上")
+        await expect(page.locator("#health")).not_to_contain_text("spare")
         assert await page.evaluate("(node) => document.getElementById('now').firstChild === node", node), (
             "a status that changes nothing is not announced again"
         )

@@ -58,6 +58,9 @@ function showHealth(status) {
     row("brain", brain.degraded ? "warn" : "good", [brain.engine, brain.rule_based ? t("ruleBased") : "", brain.degraded ? t("degraded") : "", brain.error, cost(brain.budget),
       ...(brain.end_to_end || []).filter((guest) => guest.error).map((guest) => `${guest.name}: ${guest.error}`)]),
   ];
+  for (const source of status.sources ?? []) {
+    if (source.state !== "off") rows.push(row("source", SINK_STATES[source.state]?.[1] ?? "off", [source.name, t(SINK_STATES[source.state]?.[0] ?? "stateOff"), t("postFigures", { count: source.received, paid: source.paid }), source.error || source.note]));
+  }
   const turn = status.turn;
   if (turn) rows.push(row("latency", turn.late ? "warn" : "good", [t("turnFigures", { seconds: (turn.own_ms / 1000).toFixed(1) }), turn.late ? t("lateFigures", { late: turn.late }) : ""]));
   if (journal.ok === false) rows.push(row("journal", "bad", [journal.error || t("degraded")]));
