@@ -34,6 +34,7 @@ BENCHES = (
     "intelligibility",
     "inbox",
     "room_paid",
+    "push",
     "moderation",
 )
 
