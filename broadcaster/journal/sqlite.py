@@ -81,6 +81,7 @@ def open_for_writing(path: Path) -> SqliteDatabase:
         db = SqliteDatabase(path, connection)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA secure_delete = ON")  # what a viewer had forgotten is not left lying in free pages
         fault = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if fault != "ok":
             raise sqlite3.DatabaseError(f"quick_check: {fault}")

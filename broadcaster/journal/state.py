@@ -1,6 +1,6 @@
 """Single values by their key: the table `state`. Inside a job of the writer, or a reader's connection.
 
-Keys in use: panic, summary, alive, session, slow, pause.
+Keys in use: panic, summary, alive, session, slow, pause, and those of `forgetting`.
 """
 
 from __future__ import annotations

@@ -108,3 +108,18 @@ async def test_a_job_with_a_fault_of_its_own_fails_alone(path: Path) -> None:
     journal.memory.keep_summary("聊了天气。")
     assert await journal.memory.summary() == "聊了天气。"
     journal.close()
+
+
+async def test_what_is_forgotten_is_not_left_in_the_file(path: Path) -> None:
+    journal = await opened(path)
+    secret = "只有小明知道的事"
+    for number in range(50):
+        journal.memory.keep_exchange(exchange(number, f"{secret}{number}"), keep=99)
+    asked = Inbound("p", PromptKind.ASK, secret, Origin("test", "小明"), viewer=Viewer("v1", "小明"))
+    await journal.accept(asked)
+    journal.finish("p", "done")
+    await journal.flush()
+    assert any(secret.encode() in file.read_bytes() for file in path.parent.iterdir())
+    await journal.memory.forget("v1")
+    journal.close()
+    assert not any(secret.encode() in file.read_bytes() for file in path.parent.iterdir())
