@@ -23,6 +23,7 @@ BENCHES = (
     "interrupt",
     "cpu",
     "lateness",
+    "room_load",
     "memory",
     "voice_speed",
     "packing",
