@@ -29,7 +29,7 @@ _TLD: Final = (
 )
 """Ends of names that are in use for links; others (.js, .py, .md) are files or are no addresses at all."""
 
-_WECHAT: Final = r"(?:微信|薇信|威信|徽信|微♥|微❤|v信|卫星号|we ?chat|wei ?xin|wx|[vV] ?[xX]|[加➕+][vV薇威微])"
+_WECHAT: Final = r"(?:微信|薇信|威信|徽信|微♥|微❤|v信|卫星号|we ?chat|wei ?xin|wx|v ?x|[加➕+][v薇威微]|v(?=[:：]))"
 _QQ: Final = r"(?:q ?q|扣扣|扣口|企鹅|球球|秋秋|[加\s]q|^q)"
 
 
@@ -67,7 +67,7 @@ _PATTERNS: Final = (
         rf"(?<![a-z]){_WECHAT}\s?(?:号|id|[:：=])[\s:：=是为+➕加]{{0,4}}(?P<n>[a-z][a-z0-9_\-]{{5,19}})(?![a-z0-9])",
     ),
     ("qq", rf"(?<![a-z]){_QQ}(?:群|号)?{_FILL}(?P<n>{_digits(5, 11)})"),
-    ("qq", rf"(?<![a-z])q{_GAP}[1-9](?:{_GAP}\d){{5,10}}(?!\d)"),
+    ("qq", rf"(?<![a-z])q[:：]?{_GAP}[1-9](?:{_GAP}\d){{5,10}}(?!\d)"),
     ("group", rf"(?:[进加入]群|群号|裙号?|qun|[扣企]群|交流群|粉丝群|福利群){_FILL}(?P<n>{_digits(6, 11)})"),
     (
         "messenger",
@@ -91,7 +91,7 @@ _SEARCHED: Final = tuple((name, re.compile(pattern)) for name, pattern in _PATTE
 
 _WORTH_IT: Final = re.compile(
     r"[@♥❤]|[a-z0-9]\s?[.。]\s?[a-z]|://|艾特|(?:点|dot)\W{0,2}(?:c|n|o|v|t|x)|\d\D{0,3}\d\D{0,3}\d\D{0,3}\d\D{0,3}\d"
-    r"|v ?x|wx|微信|薇信|威信|徽信|v信|[加➕+][v薇威微]|wei ?xin|we ?chat|telegram|tg|tele|whats|line"
+    r"|v ?x|wx|微信|薇信|威信|徽信|v信|v[:：]|[加➕+][v薇威微]|wei ?xin|we ?chat|telegram|tg|tele|whats|line"
     r"|signal|discord|电报|飞机"
 )
 """A text without any of these holds no contact: one look instead of sixteen."""
