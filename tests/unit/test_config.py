@@ -356,3 +356,18 @@ def test_files_that_are_no_configuration(home: Path) -> None:
         load_config(path, env={})
     path.write_bytes("\ufeffchannel: news\n".encode())
     assert load_config(path, env={}).config.channel == "news"
+
+
+def test_a_source_without_its_recording_or_its_folder_is_told_and_one_that_is_off_is_not(home: Path) -> None:
+    (home / "taken").write_text("")
+    wrong = "type: replay, file: none.jsonl, record: taken/here"
+    (lost, full) = faults(home, f"sources: [{{{wrong}}}]")
+    assert lost.startswith("config.yaml:1: sources.0.file: there is no file ")
+    assert full.startswith("config.yaml:1: sources.0.record: ")
+    assert load(home, f"sources: [{{{wrong}, enabled: false}}]")
+
+
+def test_a_door_for_other_machines_needs_a_token(home: Path) -> None:
+    (line,) = faults(home, "sources: [{type: ingest, host: 0.0.0.0}]")
+    assert "token" in line
+    assert load(home, "sources: [{type: ingest}]")
