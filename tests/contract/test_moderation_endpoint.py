@@ -175,6 +175,18 @@ async def test_one_that_fails_again_and_again_is_left_alone_for_a_while(gate: Ma
         assert judge.status()["endpoint"]["state"] == "closed"
 
 
+async def test_lists_that_change_while_it_is_asked_take_no_verdict_away(gate: Made, server: ModerationServer) -> None:
+    async with gate() as judge:
+        await judge.hear(["好"], VIEWER)
+        asked = asyncio.create_task(judge.hear(["好", "坏"], VIEWER))
+        while len(server.requests) < 2:  # noqa: ASYNC110  # what the server has seen
+            await asyncio.sleep(0)
+        judge.take(WordLists(None).load())
+        assert [verdict.kind for verdict in await asked] == [VerdictKind.PASS, VerdictKind.DROP]
+        await judge.hear(["好"], VIEWER)  # asked about anew
+    assert len(server.requests) == 3
+
+
 async def test_several_who_ask_at_once_all_get_their_verdicts(gate: Made, server: ModerationServer) -> None:
     async with gate() as judge:
         heard = await asyncio.gather(*(judge.hear([f"第{number}句", "坏"], VIEWER) for number in range(20)))

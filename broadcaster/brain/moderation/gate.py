@@ -149,26 +149,24 @@ class Moderation:
     async def _judged(self, cases: Sequence[Case]) -> list[Verdict]:
         """One verdict for each. What changes the lists meanwhile leaves none of the old verdicts behind."""
         reading = self._readings
-        new = list(dict.fromkeys(case for case in cases if (case, reading) not in self._kept))
-        made: dict[Case, Verdict] = {}
+        made = {case: self._kept[case, reading] for case in cases if (case, reading) in self._kept}
+        for case in made:
+            self._kept.move_to_end((case, reading))
+        new = [case for case in dict.fromkeys(cases) if case not in made]
         if new:
             if sum(len(case.text) for case in new) > OFF_LOOP:
                 local = await asyncio.to_thread(lambda: [self._verdict(case) for case in new])
             else:
                 local = [self._verdict(case) for case in new]
-            made = dict(zip(new, local, strict=True))
             failures = self._failures
-            answered = await self._asked_about(made)
+            answered = await self._asked_about(dict(zip(new, local, strict=True)))
             if self._failures == failures and self._breaker.state == "closed":
                 for case, verdict in answered.items():
                     self._keep((case, reading), verdict)
-            made = answered
-        verdicts = []
+            made |= answered
         for case in cases:
-            verdict = made[case] if case in made else self._kept[case, reading]
-            self._count(case.direction, verdict)
-            verdicts.append(verdict)
-        return verdicts
+            self._count(case.direction, made[case])
+        return [made[case] for case in cases]
 
     def _verdict(self, case: Case) -> Verdict:
         """A fault of a check must not let a text through, nor stop the host."""
