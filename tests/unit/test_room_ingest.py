@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.ingest import MAX_LINES, REFUSALS, Taken, _App
+from sources.ingest import LINES_PER_S, MAX_LINES, MESSAGE_COST, REFUSALS, Pace, Taken, _App
 from sources.lines_schema import EXAMPLES
 from tests.fakes.room import KeepingIntake
+from tests.fakes.voice import run_virtually
 
 pytestmark = pytest.mark.unit
 
@@ -56,3 +57,31 @@ def test_the_largest_bodies_take_a_bounded_multiple_of_their_size() -> None:
             assert tracemalloc.get_traced_memory()[1] < 5_000_000 + 2 * len(body)
         finally:
             tracemalloc.stop()
+
+
+def test_who_sends_too_much_waits() -> None:
+    async def main() -> tuple[float, float]:
+        loop = asyncio.get_running_loop()
+        pace = Pace(LINES_PER_S)
+        await pace.spend(LINES_PER_S)
+        at_once = loop.time()
+        for _ in range(100):
+            await pace.spend(LINES_PER_S / 50)
+        return at_once, loop.time()
+
+    assert run_virtually(main()) == pytest.approx((0.0, 2.0), abs=0.05)
+
+
+def test_many_messages_of_one_line_are_held_back_more_than_few_of_many() -> None:
+    door, intake = app()
+    line = b'{"kind":"enter","viewer":{"id":"a"}}'
+
+    async def main(messages: int, lines: int) -> float:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for _ in range(messages):
+            await door.take(b"\n".join([line] * lines))
+        return loop.time() - began
+
+    assert run_virtually(main(3_000, 1)) == pytest.approx(3_000 * (MESSAGE_COST + 1) / LINES_PER_S - 1, abs=0.1)
+    assert len(intake.posts) == 3_000
