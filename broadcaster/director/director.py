@@ -158,7 +158,7 @@ class Director:
             stopping=lambda: self.stopping,
             arrived=self._arrived,
         )
-        self._records = Records(self.journal, mind, self.room.forget)
+        self._records = Records(self.journal, mind, lambda viewer: self._moderators.forget(viewer))
         self._commands = SinkCommands(self.link.send)
         self._recovery: Recovery | None = None
         self._durable = Durable(self.journal, paths.panic_marker)

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 DROPPED: Final = "dropped"
 BANNED: Final = "banned"
 HELD: Final = "held"
+FORGOTTEN: Final = "forgotten"
 
 Ended = Callable[[Inbound, str, str], None]
 """(prompt, "skipped", reason)"""
@@ -60,6 +61,7 @@ class Moderators:
         on_disk: Callable[[], int] = lambda: 0,
         skip_post: Callable[[str, str], None] = lambda key, reason: None,
         recovery: Callable[[], Recovery | None] = lambda: None,
+        forget_guest: Callable[[str | None], None] = lambda viewer: None,
     ) -> None:
         self.counters: Counter[str] = Counter()
         """Commands that were carried out."""
@@ -68,6 +70,7 @@ class Moderators:
         self._floor = floor
         self._rules = rules
         self._held = held
+        self._forget_guest = forget_guest
         self._lineup = lineup
         self._journal = journal
         self._gate = gate
@@ -117,6 +120,16 @@ class Moderators:
         }
 
     # -- told by others ---------------------------------------------------------------------------------------
+
+    def forget(self, viewer: str | None) -> None:
+        """That viewer, or everybody, is not known any more. What waits or is held of them goes, unless it was paid
+        for."""
+        self._forget_guest(viewer)
+        for held in self._held.items():
+            prompt = held.prompt
+            theirs = prompt.viewer is not None and viewer in (None, prompt.viewer.id)
+            if theirs and not prompt.paid and prompt.origin.role is Role.VIEWER:
+                self.withdraw(prompt.id, FORGOTTEN)
 
     def hold(self, prompt: Inbound, reason: str) -> None:
         """Moderation holds it for a person to decide."""
@@ -304,7 +317,7 @@ def moderators_of(
     return Moderators(
         inbox, rundown, floor, rules, held, lineup, journal.decisions, gate, admission,
         ended=ended, name_of=name_of, on_disk=lambda: room.till.on_disk, skip_post=room.till.skip,
-        recovery=recovery,
+        recovery=recovery, forget_guest=room.forget,
     )  # fmt: skip
 
 

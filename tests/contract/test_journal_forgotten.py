@@ -9,10 +9,12 @@ import pytest
 
 from broadcaster.journal.database import open_for_reading
 from broadcaster.paths import Paths
-from broadcaster.types import Post, PostKind, Viewer
+from broadcaster.types import Inbound, Origin, Post, PostKind, PromptKind, Role, Viewer
 from tests.support.directing import OPERATOR, Brain, station, until
 
 pytestmark = pytest.mark.contract
+
+BY = Origin("bilibili", "小明", Role.VIEWER)
 
 
 def post(kind: PostKind, name: str, viewer: str, text: str, price: int = 0) -> Post:
@@ -33,8 +35,11 @@ async def test_what_was_paid_for_is_said_first(paths: Paths) -> None:
             director.room.intake.bring([post(PostKind.COMMENT, "m3", "hong", "主播吃饭了吗？")])
         )
         await until(lambda: len(director._inbox) == 3)
+        held = Inbound("h1", PromptKind.ASK, "加我微信", BY, time.time_ns(), viewer=Viewer("bilibili:ming", "小明"))
+        director._moderators.hold(held, "contacts")
         await director.forget("bilibili:ming", OPERATOR)
         assert len(director._inbox) == 2
+        assert (await director.queue(9))["held"] == 0
         assert director.room.audience.get("bilibili:ming") is None
         assert director.room.audience.get("bilibili:hong") is not None
         await director.journal.flush()
