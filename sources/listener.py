@@ -36,6 +36,9 @@ BACKLOG: Final = 128
 GRACE_S: Final = 1
 """How long open requests may go on at the end; a source has 3 s for its goodbye, and its platform needs some."""
 
+LEAVING_S: Final = 0.005
+"""How often it is looked, for no longer than `GRACE_S`, whether everybody has left."""
+
 START_S: Final = 10.0
 """A thread that does not listen after so long will not: the machine is out of threads or memory."""
 
@@ -177,6 +180,21 @@ class _Server(uvicorn.Server):
                 async with asyncio.timeout(1.0):
                     await self._stop.wait()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn's own looks every tenth of a second whether everybody has left."""
+        for server in self.servers:
+            server.close()
+        state = self.server_state
+        for connection in list(state.connections):
+            connection.shutdown()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_S):
+                while state.connections or state.tasks:  # noqa: ASYNC110  # sets of uvicorn, without an event
+                    await asyncio.sleep(LEAVING_S)
+        for task in state.tasks:
+            task.cancel()
+        await asyncio.gather(*state.tasks, return_exceptions=True)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         """Signals belong to the director."""
@@ -208,7 +226,6 @@ def _settings(app: ASGIApp, limits: Limits, refused: dict[str, int]) -> uvicorn.
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
     )
 
 
