@@ -106,7 +106,9 @@ def _found(texts: Sequence[str], cases: Sequence[Sequence[str]]) -> list[Row]:
     judge = Judge(ModerationConfig(), Lists.of(read_words(SHIPPED), lambda: tokenizer(None)))
     false = sum(bool(judge.find(Case(text, inbound=True))) for text in texts)
     wanted = [(check, text.replace("\\u200b", "\u200b").replace("\\\\", "\\")) for check, text in cases if check]
-    missed = sum(check not in {found.check for found in judge.find(Case(text, inbound=True))} for check, text in wanted)
+    missed = sum(
+        check not in {found.check for found in judge.find(Case(text, inbound=True))} for check, text in wanted
+    )
     return [
         Row("shipped list: ordinary texts caught", false, f"of {len(texts)}", 0),
         Row("shipped list: disguised ones missed", missed, f"of {len(wanted)}", 0),
