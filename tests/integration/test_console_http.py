@@ -35,6 +35,10 @@ ROUTES: list[tuple[str, str, dict[str, Any] | bytes | None, Role | None]] = [
     ("GET", "/api/sinks", None, Role.VIEWER),
     ("POST", "/api/prompts", {"type": "say", "text": "你好"}, Role.MODERATOR),
     ("POST", "/api/questions", b"RIFF", Role.MODERATOR),
+    ("GET", "/api/queue", None, Role.MODERATOR),
+    ("GET", "/api/queue/{id:path}", None, Role.MODERATOR),
+    ("POST", "/api/queue", {"type": "slow", "seconds": 5}, Role.MODERATOR),
+    ("GET", "/api/bans", None, Role.MODERATOR),
     ("POST", "/api/interrupt", None, Role.MODERATOR),
     ("POST", "/api/panic", None, Role.MODERATOR),
     ("POST", "/api/resume", None, Role.OPERATOR),
@@ -47,6 +51,11 @@ def _sent(body: dict[str, Any] | bytes | None) -> dict[str, Any]:
     if isinstance(body, bytes):
         return {"content": body, "headers": {"Content-Type": "audio/wav"}}
     return {"json": body}
+
+
+def _address(path: str) -> str:
+    """With the id of the prompt that was sent before."""
+    return path.replace("{id:path}", "p1")
 
 
 @pytest_asyncio.fixture
@@ -66,7 +75,7 @@ async def test_the_role_matrix_of_every_route(guarded: RunningConsole) -> None:
         guarded.station.panicked = False
         async with guarded.http(token) as client:
             for method, path, body, needed in ROUTES:
-                response = await client.request(method, path, **_sent(body))
+                response = await client.request(method, _address(path), **_sent(body))
                 allowed = needed is None or (role is not None and role.covers(needed))
                 if allowed:
                     assert response.status_code < 300, (role, path, response.text)
@@ -102,14 +111,14 @@ def _declared(route: Any) -> set[tuple[str, str]]:
 async def test_without_tokens_loopback_is_operator(open_console: RunningConsole) -> None:
     async with open_console.http() as client:
         for method, path, body, _ in ROUTES:
-            assert (await client.request(method, path, **_sent(body))).status_code < 300, path
+            assert (await client.request(method, _address(path), **_sent(body))).status_code < 300, path
         assert (await client.get("/api/session")).json() == {"role": "operator", "login": False, "max_text": 2000}
 
 
 async def test_the_control_socket_needs_no_token(guarded: RunningConsole) -> None:
     async with guarded.unix() as client:
         for method, path, body, _ in ROUTES:
-            assert (await client.request(method, path, **_sent(body))).status_code < 300, path
+            assert (await client.request(method, _address(path), **_sent(body))).status_code < 300, path
     assert {by.source for _, by in guarded.station.calls} == {"control"}
     assert {by.role for _, by in guarded.station.calls} == {Role.OPERATOR}
 
@@ -141,7 +150,7 @@ async def test_the_host_header_is_checked_on_every_route(paths: Paths, host: str
     async with running_console(paths, Console(port=0, allowed_hosts=["studio.example"])) as console:
         async with console.http(host=host.format(port=console.port)) as client:
             for method, path, body, _ in ROUTES:
-                response = await client.request(method, path, **_sent(body))
+                response = await client.request(method, _address(path), **_sent(body))
                 if allowed:
                     assert response.status_code < 300, (path, response.text)
                 else:
@@ -158,7 +167,7 @@ async def test_the_origin_is_checked_on_every_route(paths: Paths, origin: str, a
     async with running_console(paths, Console(port=0, allowed_origins=["https://deck.example"])) as console:
         async with console.http(origin=origin.format(host=console.host)) as client:
             for method, path, body, _ in ROUTES:
-                response = await client.request(method, path, **_sent(body))
+                response = await client.request(method, _address(path), **_sent(body))
                 if allowed:
                     assert response.status_code < 300, (path, response.text)
                 else:
