@@ -430,3 +430,31 @@ async def test_a_comment_that_was_merged_has_the_place_of_the_one_that_stands_fo
                 await asyncio.sleep(0.005)
         (place,) = (each for each in made.director._inbox.places() if each.merged)
         assert (await made.director.place(place.merged[0]))["id"] == asked
+
+
+async def test_what_waits_on_disk_is_listed_has_a_place_and_can_be_dropped(paths: Paths) -> None:
+    async with station(paths, brains=brains(), settings={"inbox": {"waiting": 1}}) as made:
+        await blocked(made)
+        posts = [super_chat(f"第{number}条留言", "乙") for number in range(4)]
+        await asyncio.wrap_future(made.director.room.intake.bring(posts))
+
+        async def listed() -> list[dict[str, Any]]:
+            return [item for item in await items(made) if item["state"] in ("waiting", "on_disk")]
+
+        async with asyncio.timeout(10):
+            while [item["state"] for item in await listed()] != ["waiting", *["on_disk"] * 3]:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        found = await listed()
+        assert [item["place"] for item in found] == [2, 3, 4, 5]
+        assert [item["text"] for item in found] == [post.text for post in posts]
+        assert found[1]["eta_s"] > found[0]["eta_s"]
+        assert (await made.director.place(posts[2].key))["state"] == "on_disk"
+        await command(made, "drop", id=posts[2].key)
+        made.playout.pause_in(None)
+        heard = made.speaker.texts
+        await until(lambda: made.director.status()["counters"]["done"] == 5)
+        assert not any(posts[2].text in text for text in heard)
+        await made.director.journal.flush()
+    with sqlite3.connect(paths.journal) as db:
+        rows = db.execute("SELECT key, state, reason FROM posts ORDER BY received_ns").fetchall()
+    assert rows == [(post.key, *(("skipped", "dropped") if post is posts[2] else ("done", ""))) for post in posts]
