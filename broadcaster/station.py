@@ -141,8 +141,8 @@ class Station(Protocol):
         - `turn`: None or how long the last turn took: `{id, total_ms, own_ms, packages, late, least_margin_ms}`
         - `room`: what the audience sends: `received` (free) and `paid` by kind; `taken`, and `dropped` by reason;
           `shed` by kind (more came than could be looked at), `looking` (not looked at yet), `faults`; of what was
-          paid for: `on_disk` by class, `refused` and `owed` (the journal took nothing), `lost`, `twice`, `skipped` by reason;
-          `viewers` in memory
+          paid for: `on_disk` by class, `refused` and `owed` (the journal took nothing), `lost`, `twice`, `skipped`
+          by reason; `viewers` in memory
         - `counters`: name -> int (accepted, refused, done, cut, held, skipped, interrupts, events_lost, ...)
         """
 
