@@ -458,3 +458,35 @@ async def test_what_waits_on_disk_is_listed_has_a_place_and_can_be_dropped(paths
     with sqlite3.connect(paths.journal) as db:
         rows = db.execute("SELECT key, state, reason FROM posts ORDER BY received_ns").fetchall()
     assert rows == [(post.key, *(("skipped", "dropped") if post is posts[2] else ("done", ""))) for post in posts]
+
+
+async def test_while_one_prompt_waits_for_the_delay_those_behind_it_are_made(paths: Paths) -> None:
+    async with station(paths, settings={"moderation": {"delay_s": 0.4}}) as made:
+        texts = [f"这是第{number}句。" for number in range(6)]
+        made.playout.pause_in(texts[0])
+        said = [await made.say(text) for text in texts]
+        await until(lambda: len(made.director.rundown.active) == 6)
+        found = await items(made)
+        assert {item["state"] for item in found[1:]} == {"pending"}
+        assert [item["id"] for item in found] == [prompt.id for prompt in said]
+        made.playout.pause_in(None)
+        await made.ended(*(prompt.id for prompt in said))
+        assert made.playout.heard() == texts
+
+
+async def test_what_goes_on_after_a_cut_does_so_with_a_delay_and_after_a_restart(paths: Paths) -> None:
+    settings = {"moderation": {"delay_s": 0.2}}
+    texts = [f"长文的第{number}句。" for number in range(4)]
+    async with station(paths, settings=settings, turns={"bridge": ["我们接着说。"]}) as made:
+        made.playout.pause_in(texts[1])
+        long = await made.say("".join(texts), resumable=True)
+        await until(lambda: made.types(long.id).count("on_air") == 2)
+        made.playout.pause_in(None)
+        await made.director.finish()
+        await made.director.journal.flush()
+    async with station(paths, settings=settings, turns={"bridge": ["我们接着说。"]}) as again:
+        await again.ended(long.id)
+        heard = [*made.playout.heard(long.id), *again.playout.heard(long.id)]
+        assert [text for text in heard if text in texts] == texts
+        assert again.playout.heard(long.id)[0] == "我们接着说。"
+        assert "pending" in again.types(long.id)
