@@ -337,14 +337,16 @@ async def test_a_viewer_does_none_of_it(paths: Paths, kind: str) -> None:
 async def test_with_a_delay_a_sentence_is_announced_and_what_is_dropped_is_never_heard(paths: Paths) -> None:
     async with station(paths, settings={"moderation": {"delay_s": 0.4}}) as made:
         loop = asyncio.get_running_loop()
+        made.playout.pause_in("这一句要播。")
         began = loop.time()
         first = await made.say("这一句要播。还有一句。")
         second = await made.say("这一句不播。")
         await until(lambda: "pending" in made.types(second.id))
-        assert (await items(made))[0]["state"] == "pending"
+        assert (await items(made))[1]["state"] == "pending"
         await command(made, "drop", id=second.id)
         await until(lambda: "on_air" in made.types(first.id))
         assert loop.time() - began >= 0.4
+        made.playout.pause_in(None)
         await made.ended(first.id, second.id)
         assert made.types(first.id) == ["pending", "pending", "on_air", "on_air", "done"]
         assert made.types(second.id) == ["pending", "skipped"]
@@ -355,19 +357,19 @@ async def test_with_a_delay_a_sentence_is_announced_and_what_is_dropped_is_never
 
 
 async def test_a_panic_and_a_restart_of_playout_change_nothing_about_the_delay(paths: Paths) -> None:
-    async with station(paths, settings={"moderation": {"delay_s": 0.3}}) as made:
+    async with station(paths, settings={"moderation": {"delay_s": 0.6}}) as made:
         loop = asyncio.get_running_loop()
         prompt = await made.say("一句话。")
         await until(lambda: "pending" in made.types(prompt.id))
         await made.director.panic(MODERATOR)
-        await asyncio.sleep(0.35)
+        await asyncio.sleep(0.65)
         assert "on_air" not in made.types(prompt.id)
         await made.director.resume(ALICE)
         resumed = loop.time()
         await made.playout.kill()
         await made.playout.start()
         await made.ended(prompt.id)
-        assert loop.time() - resumed >= 0.3  # it was admitted once more
+        assert loop.time() - resumed >= 0.6  # it was admitted once more
         assert made.playout.heard(prompt.id) == ["一句话。"]
 
 
