@@ -143,13 +143,13 @@ def _credit(db: Database, post: Post, session_ns: int) -> None:
 
 
 def _revoke(db: Database, post: Post, identity: str) -> tuple[str, str | None] | None:
-    """A post that has not come yet leaves a mark, so that it counts as known when it does."""
+    """A super chat that has not come yet leaves a mark, so that it counts as known when it does."""
     key = f"{post.source}:{identity}"
-    row = db.execute("SELECT state, prompt FROM posts WHERE key = ?", (key,)).fetchone()
+    row = db.execute("SELECT state, prompt, kind FROM posts WHERE key = ?", (key,)).fetchone()
     if row is None:
         _insert(db, Post(post.source, PostKind.SUPER_CHAT, identity, received_ns=post.received_ns), "revoked")
         return None
-    if row[0] not in ("waiting", "queued"):
+    if row[0] not in ("waiting", "queued") or row[2] != PostKind.SUPER_CHAT.value:
         return None
     db.execute(
         "UPDATE posts SET state = 'revoked', reason = 'revoked', finished_ns = ? WHERE key = ?",

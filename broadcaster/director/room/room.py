@@ -75,7 +75,8 @@ class Room:
         )  # fmt: skip
         self.till = Till(
             config.inbox, journal.posts, self.audience, prompts, rules, self.desk.thanks,
-            room_for=inbox.room_for, offer=self._offer_paid, clock=clock,
+            room_for=inbox.room_for, offer=self._offer_paid,
+            recalled=lambda prompt: let_go(prompt, "revoked"), clock=clock,
         )  # fmt: skip
         self.intake = RoomIntake(
             journal.posts,
@@ -202,7 +203,7 @@ class Room:
         self.till.take(stored.new)
         for _, prompt in stored.revoked:
             log.info("a super chat was taken back", extra={"prompt": prompt or "none yet"})
-            if prompt is not None:
+            if prompt is not None and not self.till.recall(prompt):
                 self._withdraw(prompt, "revoked")
 
     # -- the broadcast ----------------------------------------------------------------------------------------

@@ -43,7 +43,8 @@ class _Ready:
 
 
 class Till:
-    """`room_for` tells how many more paid prompts of a lane the queue takes; `offer` gives it one, which it keeps."""
+    """`room_for` tells how many more paid prompts of a lane the queue takes; `offer` gives it one, which it keeps.
+    `recalled` is told of one that was taken back while it was being stored."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Till:
         *,
         room_for: Callable[[Lane], int],
         offer: Callable[[Inbound, Guest | None], None],
+        recalled: Callable[[Inbound], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.received: Counter[str] = Counter()
@@ -69,6 +71,8 @@ class Till:
         self._window = window
         self._room_for = room_for
         self._offer = offer
+        self._recalled = recalled
+        self._recalls: set[str] = set()
         self._clock = clock
         self._support_price = int(settings.support_price * 1000)
         journal.support_price = self._support_price
@@ -103,6 +107,13 @@ class Till:
         self.skipped[reason] += 1
         self._journal.skip(key, reason)
         log.warning("what was paid for is skipped", extra={"reason": reason})
+
+    def recall(self, prompt: str) -> bool:
+        """It was taken back; False when it is not here (any more)."""
+        here = any(each.prompt.id == prompt for each in self._ready)
+        if here:
+            self._recalls.add(prompt)
+        return here
 
     def take(self, posts: Sequence[Post]) -> None:
         """They are in the journal, and were not before."""
@@ -202,7 +213,10 @@ class Till:
                 self._ready.popleft()
                 for key in each.keys:
                     self._hand.pop(key, None)
-                if each.prompt.id in stored:
+                if each.prompt.id in self._recalls:
+                    self._recalls.discard(each.prompt.id)
+                    self._recalled(each.prompt)
+                elif each.prompt.id in stored:
                     self._offer(each.prompt, each.guest)
                 else:  # one of its posts was taken back meanwhile: the others are fetched anew
                     self._disk[each.prompt.lane] += len(each.keys) - 1
