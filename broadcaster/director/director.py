@@ -169,7 +169,7 @@ class Director:
         self._agreement = self._panic.agreement
         self._moderators = desk = moderators_of(
             config, self.journal, self._inbox, self.rundown, self._floor, self.rules, self._pace, gate, admission,
-            self.room, ended=self._end, given_up=self._endings.let_go, recovery=lambda: self._recovery,
+            self.room, self._endings, lambda: self._recovery,
         )  # fmt: skip
         self.queue, self.place, self.moderate, self.bans = desk.queue, desk.place, desk.moderate, desk.bans
         self._voices = voices

@@ -45,7 +45,7 @@ class Endings:
         self._mind = mind
         self._publish = publish
         self._counters = counters
-        self._chosen: dict[str, None] = {}
+        self._chosen: dict[str, Mapping[str, Any]] = {}
 
     def end(self, prompt: Inbound, state: str, reason: str, event: Aired | None = None, sentence: int = 0) -> None:
         """`state`: "done", "cut" or "skipped"."""
@@ -66,12 +66,17 @@ class Endings:
         self._journal.decisions.chosen(prompt, why)
         if prompt.lane is not Lane.MODERATOR:
             self.known([prompt])
+            self._chosen[prompt.id] = why
         self.given_out(prompt)
+
+    def why(self, id: str) -> Mapping[str, Any]:
+        """Why a prompt of the audience was chosen that has not ended; {} for others, and for what a restart left."""
+        return self._chosen.get(id, {})
 
     def known(self, prompts: Iterable[Inbound]) -> None:
         """They are in the journal: whatever becomes of them must be, too."""
         for prompt in prompts:
-            self._chosen[prompt.id] = None
+            self._chosen[prompt.id] = {}
         while len(self._chosen) > CHOSEN:
             del self._chosen[next(iter(self._chosen))]
 

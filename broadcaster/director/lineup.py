@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from broadcaster.director.heldback import HeldBack
@@ -27,7 +27,7 @@ UNITS_PER_SECOND: Final = 4.5
 
 
 class Lineup:
-    """`delay_s`: the broadcast delay."""
+    """`delay_s`: the broadcast delay. `why` tells of a prompt that was chosen what spoke for it."""
 
     def __init__(
         self,
@@ -38,6 +38,7 @@ class Lineup:
         posts: JournalPosts,
         pace: Pace,
         delay_s: float = 0.0,
+        why: Callable[[str], Mapping[str, Any]] = lambda id: {},
     ) -> None:
         self.delay_s = delay_s
         self._rundown = rundown
@@ -46,6 +47,7 @@ class Lineup:
         self._rules = rules
         self._posts = posts
         self._pace = pace
+        self._why = why
 
     async def queue(self, limit: int, on_disk: int) -> dict[str, Any]:
         """See `station.Station.queue`. `on_disk`: how many posts wait there."""
@@ -89,7 +91,8 @@ class Lineup:
             on_air = utterance.on_air is not None
             place = number if active[0].on_air is not None else number + 1
             eta = 0.0 if on_air else self._shown(begins + late)
-            found.append(_item(utterance.prompt, place, eta, "on_air" if on_air else "pending"))
+            state = "on_air" if on_air else "pending"
+            found.append(_item(utterance.prompt, place, eta, state, why=self._why(utterance.id)))
             late += _unspoken(utterance)
         return found
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from broadcaster.config import Config
 from broadcaster.director.admission import Admission, need
+from broadcaster.director.endings import Endings
 from broadcaster.director.floor import Floor
 from broadcaster.director.heldback import HeldBack
 from broadcaster.director.lineup import Lineup
@@ -301,14 +302,12 @@ def moderators_of(
     gate: Gate,
     admission: Admission,
     room: Room,
-    *,
-    ended: Ended,
-    given_up: Callable[[Inbound, str], None],
+    endings: Endings,
     recovery: Callable[[], Recovery | None],
 ) -> Moderators:
-    """The desk of one channel. `given_up` is told of what nobody has decided about in time, with the reason."""
-    held = HeldBack(config.moderation.hold_s, lambda prompt: given_up(prompt, HELD))
-    lineup = Lineup(rundown, inbox, held, rules, journal.posts, pace, config.moderation.delay_s)
+    """The desk of one channel."""
+    held = HeldBack(config.moderation.hold_s, lambda prompt: endings.let_go(prompt, HELD))
+    lineup = Lineup(rundown, inbox, held, rules, journal.posts, pace, config.moderation.delay_s, endings.why)
 
     def name_of(viewer: str) -> str:
         guest = room.audience.get(viewer)
@@ -316,7 +315,7 @@ def moderators_of(
 
     return Moderators(
         inbox, rundown, floor, rules, held, lineup, journal.decisions, gate, admission,
-        ended=ended, name_of=name_of, on_disk=lambda: room.till.on_disk, skip_post=room.till.skip,
+        ended=endings.end, name_of=name_of, on_disk=lambda: room.till.on_disk, skip_post=room.till.skip,
         recovery=recovery, forget_guest=room.forget,
     )  # fmt: skip
 

@@ -194,6 +194,7 @@ async def test_what_waits_is_edited_judged_and_answered_as_edited(paths: Paths) 
     async with station(paths, brains=[brain], gate=Gate()) as made:
         await blocked(made)
         (asked,) = await bring(made, comment("你几岁了？"))
+        assert (await made.director.place(asked))["why"]["score"] > 0
         with pytest.raises(Refused, match="moderation drops"):
             await command(made, "edit", id=asked, text="有毒的问题？")
         with pytest.raises(Refused) as empty:
@@ -201,6 +202,9 @@ async def test_what_waits_is_edited_judged_and_answered_as_edited(paths: Paths) 
         assert empty.value.code == "empty"
         assert (await made.director.place(asked))["text"] == "你几岁了？"
         await command(made, "edit", id=asked, text="你喜欢什么颜色？")
+        made.playout.pause_in("回答在这里。")
+        await until(lambda: made.playout.talking == asked)
+        assert (await made.director.place(asked))["why"]["score"] > 0
         made.playout.pause_in(None)
         await made.ended(asked)
         assert "你喜欢什么颜色？" in brain.turns[-1].messages[-1].text
