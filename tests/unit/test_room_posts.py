@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -31,6 +32,15 @@ def test_every_kind_has_examples_that_fit_the_schema_and_are_taken() -> None:
         for example in examples:
             validator.validate(example)
             assert read_post(json.dumps(example), "catcher", 7).kind == kind
+
+
+def test_the_lines_of_the_documentation_are_taken() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "room.md").read_text("utf-8")
+    section = text.partition("## Any other platform")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith('{"kind"')]
+    assert len(lines) == 4
+    for line in lines:
+        read_post(line, "catcher", 0)
 
 
 def test_a_line_becomes_a_post() -> None:
