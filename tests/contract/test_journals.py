@@ -243,28 +243,30 @@ async def test_paid_posts_are_stored_once_and_end_with_their_prompt(place: Journ
     posts = [
         Post("bilibili", PostKind.SUPER_CHAT, "m1", viewer, "你好？", price=30_000, received_ns=NOW),
         Post("bilibili", PostKind.GIFT, "m2", viewer, item="辣条", count=5, price=500, received_ns=NOW + 1),
+        Post("bilibili", PostKind.SUPER_CHAT, "m4", viewer, "再见？", price=30_000, received_ns=NOW + 2),
     ]
     first = await asyncio.wrap_future(journal.posts.bring(posts, NOW))
     again = await asyncio.wrap_future(journal.posts.bring(posts, NOW))
     assert ([post.key for post in first.new], again.new) == ([post.key for post in posts], ())
     waiting, count = await journal.posts.waiting(Lane.SUPER_CHAT, 9)
-    assert (waiting, count) == (posts[:1], 1)
+    assert (waiting, count) == ([posts[0], posts[2]], 2)
     assert (await journal.posts.waiting(Lane.THANKS, 9))[1] == 1
     asked = Inbound(
         "p1", PromptKind.ASK, "你好？", Origin("bilibili", "小明", Role.VIEWER), NOW, lane=Lane.SUPER_CHAT
     )
     assert await journal.posts.queue({"p1": (asked, [posts[0].key])}) == {"p1"}
     journal.finish("p1", "done")
-    revoked = Post("bilibili", PostKind.REVOKE, "r1", received_ns=NOW, revokes=("m2", "m3"))
+    revoked = Post("bilibili", PostKind.REVOKE, "r1", received_ns=NOW, revokes=("m2", "m3", "m4"))
     taken = await asyncio.wrap_future(journal.posts.bring([revoked], NOW))
-    assert taken.revoked == (("bilibili:m2", None),)
+    assert taken.revoked == (("bilibili:m4", None),)
     db = open_for_reading(place)
     assert db.execute("SELECT key, state FROM posts ORDER BY key").fetchall() == [
         ("bilibili:m1", "done"),
-        ("bilibili:m2", "revoked"),
+        ("bilibili:m2", "waiting"),  # only super chats are taken back
         ("bilibili:m3", "revoked"),
+        ("bilibili:m4", "revoked"),
     ]
-    assert db.execute("SELECT id, paid, level, guard FROM audience").fetchall() == [("bilibili:u1", 30_500, 3, 3)]
+    assert db.execute("SELECT id, paid, level, guard FROM audience").fetchall() == [("bilibili:u1", 60_500, 3, 3)]
     db.close()
     journal.close()
 
