@@ -13,8 +13,8 @@ from broadcaster.config import Alarm
 pytestmark = pytest.mark.unit
 
 ALL = [
-    "sink_down", "sink_key_rejected", "source_down", "voice_degraded", "head_degraded", "disk_low", "playout_restarted",
-    "encoder_replaced", "panic",
+    "sink_down", "sink_key_rejected", "source_down", "voice_degraded", "head_degraded", "disk_low",
+    "playout_restarted", "encoder_replaced", "panic",
 ]  # fmt: skip
 
 

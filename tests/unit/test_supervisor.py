@@ -32,6 +32,14 @@ def test_backoff_forgets_after_a_healthy_run(seed: int, failures: int, healthy: 
     assert backoff.failed(healthy) <= 1.25
 
 
+def test_what_may_begin_at_once_does_not_wait_unless_it_fails_in_a_loop() -> None:
+    backoff = Backoff(random.Random(1), first_s=1)
+    assert backoff.failed(20.0, at_once=True) == 0.0
+    assert 0.75 <= backoff.failed(0.2, at_once=True) <= 1.25
+    assert 1.5 <= backoff.failed(0.2, at_once=True) <= 2.5
+    assert backoff.failed(20.0, at_once=True) == 0.0
+
+
 def test_backoff_is_jittered() -> None:
     delays = {Backoff(random.Random(seed)).failed(0) for seed in range(20)}
     assert len(delays) == 20
