@@ -254,6 +254,13 @@ async def test_nothing_is_made_for_somebody_who_is_banned_and_the_journal_says_w
         assert [each.post for each in made.queue] == ["test:3"]
         await until(lambda: made.till.skipped == {"banned": 2})
         assert await made.states() == {"test:1": "skipped", "test:2": "skipped", "test:3": "queued"}
+        await made.bring(gift("4", who="c"), gift("5", who="d"))
+        await until(lambda: len(made.window) == 2)
+        made.rules.bans.add("test:c")
+        made.till.thank(made.window.close(1e9), Lane.THANKS)
+        await until(lambda: len(made.queue) == 2)
+        assert made.queue[1].viewer == Viewer("test:d", "name d")
+        assert (await made.states())["test:4"] == "skipped"
 
 
 async def test_the_total_of_a_viewer_counts_every_post_once_and_from_the_beginning_of_the_broadcast(

@@ -136,14 +136,16 @@ class Till:
 
     def thank(self, parts: Sequence[Part], lane: Lane) -> Inbound | None:
         """What a window has gathered: its prompt when nothing of it was paid for, else it is stored first."""
+        self._leave_out([key for part in parts if self._rules.banned(part.viewer.id) for key in part.keys], "banned")
+        parts = [part for part in parts if not self._rules.banned(part.viewer.id)]
+        if not parts:
+            return None
         keys = tuple(key for part in parts for key in part.keys)
         try:
             prompt = self._prompts.together(parts, lane)
         except Exception as err:  # a fault of ours must not come again with every start
             log.error("no prompt could be made of what was gathered", extra=whereabouts(err))
-            for key in keys:
-                self._hand.pop(key, None)
-                self.skip(key, "fault")
+            self._leave_out(keys, "fault")
             return None
         if not keys:
             return prompt
@@ -197,6 +199,11 @@ class Till:
 
     def _waiting(self, lane: Lane) -> int:
         return sum(each.prompt.lane is lane for each in self._ready)
+
+    def _leave_out(self, keys: Sequence[str], reason: str) -> None:
+        for key in keys:
+            self._hand.pop(key, None)
+            self.skip(key, reason)
 
     # -- storing ----------------------------------------------------------------------------------------------
 
