@@ -266,6 +266,13 @@ def _room(room: dict[str, Any], queue: dict[str, Any]) -> Iterator[Metric]:
     for lane, count in sorted((room.get("on_disk") or {}).items()):
         disk.add_metric((lane,), float(count))
     yield disk
+    yield _labelled("room_paid_skipped", "Paid posts of which no prompt was made", "reason", room.get("skipped") or {})
+    yield _gauge("room_paid_owed", "Paid posts that the journal has not taken yet", room.get("owed"))
+    for name, text in (
+        ("refused", "Paid posts that were refused because the journal took nothing"),
+        ("lost", "Paid posts that were lost because the journal took nothing for too long"),
+    ):
+        yield CounterMetricFamily(f"broadcaster_room_paid_{name}", text, value=float(room.get(name) or 0))
     yield _gauge("room_viewers", "Viewers that are remembered", room.get("viewers"))
 
 

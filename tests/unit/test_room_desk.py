@@ -60,14 +60,13 @@ class Rules:
 
 
 class Table:
-    """A desk with everything around it in sight. `refuse` is what the queue says."""
+    """A desk with everything around it in sight."""
 
     def __init__(self, **settings: object) -> None:
         self.now = 0.0
         self.offered: list[Inbound] = []
         self.guests: list[Guest | None] = []
         self.held: list[tuple[Inbound, str]] = []
-        self.refuse = ""
         self.rules = Rules()
         self.kept = Kept()
         self.audience = Audience(cast("JournalAudience", self.kept), lambda: 1, most=100)
@@ -78,10 +77,9 @@ class Table:
             lane_of=lambda text: Lane.QUESTION if "?" in text else Lane.COMMENT, clock=lambda: self.now,
         )  # fmt: skip
 
-    def offer(self, prompt: Inbound, guest: Guest | None) -> str:
+    def offer(self, prompt: Inbound, guest: Guest | None) -> None:
         self.offered.append(prompt)
         self.guests.append(guest)
-        return self.refuse
 
     def say(self, text: str, who: str = "a", id: str = "", **about: object) -> None:
         viewer = Viewer(who, f"name {who}") if who else None
@@ -118,13 +116,11 @@ def test_what_is_put_aside_is_counted_by_its_reason() -> None:
     table.say("no question")
     table.event(PostKind.ENTER)
     table.desk.take(Post("test", PostKind.FOLLOW))
-    table.refuse = "full"
-    table.say("and now?")
     assert dict(table.desk.dropped) == {
-        "twice": 1, "banned": 1, "empty": 1, "too_long": 1, "moderation": 1, "lane": 2, "nobody": 1, "full": 1,
+        "twice": 1, "banned": 1, "empty": 1, "too_long": 1, "moderation": 1, "lane": 2, "nobody": 1,
     }  # fmt: skip
     assert table.desk.taken == 1
-    assert table.desk.received == {"comment": 8, "enter": 1, "follow": 1}
+    assert table.desk.received == {"comment": 7, "enter": 1, "follow": 1}
 
 
 def test_what_moderation_holds_goes_to_a_moderator() -> None:
@@ -238,7 +234,7 @@ def test_whatever_comes_ends_in_a_number(posts: list[Post]) -> None:
     for post in posts:
         table.desk.take(post)
     assert table.desk.taken + sum(table.desk.dropped.values()) == len(posts) == sum(table.desk.received.values())
-    assert len(table.offered) + len(table.held) <= table.desk.taken + table.desk.dropped["full"]
+    assert len(table.offered) + len(table.held) <= table.desk.taken
 
 
 # -- the door -----------------------------------------------------------------------------------------------------

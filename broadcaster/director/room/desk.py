@@ -35,7 +35,7 @@ class Rules(Protocol):
 
 
 class Desk:
-    """`offer` takes a prompt with what is known of its viewer and returns "" or why it was not taken;
+    """`offer` takes a prompt with what is known of its viewer; what the queue makes of it, the queue counts.
     `hold` takes what a moderator must look at, with the reason."""
 
     def __init__(
@@ -46,7 +46,7 @@ class Desk:
         gate: Gate,
         rules: Rules,
         *,
-        offer: Callable[[Inbound, Guest | None], str],
+        offer: Callable[[Inbound, Guest | None], object],
         hold: Callable[[Inbound, str], None],
         lane_of: Callable[[str], Lane],
         clock: Callable[[], float] = time.monotonic,
@@ -138,7 +138,8 @@ class Desk:
         if verdict.kind is VerdictKind.HOLD:
             self._hold(prompt, verdict.reason)
             return ""
-        return self._offer(prompt, guest)
+        self._offer(prompt, guest)
+        return ""
 
     # -- thanks and welcomes ----------------------------------------------------------------------------------
 

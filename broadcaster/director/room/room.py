@@ -188,10 +188,8 @@ class Room:
     def _lane_of(self, text: str) -> Lane:
         return Lane.QUESTION if likeness(text, self._names) >= QUESTION_FROM else Lane.COMMENT
 
-    def _offer(self, prompt: Inbound, guest: Guest | None) -> str:
-        """Why it was not taken, or ""."""
-        offered = self._inbox.offer(prompt, _standing(guest))
-        return offered.reason if offered.fate is Fate.REFUSED else ""
+    def _offer(self, prompt: Inbound, guest: Guest | None) -> None:
+        self._inbox.offer(prompt, _standing(guest))
 
     def _offer_paid(self, prompt: Inbound, guest: Guest | None) -> None:
         """It is promised: the queue takes it, whether or not there is room by now."""
