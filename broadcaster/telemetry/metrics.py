@@ -266,7 +266,9 @@ def _room(room: dict[str, Any], queue: dict[str, Any]) -> Iterator[Metric]:
     for lane, count in sorted((room.get("on_disk") or {}).items()):
         disk.add_metric((lane,), float(count))
     yield disk
-    yield _labelled("room_paid_skipped", "Paid posts of which no prompt was made", "reason", room.get("skipped") or {})
+    yield _labelled(
+        "room_paid_skipped", "Paid posts of which no prompt was made", "reason", room.get("skipped") or {}
+    )
     yield _gauge("room_paid_owed", "Paid posts that the journal has not taken yet", room.get("owed"))
     for name, text in (
         ("refused", "Paid posts that were refused because the journal took nothing"),
