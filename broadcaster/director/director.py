@@ -101,15 +101,9 @@ class Director:
         self.link = PlayoutLink(paths.playout_socket, on_up=self._up, on_down=self._down, on_message=self._message)
         clock = asyncio.get_running_loop().time
         self.rundown = Rundown(
-            self.link,
-            self.journal,
-            self._pulse,
-            self._hub.publish,
-            self._finished,
-            clock,
-            lambda utterance: self._conductor.cancel_of(utterance),
-            Delay(config.moderation.delay_s),
-        )
+            self.link, self.journal, self._pulse, self._hub.publish, self._finished, clock,
+            lambda utterance: self._conductor.cancel_of(utterance), Delay(config.moderation.delay_s),
+        )  # fmt: skip
         self._floor = Floor(turns, self.rundown, self._inbox, self.journal)
         self._mind = mind
         self._ears = Ears(mind, self.rundown, words)
@@ -118,17 +112,9 @@ class Director:
         self._pace = Pace(clock)
         self._tracer = Tracer(clock, self.journal.traces.keep)
         self._performer = Performer(
-            gate,
-            mind,
-            speaker,
-            self.journal,
-            self.rundown,
-            self._pulse,
-            hands,
-            self._tracer,
-            end_to_end=end_to_end,
-            bridge=Bridge(Bridges(turns.bridge), gate, self.journal),
-        )
+            gate, mind, speaker, self.journal, self.rundown, self._pulse, hands, self._tracer,
+            end_to_end=end_to_end, bridge=Bridge(Bridges(turns.bridge), gate, self.journal),
+        )  # fmt: skip
         self.health = self._performer.health
         self._conductor = Conductor(
             self._inbox, self._floor, self.rundown, self._performer, self._pulse, lambda: self.stopping
