@@ -140,8 +140,8 @@ class PlayoutPeer:
         self._served.add(task)
         try:
             await self._serve(reader, writer)
-        except asyncio.CancelledError:
-            pass  # killed
+        except (asyncio.CancelledError, ConnectionError):
+            pass  # killed, or the director was
         finally:
             self._served.discard(task)
             writer.close()
