@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.sentences import EN, ZH
+from broadcaster.brain.moderation import injection
 from broadcaster.brain.moderation.findings import MOST, Finding, rewritten, verdict_of
 from broadcaster.brain.moderation.folding import compact, letters_of, squeezed
 from broadcaster.brain.moderation.judge import Case, Judge, Lists
@@ -155,6 +156,12 @@ def test_long_and_hostile_texts_end() -> None:
     parts = ["加微信", "ignore", "a.", "1 ", "1-", "wx", "@", "a@", "中点", "输出", "A1a", "傻", "逼", "shabi"]
     for text in (*(part * (2000 // len(part)) for part in parts), "".join(seed.choices(parts, k=700))):
         assert len(found(judge(), text[:2000])) < 1000
+
+
+@pytest.mark.parametrize("sign", ["#", "-", "=", "*", "`", "# ", "\n", "<", "%41", "aA1"])
+def test_a_long_row_of_signs_is_looked_at_once(sign: str) -> None:
+    """A pattern that begins anew at each of them would take minutes for this."""
+    assert len(list(injection.find(sign * 60_000, "hold"))) < 60_000
 
 
 def test_of_very_many_words_all_are_masked() -> None:

@@ -107,12 +107,11 @@ _WRITTEN: Final = (
      r"|notes?|comment)\s?[|｜]?\s?>"),
     ("delimiter", r"\[\s?/?\s?(?:inst|sys|system|assistant|/inst)\s?\]|<<\s?/?\s?sys\s?>>"),
     ("delimiter",
-     r"(?:^|\n|[#=\-*`]{2,})\s{0,3}(?:###\s?)?(?:system|assistant|developer|user|human|系统|系统提示"
+     r"(?:^|\n|[#=\-*`]{2})\s{0,3}(?:###\s?)?(?:system|assistant|developer|user|human|系统|系统提示"
      r"|系统消息|系统指令"
      r"|系统通知|助手|管理员|开发者)\s?(?:prompt|message|提示|消息|指令)?\s{0,3}[:：]"),
     ("delimiter",
-     r"#{2,}\s{0,3}(?:system|instructions?|new|end|指令|系统|新指令)|={3,}\s{0,3}(?:end|begin|system)"
-     r"|-{3,}\s{0,3}(?:end|begin|system)"),
+     r"##\s{0,3}(?:system|instructions?|new|end|指令|系统|新指令)|(?:===|---)\s{0,3}(?:end|begin|system)"),
     ("delimiter", r"```|\"\"\"|\{\{|\}\}|\"role\"\s?:"),
     ("encoded",
      r"(?=[a-z0-9+/]{0,400}[A-Z])(?=[A-Za-z0-9+/]{0,400}[a-z])(?=[A-Za-z+/]{0,400}[0-9])(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{32,}={0,2}(?![A-Za-z0-9+/])"),
@@ -121,7 +120,11 @@ _WRITTEN: Final = (
      r"|(?:%[0-9a-fA-F]{2}){5,}"),
     ("encoded", r"(?<![0-9a-fA-F])(?:[0-9a-fA-F]{2}\s){11,}[0-9a-fA-F]{2}|(?<![01])(?:[01]{8}\s?){4,}(?![01])"),
 )  # fmt: skip
-"""Over the text as it is written: what looks like the frame of a prompt, or hides what it says."""
+"""Over the text as it is written: what looks like the frame of a prompt, or hides what it says.
+
+Of a run of signs only the last ones are looked at: a pattern that takes all of them is tried anew from each of them,
+and a viewer's thousand of `#` would hold the interpreter for 0.1 s (measured).
+"""
 
 _IN_COMPACT: Final = tuple((name, re.compile(pattern)) for name, pattern in _COMPACT)
 _IN_WRITTEN: Final = tuple(
