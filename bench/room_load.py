@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -43,6 +44,7 @@ class Watch:
         self.late: list[float] = []
         self.memory: list[tuple[float, float]] = []
         self.cpu_s = 0.0
+        self.starved: list[float] = []
         self.loop_ms: list[float] = []
 
     def seconds(self, count: float, flood: subprocess.Popen[str] | None = None) -> None:
@@ -50,6 +52,7 @@ class Watch:
         (pid,) = self.channel.pids("director")
         process = psutil.Process(pid)
         cpu, began = sum(process.cpu_times()[:2]), time.monotonic()
+        starved = waited_s(pid)
         while time.monotonic() - began < count and (flood is None or flood.poll() is None):
             asked = time.monotonic()
             status = self.channel.status()
@@ -60,6 +63,12 @@ class Watch:
                 self.channel.say(LONG)
             time.sleep(max(0.0, asked + 1.0 - time.monotonic()))
         self.cpu_s += sum(process.cpu_times()[:2]) - cpu
+        self.starved.append(100 * (waited_s(pid) - starved) / (time.monotonic() - began))
+
+
+def waited_s(pid: int) -> float:
+    """How long the first thread of a process, the director's loop, was ready to run and had no CPU."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 def unaccounted(before: dict[str, Any], after: dict[str, Any], sent: int) -> tuple[int, dict[str, int]]:
@@ -118,6 +127,12 @@ def run(*, quick: bool) -> list[Row]:
         Row("sender: CPU", share, "%", note=f"{said['cpu_s']:.1f} s; at most {said['latest_ms']:.0f} ms behind"),
         Row("sender: refused", said["sent"] - said["accepted"], "", 0),
         Row("director: CPU", 100 * flooded.cpu_s / said["wall_s"], "%"),
+        Row(
+            "director: its loop waited for a CPU",
+            flooded.starved[0],
+            "%",
+            note=f"without {max(calm.starved):.0f} %; much of it means a busy machine, and that the rest tells little",
+        ),
         Row("ticks held", held, f"of {ticks}", 0),
         Row(
             "lateness P99 with / without",
