@@ -14,6 +14,9 @@ from broadcaster.types import Inbound, Lane, PromptKind
 ASKED: Final = (Lane.QUESTION, Lane.COMMENT, Lane.SUPER_CHAT)
 """Moderators' questions are not read back: they know what they have asked."""
 
+LATIN: Final = 3
+"""Letters that take about as long to say as one Chinese character."""
+
 QUOTED: Final = 400
 """Characters of an opening that a model is told."""
 
@@ -21,7 +24,9 @@ _ADDRESS: Final = re.compile(r"(https?://|www\.)\S*", re.IGNORECASE)
 _EMOTE: Final = re.compile(r"\[[^\[\]]{1,12}\]")
 """Bilibili's pictures, such as [打call]."""
 _UNSPOKEN: Final = re.compile(r"[^\w\s,.:;!?%+=/℃°·，。：；！？、—…～《》“”‘’（）()\"'&-]+")
-_ENDS: Final = re.compile(r"[。！？!?…]+|[,，；;、]|\s")
+_SENTENCE: Final = re.compile(r"[。！？!?…]+|\.(?=\s)")
+_CLAUSE: Final = re.compile(r"[，；;、]|,(?=\s)")
+_WORD: Final = re.compile(r"\s")
 _MARKS: Final = "。！？!?….，,、；;：: "
 
 
@@ -45,7 +50,8 @@ class Opening:
             "question": asked,
             "count": prompt.alike - 1,
         }
-        return self._wording.pick(language, _phrase_of(prompt, asked), prompt.id, **values)
+        said = self._wording.pick(language, _phrase_of(prompt, asked), prompt.id, **values)
+        return f"{said} " if said.isascii() else said  # the answer follows it directly
 
 
 def begin_with(opening: str) -> str:
@@ -54,18 +60,30 @@ def begin_with(opening: str) -> str:
 
 
 def shortened(question: str, limit: int) -> str:
-    """At most `limit` characters of it, cut where one pauses, without what cannot be read out, with a full stop."""
+    """At most `limit` characters of it, cut where one pauses, without what cannot be read out, with a full stop.
+
+    Of a text in Latin letters it may be LATIN times as many: a word is several of them.
+    """
     plain = _UNSPOKEN.sub(" ", _EMOTE.sub(" ", _ADDRESS.sub(" ", question)))
     plain = " ".join(plain.split()).strip("，,、；;：: ")
     if not any(character.isalnum() for character in plain):
         return ""
-    asks = plain.endswith(("?", "？"))
-    if len(plain) > limit:
-        ends = [match.start() for match in _ENDS.finditer(plain, 0, limit + 1) if match.start() >= limit // 2]
-        plain = plain[: ends[-1] if ends else limit]
-        asks = False
     latin = plain.isascii()
+    most = limit * LATIN if latin else limit
+    asks = plain.endswith(("?", "？"))
+    if len(plain) > most:
+        plain = plain[: _pause(plain, most)]
+        asks = plain.endswith(("?", "？"))
     return plain.rstrip(_MARKS) + (("?" if latin else "？") if asks else ("." if latin else "。"))
+
+
+def _pause(text: str, limit: int) -> int:
+    """Where it is cut: behind its last sentence that fits, or its last clause, or its last word."""
+    for ends, least in ((_SENTENCE, limit // 5), (_CLAUSE, limit // 2), (_WORD, limit // 2)):
+        found = [match.end() for match in ends.finditer(text, 0, limit + 1) if least <= match.start() <= limit]
+        if found:
+            return min(found[-1], limit + 1)
+    return limit
 
 
 def _phrase_of(prompt: Inbound, asked: str) -> str:
