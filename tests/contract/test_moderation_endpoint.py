@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from broadcaster.brain.moderation.endpoint import BATCH, Endpoint
-from broadcaster.brain.moderation.gate import Moderation
+from broadcaster.brain.moderation.gate import REASONS, Moderation
 from broadcaster.brain.moderation.lists import WordLists
 from broadcaster.config import ModerationConfig
 from broadcaster.supervisor.breaker import CircuitBreaker
@@ -191,3 +191,36 @@ async def test_several_who_ask_at_once_all_get_their_verdicts(gate: Made, server
     async with gate() as judge:
         heard = await asyncio.gather(*(judge.hear([f"第{number}句", "坏"], VIEWER) for number in range(20)))
     assert all(one.kind is VerdictKind.PASS and other.kind is VerdictKind.DROP for one, other in heard)
+
+
+async def test_half_a_character_is_asked_about_as_a_whole_one(gate: Made, server: ModerationServer) -> None:
+    async with gate() as judge:
+        (heard,) = await judge.hear(["好\ud83d"], VIEWER)
+        assert (await judge.admit("坏\ud83d", VIEWER)).kind is VerdictKind.DROP
+    assert heard.kind is VerdictKind.PASS
+    assert [request.fields["texts"] for request in server.requests] == [["好?"], ["坏?"]]
+
+
+async def test_a_fault_of_the_program_on_the_way_is_a_failure_like_others(
+    gate: Made, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(self: Endpoint, texts: list[str], direction: str) -> None:
+        raise RuntimeError(texts[0])
+
+    monkeypatch.setattr(Endpoint, "judge", broken)
+    async with gate() as judge:
+        (heard,) = await judge.hear(["密语"], VIEWER)
+        assert heard.kind is VerdictKind.HOLD
+        assert (await judge.admit("密语", VIEWER)).kind is VerdictKind.PASS
+        assert judge.status()["endpoint"]["failures"] == 2
+    assert "密语" not in caplog.text
+
+
+async def test_reasons_of_its_own_are_counted_up_to_a_bound(gate: Made, server: ModerationServer) -> None:
+    for number in range(REASONS + 10):
+        server.words[f"第{number}句"] = {"action": "drop", "reason": f"r{number}"}
+    async with gate() as judge:
+        await judge.hear(list(server.words), VIEWER)
+        reasons = judge.status()["reasons"]
+    assert len(reasons) == REASONS + 1
+    assert sum(reasons.values()) == len(server.words)

@@ -172,6 +172,29 @@ def test_a_broken_list_leaves_the_old_one_in_use_and_is_told_once(
     ]
 
 
+async def test_a_fault_of_the_reader_does_not_end_the_watching(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(path: Path) -> None:
+        raise RuntimeError("密语")
+
+    path = tmp_path / "w.yaml"
+    write(path, "苹果")
+    lists = WordLists(path, pinyin=False, look_s=0.0)
+    gate = Moderation(ModerationConfig(words=path), lists)
+    gate.open()
+    with monkeypatch.context() as patched:
+        patched.setattr("broadcaster.brain.moderation.lists.read_words", broken)
+        write(path, "香蕉")
+        await until(lambda: "RuntimeError" in gate.status()["error"])
+        assert gate.glance("苹果").kind is VerdictKind.DROP
+    write(path, "樱桃和梨")
+    await until(lambda: gate.glance("樱桃和梨").kind is VerdictKind.DROP)
+    assert gate.status()["error"] == ""
+    assert "密语" not in caplog.text
+    await gate.close()
+
+
 async def test_old_verdicts_go_with_the_old_lists(tmp_path: Path) -> None:
     path = tmp_path / "w.yaml"
     write(path, "苹果")

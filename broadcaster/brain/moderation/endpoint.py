@@ -79,7 +79,8 @@ class Endpoint:
         return [verdict for answer in answers for verdict in answer]
 
     async def _ask(self, texts: Sequence[str], direction: str) -> list[Verdict]:
-        body = msgspec.json.encode({"direction": direction, "texts": list(texts)})
+        sent = [text.encode("utf-8", "replace").decode() for text in texts]  # a model may write half a character
+        body = msgspec.json.encode({"direction": direction, "texts": sent})
         headers = {"Content-Type": "application/json"}
         async with (
             self._slots,

@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 KEPT: Final = 4096
 """Verdicts that are remembered: what is heard ahead of its turn is asked about again when its turn comes."""
 
+REASONS: Final = 200
+"""Reasons that are counted by name; the words of an endpoint are its own, and may be others for every text."""
+
 OFF_LOOP: Final = 400
 """Characters, of all texts together, from which all checks take more than a millisecond and leave the event loop."""
 
@@ -186,7 +189,8 @@ class Moderation:
     def _count(self, direction: str, verdict: Verdict) -> None:
         self._verdicts[f"{direction}_{verdict.kind.value}"] += 1
         if verdict.reason:
-            self._reasons[verdict.reason] += 1
+            known = verdict.reason in self._reasons or len(self._reasons) < REASONS
+            self._reasons[verdict.reason if known else "others"] += 1
 
     # -- the endpoint ---------------------------------------------------------------------------------------------
 
@@ -221,6 +225,10 @@ class Moderation:
             answers = await endpoint.judge([local[case].text for case in asked], direction)
         except BrainError as err:
             self._failed(err)
+            return {case: self._unanswered(case, local[case]) for case in asked}
+        except Exception as err:  # a fault of the program: the gate never raises, and lets nothing through for it
+            log.error("the moderation endpoint could not be asked", extra=whereabouts(err))
+            self._failed(BrainError(f"{endpoint.place} could not be asked ({type(err).__name__})"))
             return {case: self._unanswered(case, local[case]) for case in asked}
         except BaseException:
             self._breaker.released()

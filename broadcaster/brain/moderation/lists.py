@@ -13,6 +13,7 @@ from broadcaster.brain.moderation.judge import Lists
 from broadcaster.brain.moderation.words import Words, files_of, read_words
 from broadcaster.brain.segmenting import tokenizer
 from broadcaster.errors import ConfigError
+from broadcaster.redact import whereabouts
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +73,18 @@ class WordLists:
         try:
             lists = self._built(read_words(self._path))
         except ConfigError as err:
-            if not self.error:
-                log.warning("the word lists cannot be read; the old ones stay in use", extra={"problem": str(err)})
-            self.error = str(err)
-            return None
-        self.error = ""
-        log.info("the word lists were read again", extra={"words": len(lists.words.listed)})
-        return lists
+            problem = str(err)
+        except Exception as err:  # a fault of the program must not end the watching, and be told to nobody
+            log.error("reading the word lists broke", extra=whereabouts(err))
+            problem = f"a fault of the program ({type(err).__name__})"
+        else:
+            self.error = ""
+            log.info("the word lists were read again", extra={"words": len(lists.words.listed)})
+            return lists
+        if not self.error:
+            log.warning("the word lists cannot be read; the old ones stay in use", extra={"problem": problem})
+        self.error = problem
+        return None
 
     def _built(self, words: Words) -> Lists:
         lists = Lists.of(words, self._tokenizer, pinyin=self._pinyin)
