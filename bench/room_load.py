@@ -131,7 +131,7 @@ def run(*, quick: bool) -> list[Row]:
             "director: its loop waited for a CPU",
             flooded.starved[0],
             "%",
-            note=f"without {max(calm.starved):.0f} %; much of it means a busy machine, and that the rest tells little",
+            note=f"without {max(calm.starved):.0f} %; much of it: the machine is busy, and the rest tells little",
         ),
         Row("ticks held", held, f"of {ticks}", 0),
         Row(
