@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 
 from broadcaster.brain.budget import Budget
 from broadcaster.brain.chain import Chain, Link, closing
-from broadcaster.brain.opening import begin_with
+from broadcaster.brain.opening import Openings, begin_with
 from broadcaster.brain.plain import AsAsked, NoMemory
 from broadcaster.errors import Stale
 from broadcaster.ports import Brain, Ledger, MemoryStore
@@ -72,6 +72,7 @@ class ChainMind:
     ) -> None:
         self._chain = chain
         self._opening = opening
+        self._openings = Openings()
         self._prompting = prompting or AsAsked()
         self._memory = memory or NoMemory()
         self.budget = budget or Budget()
@@ -110,7 +111,10 @@ class ChainMind:
 
     def opening(self, prompt: Inbound) -> str:
         self._refuse_stale(prompt)
-        return self._opening(prompt)
+        said = self._opening(prompt)
+        if said:
+            self._openings.begun(prompt.id, said)
+        return said
 
     async def turn(self, prompt: Inbound) -> Turn:
         turn = await self._prompting.turn(prompt, self._memory)
@@ -118,9 +122,12 @@ class ChainMind:
         return replace(turn, system=f"{turn.system}\n\n{begin_with(opening)}") if opening else turn
 
     def heard(self, prompt: Inbound, sentence: int, text: str) -> None:
-        self._memory.heard(prompt, sentence, text)
+        answered = self._openings.without(prompt.id, text)
+        if answered.strip():
+            self._memory.heard(prompt, sentence, answered)
 
     def ended(self, prompt: Inbound, *, cut: bool = False) -> None:
+        self._openings.ended(prompt.id)
         self._memory.ended(prompt, cut=cut)
 
     def forget(self, viewer: str | None) -> None:

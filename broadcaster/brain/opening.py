@@ -54,6 +54,32 @@ class Opening:
         return f"{said} " if said.isascii() else said  # the answer follows it directly
 
 
+class Openings:
+    """What of the openings was not heard yet: they are no part of an answer, and a model that found them in the
+    conversation would begin all its answers so."""
+
+    def __init__(self) -> None:
+        self._unheard: dict[str, str] = {}
+
+    def begun(self, prompt: str, opening: str) -> None:
+        self._unheard[prompt] = opening.strip()
+
+    def without(self, prompt: str, heard: str) -> str:
+        """What was heard of the answer."""
+        left = self._unheard.get(prompt, "")
+        said = heard.strip()
+        if not left or not said:
+            return heard
+        if left.startswith(said):
+            self._unheard[prompt] = left[len(said) :].lstrip()
+            return ""
+        self._unheard.pop(prompt)
+        return said[len(left) :].lstrip() if said.startswith(left) else heard
+
+    def ended(self, prompt: str) -> None:
+        self._unheard.pop(prompt, None)
+
+
 def begin_with(opening: str) -> str:
     """Tells a model that speaks for itself what to say first. The opening holds a viewer's words: it goes as data."""
     return f"开口先照着说完下面这一句，然后再回答：\n{block('viewer', opening, QUOTED)}"
