@@ -199,3 +199,20 @@ async def test_what_a_viewer_paid_counts_from_the_beginning_of_the_broadcast(
     assert await paid(Post("test", PostKind.LIVE_START, received_ns=time.time_ns()), chat("3")) == 30_000
     monkeypatch.setattr("broadcaster.director.room.room.QUIET_NS", 0)
     assert await paid() == 0
+
+
+async def test_in_a_flood_moderators_are_heard_and_every_comment_is_accounted_for(paths: Paths) -> None:
+    async with station(paths, mind=mind()) as made:
+        posts = [post(PostKind.COMMENT, str(n), f"第{n}个问题是什么？", who=str(n % 500)) for n in range(10_000)]
+        for start in range(0, len(posts), 500):
+            await bring(made, *posts[start : start + 500])
+        await bring(made, chat("paid"))
+        prompt = await made.say("这是主持人的话。")
+        await made.ended(prompt.id)
+        await until(lambda: made.director.status()["room"]["looking"] == 0)
+        room, queue = made.director.status()["room"], made.director.status()["queue"]
+        assert room["faults"] == 0
+        assert room["received"]["comment"] + room["shed"].get("comment", 0) == len(posts)
+        assert room["taken"] + sum(room["dropped"].values()) == room["received"]["comment"]
+        assert queue["length"] + sum(queue["drops"].values()) + sum(queue["merged"].values()) <= room["taken"] + 1
+        await until(lambda: ("done",) in rows(paths.journal, "SELECT state FROM posts"))
