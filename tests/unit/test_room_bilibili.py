@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broadcaster.types import Post, PostKind, Viewer
+from sources.bilibili import packets
 from sources.bilibili.events import UNKNOWN_LIMIT, Ended, Events
 from sources.bilibili.packets import (
+    MAX_PACKED,
     MAX_PACKETS,
     MAX_UNPACKED,
     Operation,
@@ -134,6 +136,27 @@ def test_bombs_are_refused(version: int, nested: bool) -> None:
     assert found == []
     assert unpacker.faults["bomb"] >= 1
     assert peak < 3 * MAX_UNPACKED
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_after_a_bomb_nothing_of_its_frame_is_unpacked(version: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand bombs fit into one frame, and to begin with each of them takes milliseconds."""
+    unpacked: list[bytes] = []
+    for name in ("_inflated", "_unbrotlied"):
+        real = getattr(packets, name)
+        monkeypatch.setattr(packets, name, lambda body, limit, real=real: unpacked.append(body) or real(body, limit))
+    size = bytes(MAX_UNPACKED + 1)
+    bomb = fake.packet(zlib.compress(size) if version == 2 else brotli.compress(size, quality=1), version=version)
+    unpacker = Unpacker()
+    assert unpacker.unpack(bomb * 30 + fake.packet(b"plain")) == [Packet(5, b"plain")]
+    assert (len(unpacked), unpacker.faults) == (1, {"bomb": 30})
+
+
+def test_packed_packets_of_one_frame_are_bounded() -> None:
+    unpacker = Unpacker()
+    found = unpacker.unpack(fake.with_brotli(fake.packet(b"a")) * (MAX_PACKED + 2) + fake.packet(b"plain"))
+    assert [packet.body for packet in found] == [b"a"] * MAX_PACKED + [b"plain"]
+    assert unpacker.faults == {"too_many": 2}
 
 
 PACKETS = st.recursive(
