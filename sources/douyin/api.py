@@ -28,6 +28,10 @@ CALLS_PER_S: Final = 6
 """Of all but saying goodbye, so that four tasks can be stopped at any moment without a wait."""
 
 TIMEOUT_S: Final = 5.0
+"""For each step of a request: to connect, and between two pieces of the answer."""
+
+CALL_S: Final = 15.0
+"""For all of it: an answer that drips in a byte at a time ends too."""
 
 ANSWER_LIMIT: Final = 4 * 1_048_576
 """Bytes of an answer: a page of a hundred failed pushes is far below it."""
@@ -90,6 +94,7 @@ class Api:
         token_url: str,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        call_s: float = CALL_S,
     ) -> None:
         self.tokens = 0
         """How many were asked for."""
@@ -99,6 +104,7 @@ class Api:
         self._token_url = token_url
         self._clock = clock
         self._sleep = sleep
+        self._call_s = call_s
         self._token = ""
         self._token_until = 0.0
         self._renewing = asyncio.Lock()
@@ -181,12 +187,15 @@ class Api:
         place = place_of(url)
         how = {"json": fields} if method == "POST" else {"params": fields}
         try:
-            async with self._client.stream(
-                method,
-                url,
-                headers={**headers, "content-type": "application/json"},
-                **how,  # type: ignore[arg-type]
-            ) as response:
+            async with (
+                asyncio.timeout(self._call_s),
+                self._client.stream(
+                    method,
+                    url,
+                    headers={**headers, "content-type": "application/json"},
+                    **how,  # type: ignore[arg-type]
+                ) as response,
+            ):
                 status = response.status_code
                 body = bytearray()
                 async for piece in response.aiter_bytes():

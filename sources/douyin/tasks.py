@@ -1,8 +1,8 @@
 """The push tasks of one room: started, watched, started again, stopped; and what was missed, asked for again.
 
 Director's event loop. While no task runs the platform pushes nothing. What it could not deliver it keeps for a day,
-gifts and fan clubs only, in pages without any mark of what was read: the place is kept here, and what comes twice is
-told apart by its id, across restarts too where it was paid.
+gifts and fan clubs only, in pages without any mark of what was read: the place is kept here, and begun anew every
+hour; what comes twice is told apart by its id, across restarts too where it was paid.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ LOST_AFTER: Final = 5
 PAGES: Final = 40
 """Pages of one kind in one round: about 10 s at the allowed pace, then the tasks are looked at again."""
 
+AFRESH_S: Final = 3600.0
+"""So often the list of what was not delivered is read from its first page. What is older than a day leaves it, and all
+behind moves up: a place that was right would be behind the end of the list for ever."""
+
 OLD_S: Final = 600.0
 """Who joined the fan club longer ago is not welcomed any more. A gift is always thanked for."""
 
@@ -55,6 +59,7 @@ class Tasks:
         kinds: Sequence[str],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         wall_ns: Callable[[], int] = time.time_ns,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counts: dict[str, int] = dict.fromkeys(COUNTERS, 0)
         self.events = Events(source)
@@ -69,6 +74,7 @@ class Tasks:
         self._kinds = tuple(dict.fromkeys(kinds))
         self._sleep = sleep
         self._wall_ns = wall_ns
+        self._clock = clock
         self._begun: set[str] = set()
         """Those that were asked to start: a cancel may come before the answer."""
         self._ran: set[str] = set()
@@ -76,6 +82,7 @@ class Tasks:
         self._page = dict.fromkeys(FAILED_KINDS, 1)
         self._read: dict[str, set[str]] = {kind: set() for kind in FAILED_KINDS}
         """Ids on the page that is read again because it was not full."""
+        self._afresh_at = self._clock() + AFRESH_S
 
     async def keep(self) -> None:
         """Never returns. Raises SourceError when the API does not answer at the start, or for `LOST_AFTER` rounds."""
@@ -108,6 +115,9 @@ class Tasks:
         trouble = ""
         for kind in self._kinds:
             trouble = await self._started(kind) or trouble
+        if self._clock() >= self._afresh_at:
+            self._afresh_at = self._clock() + AFRESH_S
+            self._page = dict.fromkeys(FAILED_KINDS, 1)
         for kind in FAILED_KINDS:
             if kind in self._ran:
                 await self._ask_again(kind)

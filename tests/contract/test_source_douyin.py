@@ -20,7 +20,7 @@ from broadcaster.types import PostKind
 from sources.douyin.api import CALLS_PER_S, Api
 from sources.douyin.events import KINDS
 from sources.douyin.source import DouyinRoom
-from sources.douyin.tasks import LOST_AFTER, Tasks
+from sources.douyin.tasks import AFRESH_S, LOST_AFTER, Tasks
 from tests.fakes.douyin_server import (
     APP_ID,
     APP_SECRET,
@@ -200,7 +200,7 @@ class Virtual:
         await asyncio.sleep(0)
 
 
-def api_of(server: DouyinServer, time: Virtual) -> Api:
+def api_of(server: DouyinServer, time: Virtual, **options: Any) -> Api:
     return Api(
         app_id=APP_ID,
         secret=APP_SECRET,
@@ -208,6 +208,7 @@ def api_of(server: DouyinServer, time: Virtual) -> Api:
         token_url=f"{server.url}/api/apps/v2/token",
         clock=time.clock,
         sleep=time.sleep,
+        **options,
     )
 
 
@@ -253,6 +254,16 @@ async def test_many_callers_ask_for_one_token() -> None:
         await api.close()
 
 
+async def test_an_answer_that_drips_is_not_waited_for_for_ever() -> None:
+    async with DouyinServer() as server:
+        api = api_of(server, Virtual(), call_s=0.05)
+        server.drips = True
+        with pytest.raises(SourceError, match="cannot be asked"):
+            async with asyncio.timeout(20):
+                await api.state(ROOM, "live_gift")
+        await api.close()
+
+
 async def test_calls_keep_the_pace_of_the_platform() -> None:
     async with DouyinServer() as server:
         time = Virtual()
@@ -275,7 +286,9 @@ class Rounds:
     def __init__(self, server: DouyinServer, intake: Kept, kinds: tuple[str, ...] = KINDS) -> None:
         self.time = Virtual()
         self.api = api_of(server, self.time)
-        self.tasks = Tasks(self.api, intake, source="douyin", room=ROOM, kinds=kinds, sleep=self._sleep)
+        self.tasks = Tasks(
+            self.api, intake, source="douyin", room=ROOM, kinds=kinds, sleep=self._sleep, clock=self.time.clock
+        )
         self._over = 0
         self._next: asyncio.Queue[None] = asyncio.Queue()
         self._keeping: asyncio.Task[None] | None = None
@@ -383,7 +396,8 @@ async def test_an_api_that_fails_for_a_while_ends_nothing_and_for_long_the_sourc
 async def test_gifts_and_fan_clubs_that_were_not_delivered_come_by_asking() -> None:
     intake = Kept()
     async with DouyinServer() as server, Rounds(server, intake) as rounds:
-        missed, old = gift(value=100), fans(timestamp=int(time.time() * 1000) - 3_600_000)
+        an_hour_ago = int(time.time() * 1000) - 3_600_000
+        missed, old = gift(value=100, timestamp=an_hour_ago), fans(timestamp=an_hour_ago)
         server.failed["live_gift"].append([missed, {"odd": True}])
         server.failed["live_fansclub"] += [[fans()], [old]]
         await rounds.go()
@@ -423,6 +437,21 @@ async def test_a_long_list_is_read_page_by_page_and_no_page_twice() -> None:
         await rounds.go()
         assert (len(intake.posts), len(set(intake.ids()))) == (560, 560)
         assert all(int(fields["page_size"]) <= 100 for fields in server.asked("fail_data/get"))
+
+
+async def test_a_list_whose_old_entries_are_gone_is_read_to_its_end_again() -> None:
+    intake = Kept()
+    async with DouyinServer() as server, Rounds(server, intake, ("live_gift",)) as rounds:
+        server.failed["live_gift"] += [[gift()] for _ in range(250)]
+        await rounds.go()
+        server.failed["live_gift"] = [[gift()]]  # a day later: what was read is not listed any more
+        await rounds.go()
+        assert len(intake.posts) == 250
+        rounds.time.now += AFRESH_S
+        await rounds.go()
+        assert len(set(intake.ids())) == 251
+        await rounds.go()
+        assert len(intake.posts) == 251
 
 
 async def test_what_cannot_be_stored_is_asked_for_again() -> None:

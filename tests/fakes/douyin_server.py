@@ -55,7 +55,7 @@ class DouyinServer:
     `live`: the mini game is mounted in the room. `status` other than 200: what every call is answered with, with all
     that it was asked in the body. `secret_known`: the secret is right. `dead_tokens` are not accepted any more.
     `life_s` of a token. `code` other than 0: the answer to every call about tasks. `garbage`: no JSON comes back.
-    `silent`: nothing does; `endless`: it never ends. `mute`: the end of the path of a call that is done, and its
+    `silent`: nothing does; `endless`: it never ends; `drips`: it comes a byte at a time. `mute`: the end of the path of a call that is done, and its
     answer lost. `closed`: the list of what was not delivered is not to be had.
     """
 
@@ -64,7 +64,7 @@ class DouyinServer:
         self.status = 200
         self.code = 0
         self.life_s: Any = 7200
-        self.garbage = self.silent = self.endless = False
+        self.garbage = self.silent = self.endless = self.drips = False
         self.mute = "nowhere"
         self.closed = False
         self.secret_known = True
@@ -141,6 +141,12 @@ class DouyinServer:
                 while self.endless:
                     writer.write(b" " * 65_536)
                     await writer.drain()
+                if self.drips:
+                    writer.write(b"HTTP/1.1 200 Whatever\r\ncontent-length: 99999\r\n\r\n")
+                while self.drips:
+                    writer.write(b" ")
+                    await writer.drain()
+                    await asyncio.sleep(0.005)
                 status, told = self._answer(request)
                 if request.path.endswith(self.mute):
                     await asyncio.Event().wait()
