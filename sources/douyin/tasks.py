@@ -32,8 +32,8 @@ PAGES: Final = 40
 """Pages of one kind in one round: about 10 s at the allowed pace, then the tasks are looked at again."""
 
 AFRESH_S: Final = 3600.0
-"""So often the list of what was not delivered is read from its first page. What is older than a day leaves it, and all
-behind moves up: a place that was right would be behind the end of the list for ever."""
+"""So often the list of what was not delivered is read from its first page. What is older than a day leaves it, and
+all behind moves up: a place that was right would be behind the end of the list for ever."""
 
 OLD_S: Final = 600.0
 """Who joined the fan club longer ago is not welcomed any more. A gift is always thanked for."""

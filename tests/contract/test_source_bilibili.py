@@ -18,7 +18,8 @@ from broadcaster.director.feeds import Feed, Feeds
 from broadcaster.errors import SourceError
 from broadcaster.types import PostKind
 from sources.bilibili import api
-from sources.bilibili.connection import Times
+from sources.bilibili.api import ANSWER_LIMIT
+from sources.bilibili.connection import GARBAGE_LIMIT, Times
 from sources.bilibili.source import BilibiliRoom
 from tests.fakes import bilibili_server as fake
 from tests.fakes.bilibili_server import APP_ID, CERTIFICATE, CODE, KEY_ID, ROOM, SECRET, BilibiliServer
@@ -152,6 +153,15 @@ async def test_a_connection_that_only_sends_garbage_is_another_protocol() -> Non
         assert "nothing that is understood" in str(await here.ended())
 
 
+async def test_garbage_that_is_not_in_a_row_ends_nothing() -> None:
+    async with room() as here:
+        await here.connected()
+        for number in (1, 2, 3):
+            await here.server.send(*[b"garbage"] * (GARBAGE_LIMIT - 1), fake.comment(number))
+        await until(lambda: here.intake.ids() == ["dm-1", "dm-2", "dm-3"])
+        assert here.count("connections") == 1
+
+
 async def test_an_oversized_frame_costs_the_connection() -> None:
     async with room(QUICK) as here:
         await here.connected()
@@ -227,6 +237,10 @@ async def test_one_missed_beat_of_the_session_is_no_loss_but_two_are() -> None:
         here.server.refuse["/v2/app/heartbeat"] = [5001]
         await until(lambda: here.server.called("/v2/app/heartbeat") >= 3)
         assert here.count("missed_beats") == 1
+        here.server.refuse["/v2/app/heartbeat"] = [5001]
+        beats = here.server.called("/v2/app/heartbeat")
+        await until(lambda: here.server.called("/v2/app/heartbeat") >= beats + 3)
+        assert here.count("missed_beats") == 2, "one at a time may be missed as often as it likes"
         here.server.refuse["/v2/app/heartbeat"] = [5001, 5001]
         err = await here.ended()
         assert err.retryable
@@ -296,7 +310,9 @@ async def test_an_answer_that_is_none(raw: bytes) -> None:
     server = BilibiliServer()
     server.raw = raw
     async with room(server=server) as here:
-        assert (await here.ended()).retryable
+        err = await here.ended()
+        assert err.retryable
+        assert ("without an end" in str(err)) == (len(raw) > ANSWER_LIMIT)
 
 
 @pytest.mark.parametrize(
@@ -312,7 +328,9 @@ async def test_a_session_without_a_usable_address_is_ended(more: dict[str, Any])
     server = BilibiliServer()
     server.more = more
     async with room(server=server) as here:
-        assert (await here.ended()).retryable
+        err = await here.ended()
+        assert err.retryable
+        assert "without an address" in str(err), "an address that gives the key away is none"
         assert not here.server.running
 
 

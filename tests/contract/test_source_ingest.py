@@ -115,13 +115,16 @@ async def test_who_shows_no_token_and_any_browser_is_refused() -> None:
             assert answer.status_code == 401, header
             assert answer.headers["www-authenticate"] == "Bearer"
             assert TOKEN not in answer.text
+        twice = [("Authorization", f"Bearer {TOKEN}"), ("Authorization", "Bearer x")]
+        address = f"http://127.0.0.1:{door.source.port}/ingest"
+        assert (await door.http.post(address, content=lines(comment(1)), headers=twice)).status_code == 401
         assert (await door.post(lines(comment(1)), Origin="https://example.org")).status_code == 403
         with pytest.raises(websockets.InvalidStatus) as caught:
             async with connect(f"ws://127.0.0.1:{door.source.port}/ingest"):
                 pass
         assert caught.value.response.status_code == 401
         assert door.intake.posts == []
-        assert door.source.status()["denied"] == 7
+        assert door.source.status()["denied"] == 8
         assert door.source.status()["http_origin"] == 1
 
 

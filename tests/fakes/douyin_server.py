@@ -55,8 +55,8 @@ class DouyinServer:
     `live`: the mini game is mounted in the room. `status` other than 200: what every call is answered with, with all
     that it was asked in the body. `secret_known`: the secret is right. `dead_tokens` are not accepted any more.
     `life_s` of a token. `code` other than 0: the answer to every call about tasks. `garbage`: no JSON comes back.
-    `silent`: nothing does; `endless`: it never ends; `drips`: it comes a byte at a time. `mute`: the end of the path of a call that is done, and its
-    answer lost. `closed`: the list of what was not delivered is not to be had.
+    `silent`: nothing does; `endless`: it never ends; `drips`: it comes a byte at a time. `mute`: the end of the path
+    of a call that is done, and its answer lost. `closed`: the list of what was not delivered is not to be had.
     """
 
     def __init__(self) -> None:

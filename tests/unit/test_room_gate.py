@@ -95,6 +95,13 @@ async def test_a_check_that_breaks_lets_nothing_through(
     assert "密语" not in caplog.text
 
 
+async def test_a_name_is_judged_as_it_is_said_too(tmp_path: Path) -> None:
+    write(tmp_path / "w.yaml", "6789")
+    gate, _ = gate_over(tmp_path / "w.yaml")
+    assert gate.glance("用户123456789").kind is VerdictKind.PASS
+    assert [gate.nickname(name) for name in ("用户123456789", "用户123456780")] == ["", "用户6780"]
+
+
 async def test_names(tmp_path: Path) -> None:
     write(tmp_path / "w.yaml", "苹果")
     gate, _ = gate_over(tmp_path / "w.yaml")

@@ -58,7 +58,9 @@ def test_a_line_becomes_a_post() -> None:
 def test_a_viewer_without_an_id_is_known_by_its_name() -> None:
     post = read_post('{"kind": "enter", "viewer": {"name": "路人"}}', "catcher", 0)
     assert post.viewer == Viewer("name:路人", "路人")
-    assert read_post(write_post(post), "catcher", 0).viewer == post.viewer
+    for viewer in (post.viewer, Viewer("name:路 人", "路 人")):
+        again = read_post(write_post(Post("x", PostKind.ENTER, viewer=viewer)), "catcher", 0)
+        assert again.viewer == viewer
 
 
 def test_control_characters_become_blanks() -> None:

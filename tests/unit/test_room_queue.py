@@ -63,6 +63,24 @@ def test_what_is_asked_while_it_is_being_answered_is_not_answered_again() -> Non
     assert dict(room.inbox.drops) == {"question:answered": 1}
 
 
+def test_what_a_moderator_approved_is_neither_answered_with_nor_merged_into_another() -> None:
+    room = Room()
+    asked = "主播今天几点下播？"
+    room.offer(Lane.QUESTION, asked)
+    room.take()
+    first, second = (room.prompt(Lane.QUESTION, asked, viewer, approved=True) for viewer in "ab")
+    assert room.inbox.offer(first).fate is Fate.KEPT
+    assert room.inbox.offer(second).fate is Fate.KEPT
+
+
+def test_what_is_given_back_is_not_being_answered() -> None:
+    room = Room()
+    asked, _ = room.offer(Lane.QUESTION, "主播今天几点下播？", "a")
+    room.take()
+    room.inbox.untake()
+    assert room.offer(Lane.QUESTION, "主播今天几点下播？", "b")[1] == Offer(Fate.MERGED, into=asked.id)
+
+
 def test_why_says_what_the_score_is_made_of() -> None:
     room = Room()
     for viewer in ("a", "b", "c"):

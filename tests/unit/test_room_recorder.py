@@ -110,6 +110,27 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     return lambda on: full.__setitem__(0, on)
 
 
+def test_what_comes_after_half_a_line_is_in_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, left = os.write, [1, 0]  # writes that still succeed: a part of the first line, then nothing
+
+    def partly(fd: int, data: bytes) -> int:
+        if len(data) < 10 or not left:  # somebody else writes
+            return write(fd, data)
+        if left.pop(0):
+            return write(fd, data[:20])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("sources.recorder.os.write", partly)
+    recorder = Recorder(KeepingIntake(), tmp_path, "live", 10, retry_s=0.0)
+    for number in (1, 2):
+        recorder.bring([comment(number)])
+        written(recorder, number)
+    recorder.close()
+    torn, whole = sorted(path.read_bytes() for path in tmp_path.glob("live-*.jsonl"))
+    assert len(torn) == 20
+    assert read_recorded(whole.rstrip(b"\n"), "x", 0)[0].id == "c2"
+
+
 def test_a_full_disk_is_told_once_and_stops_nothing(
     tmp_path: Path, failing: Callable[[bool], None], caplog: pytest.LogCaptureFixture
 ) -> None:
