@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from broadcaster.speech.dsp.levelling import VOICES_KEPT, Level, Leveller, Levels
@@ -176,6 +176,7 @@ def test_a_soft_voice_is_heard_when_it_is_known_to_be_soft() -> None:
 
 
 @given(speed=st.floats(0.4, 2.5), semitones=st.floats(-13, 13), length=st.integers(0, 20_000))
+@example(speed=2.0, semitones=-8.0, length=2160)
 @settings(max_examples=25, deadline=None)
 def test_the_length_is_what_the_speed_says_whatever_the_pitch(speed: float, semitones: float, length: int) -> None:
     tempo = Tempo(speed, semitones)

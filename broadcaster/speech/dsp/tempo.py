@@ -11,6 +11,7 @@ at a time it gives other samples, and another number of them, than the whole. Ru
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Final
 
 import numpy as np
@@ -113,7 +114,10 @@ class _Stretch:
         out: list[Samples] = [np.zeros(0)]
         while True:
             place = round(self._frames * _HOP * self._speed)
-            needed = max(place + _SEARCH, self._last + _HOP) + _FRAME
+            # Also enough for the length: what was given cannot be taken back when the input ends here.
+            needed = max(
+                max(place + _SEARCH, self._last + _HOP) + _FRAME, ceil((self._frames + 1) * _HOP * self._speed)
+            )
             if needed > self._first + len(self._line):
                 break
             taken = self._best(place) if self._frames else 0
