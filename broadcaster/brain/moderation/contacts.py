@@ -25,11 +25,18 @@ _FILL: Final = r"[\s:：=是为号码+➕加id、,，.。\-~_()（）]{0,6}"
 
 _TLD: Final = (
     "com|cn|net|org|info|top|xyz|vip|cc|io|me|tv|shop|club|site|online|live|link|app|gg|ru|hk|tw|jp|uk|us|de|fr|eu|"
-    "win|fun|icu|work|store|pro|biz|ltd|art|dev|ai|co|edu|gov|ly|gl|be"
+    "win|fun|icu|work|store|pro|biz|ltd|art|dev|ai|co|edu|gov|ly|gl|be|xn--[a-z0-9]+"
 )
 """Ends of names that are in use for links; others (.js, .py, .md) are files or are no addresses at all."""
 
-_WECHAT: Final = r"(?:微信|薇信|威信|徽信|微♥|微❤|v信|卫星号|we ?chat|wei ?xin|wx|v ?x|[加➕+][v薇威微]|v(?=[:：]))"
+_WITHIN: Final = r"[\s.·\-_*~、/|]{0,2}"
+"""What is put into the name of a service."""
+
+_SERVICE: Final = (
+    rf"(?:[微薇威徽v]|wei){_WITHIN}(?:信|xin)|[微薇威]{_WITHIN}x|微♥|微❤|卫星号|加卫星|绿泡泡|we ?chat"
+    rf"|w{_WITHIN}x|v{_WITHIN}x|[加➕+]个?[v薇威微]"
+)
+_WECHAT: Final = rf"(?:{_SERVICE}|v(?=[:：]))"
 _QQ: Final = r"(?:q ?q|扣扣|扣口|企鹅|球球|秋秋|[加\s]q|^q)"
 
 
@@ -44,7 +51,7 @@ _NAME: Final = r"(?=[a-z0-9_\-]*[\d_\-])[a-z][a-z0-9_\-]{4,19}"
 _PATTERNS: Final = (
     (
         "address",
-        r"(?:https?|ftp)\s?[:：]\s?//\s?[^\s\u3400-\u9fff，。！？；]+"
+        r"(?:h(?:tt|xx)ps?|ftp)\s?[:：]\s?//\s?[^\s\u3400-\u9fff，。！？；]+"
         r"|(?<![a-z0-9])www\s?[.。·]\s?[^\s\u3400-\u9fff，。！？；]+",
     ),
     (
@@ -59,7 +66,12 @@ _PATTERNS: Final = (
     (
         "address",
         r"(?<![a-z0-9\-])(?:[a-z0-9\-]{2,40}|[\u3400-\u9fff]{2,4})\s?(?:点|dot"
-        r"|[(（\[]\s?dot\s?[)）\]])\s?(?:com|cn|net|org|cc|vip|top|xyz)(?![a-z0-9])",
+        r"|[(\[【]\s?(?:dot|点|[.。])\s?[)\]】])\s?(?:com|cn|net|org|cc|vip|top|xyz)(?![a-z0-9])",
+    ),
+    (
+        "address",
+        r"(?<![a-z0-9\-])[a-z0-9\-]{2,40}(?:\s[.。·]|[。·])\s?"
+        r"(?:com|net|org|(?:cn|cc)(?![\u3400-\u9fff]))(?![a-z0-9])",
     ),
     ("wechat", rf"(?<![a-z]){_WECHAT}(?:群|号|id)?{_FILL}(?P<n>{_NAME}|{_digits(5, 13)})"),
     (
@@ -76,7 +88,7 @@ _PATTERNS: Final = (
     ),
     (
         "messenger",
-        r"(?<![a-z])(?:telegram|tg|whats ?app|电报)\s"
+        r"(?<![a-z])(?:telegram|tg|whats ?app|电报)(?:群|号)?\s"
         r"(?P<n>(?=[a-z_\-]*[\d_])[a-z0-9_+][a-z0-9_+\-]{4,31})(?![a-z0-9])",
     ),
     ("telephone", rf"(?<![\d.])(?:(?:\+|00)?86{_GAP})?1{_GAP}[3-9](?:{_GAP}\d){{9}}(?!\d)"),
@@ -90,8 +102,8 @@ _PATTERNS: Final = (
 _SEARCHED: Final = tuple((name, re.compile(pattern)) for name, pattern in _PATTERNS)
 
 _WORTH_IT: Final = re.compile(
-    r"[@♥❤]|[a-z0-9]\s?[.。]\s?[a-z]|://|艾特|(?:点|dot)\W{0,2}(?:c|n|o|v|t|x)|\d\D{0,3}\d\D{0,3}\d\D{0,3}\d\D{0,3}\d"
-    r"|v ?x|wx|微信|薇信|威信|徽信|v信|v[:：]|[加➕+][v薇威微]|wei ?xin|we ?chat|telegram|tg|tele|whats|line"
+    r"[@♥❤]|[a-z0-9]\s?[.。·]\s?[a-z]|[.。][)\]】]|://|艾特|(?:点|dot)\W{0,2}(?:c|n|o|v|t|x)"
+    rf"|\d\D{{0,3}}\d\D{{0,3}}\d\D{{0,3}}\d\D{{0,3}}\d|{_SERVICE}|v[:：]|telegram|tg|tele|whats|line"
     r"|signal|discord|电报|飞机"
 )
 """A text without any of these holds no contact: one look instead of sixteen."""

@@ -28,7 +28,7 @@ _SHOW_EN: Final = (
 _OWN_EN: Final = r"(?:full|exact|entire|complete|original|initial|hidden|secret|internal|system|developer)"
 _OLD_ZH: Final = (
     r"(?:之前|以前|以上|上面|上述|上边|前面|先前|此前|刚才|所有|一切|全部|任何|你的?|系统|原来|原有|原本"
-    r"|初始|安全|内容|的|那些|这些){1,6}"
+    r"|初始|安全|内容|的|那些|这些|收到|接到|得到){1,8}"
 )
 _RULES_ZH: Final = (
     r"(?:指令|指示|提示词?|规则|设定|设置|要求|限制|约束|命令|准则|人设|身份|对话|上下文|过滤|审核|训练)"
@@ -40,7 +40,7 @@ _POWER_ZH: Final = (
 )
 _SHOW_ZH: Final = (
     r"(?:输出|显示|展示|告诉我|告诉大家|说出|说说|打印|重复|复述|念出来?|读出来?|透露|泄露|泄漏|公开"
-    r"|列出|翻译|发给我|背出来?|是什么)"
+    r"|列出|翻译|发给我|发出来|贴出来|给我看|背出来?|是什么)"
 )
 _SECRET_ZH: Final = (
     r"(?:系统提示词?|提示词|系统指令|初始指令|初始提示|初始设定|系统设定|隐藏设定|内部指令|内部规则"
@@ -105,7 +105,8 @@ _WRITTEN: Final = (
      r"<\s?[|｜/]?\s?(?:im_start|im_end|im_sep|endoftext|eot_id|start_header_id|end_header_id"
      r"|begin_of_text|bos|eos|s|/s|sys|system|user|assistant|prompt|instructions?|viewer|question|context"
      r"|notes?|comment)\s?[|｜]?\s?>"),
-    ("delimiter", r"\[\s?/?\s?(?:inst|sys|system|assistant|/inst)\s?\]|<<\s?/?\s?sys\s?>>"),
+    ("delimiter",
+     r"[\[【]\s?/?\s?(?:inst|sys|system|assistant|/inst|系统(?:消息|提示|指令|通知)?)\s?[\]】]|<<\s?/?\s?sys\s?>>"),
     ("delimiter",
      r"(?:^|\n|[#=\-*`]{2})\s{0,3}(?:###\s?)?(?:system|assistant|developer|user|human|系统|系统提示"
      r"|系统消息|系统指令"
@@ -132,10 +133,15 @@ _IN_WRITTEN: Final = tuple(
 )
 
 
+_HALF_WIDTH: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+"""Full-width signs, of which a frame may be made as well; each stays in its place."""
+
+
 def find(text: str, action: str) -> Iterator[Finding]:
     """Attempts in a viewer's `text`; each is to be treated as `action` says."""
+    written = text.translate(_HALF_WIDTH)
     for name, pattern in _IN_WRITTEN:
-        for found in pattern.finditer(text):
+        for found in pattern.finditer(written):
             yield Finding("injection", name, action, found.start(), found.end())
     letters: list[str] = []
     places: list[int] = []
