@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from broadcaster.brain.gate import PassGate
 from broadcaster.brain.mind import ChainMind
 from broadcaster.config import Config
 from broadcaster.director import Director
@@ -24,6 +23,7 @@ from broadcaster.paths import channel_paths
 from broadcaster.types import Origin, Role
 from broadcaster.wire import Aired, AnyMessage, Connection, Cut, Speak, Welcome
 from sources.websocket import PromptSession
+from tests.fakes.gate import PassGate
 from tests.fakes.voice_peer import ScriptedSpeaker
 
 TEXT = "这是一句要说的话，说得不快也不慢。"

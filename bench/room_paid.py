@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 from bench.run_tables import Row, table
-from broadcaster.brain.gate import PassGate
 from broadcaster.config import Config
 from broadcaster.director.admission import Admission
 from broadcaster.director.room import Room
@@ -23,6 +22,7 @@ from broadcaster.director.rules import HouseRules
 from broadcaster.inbox import Inbox
 from broadcaster.journal import Journal
 from broadcaster.types import Inbound, Post, PostKind, Viewer
+from tests.fakes.gate import PassGate
 
 DURABLE_MS: Final = 100.0
 """A post that was read so long ago is on disk, whatever its platform was told."""

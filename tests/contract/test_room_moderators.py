@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from broadcaster.brain.gate import PassGate
 from broadcaster.errors import Refused
 from broadcaster.paths import Paths
 from broadcaster.types import (
@@ -27,6 +26,7 @@ from broadcaster.types import (
     Viewer,
 )
 from sources.moderation import BanEntry, QueueItem
+from tests.fakes.gate import PassGate
 from tests.support.directing import MODERATOR, Brain, Station, station, until
 
 pytestmark = pytest.mark.contract

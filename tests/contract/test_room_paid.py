@@ -17,7 +17,6 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from broadcaster.brain.gate import PassGate
 from broadcaster.config.room import Inbox as InboxConfig
 from broadcaster.director.admission import Admission
 from broadcaster.director.room.audience import Audience, Guest
@@ -29,6 +28,7 @@ from broadcaster.errors import JournalError
 from broadcaster.journal import Journal
 from broadcaster.journal.posts import Stored
 from broadcaster.types import Inbound, Lane, Post, PostKind, Viewer
+from tests.fakes.gate import PassGate
 
 pytestmark = pytest.mark.contract
 

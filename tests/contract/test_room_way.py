@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from broadcaster.brain.gate import PassGate
 from broadcaster.brain.mind import ChainMind
 from broadcaster.brain.responder import Responder
 from broadcaster.paths import Paths
 from broadcaster.types import Origin, Post, PostKind, Verdict, VerdictKind, Viewer
+from tests.fakes.gate import PassGate
 from tests.support.directing import LONG, Brain, Station, station, until
 
 pytestmark = pytest.mark.contract

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from broadcaster import registry
-from broadcaster.brain.gate import PassGate
 from broadcaster.brain.mind import ChainMind
 from broadcaster.config import Config
 from broadcaster.director.feeds import Feed, Feeds
@@ -21,6 +20,7 @@ from broadcaster.paths import Paths
 from broadcaster.ports import Intake
 from broadcaster.station import Station
 from broadcaster.types import Post, PostKind, Viewer
+from tests.fakes.gate import PassGate
 from tests.fakes.playout_peer import PlayoutPeer
 from tests.fakes.room import until
 from tests.fakes.voice_peer import ScriptedSpeaker

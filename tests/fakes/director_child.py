@@ -13,7 +13,6 @@ import sys
 import time
 from pathlib import Path
 
-from broadcaster.brain.gate import PassGate
 from broadcaster.brain.mind import ChainMind
 from broadcaster.brain.responder import Responder
 from broadcaster.config import Config
@@ -22,6 +21,7 @@ from broadcaster.director.process import run_director
 from broadcaster.errors import JournalError, Refused
 from broadcaster.paths import channel_paths
 from broadcaster.types import Origin, Post, PostKind, PromptKind, Role, Viewer
+from tests.fakes.gate import PassGate
 from tests.fakes.voice_peer import ScriptedSpeaker
 
 

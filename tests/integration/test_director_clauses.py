@@ -8,7 +8,6 @@ from typing import cast
 
 import pytest
 
-from broadcaster.brain.gate import PassGate
 from broadcaster.director import performer
 from broadcaster.errors import BrainError
 from broadcaster.paths import Paths
@@ -16,6 +15,7 @@ from broadcaster.ports import Gate
 from broadcaster.speech.chain import ChainVoice, Link
 from broadcaster.speech.pipeline import PacedSpeaker
 from broadcaster.types import Origin, PromptKind, Turn, Usage, Verdict, VerdictKind
+from tests.fakes.gate import PassGate
 from tests.fakes.voice_links import SureLink
 from tests.fakes.voice_peer import ScriptedSpeaker
 from tests.support.directing import Brain, station, until

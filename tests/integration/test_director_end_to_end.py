@@ -15,13 +15,13 @@ import pytest
 from pydantic import SecretStr
 
 from broadcaster.brain.end_to_end.openai_realtime import OpenAIRealtimeVoice
-from broadcaster.brain.gate import PassGate
 from broadcaster.config.brains import OpenAIRealtime
 from broadcaster.director.end_to_end import EndToEndDesk, Guest
 from broadcaster.errors import Refused, VoiceError
 from broadcaster.paths import Paths
 from broadcaster.supervisor.breaker import CircuitBreaker
 from broadcaster.types import Origin, PromptKind, RawSound, Role, Speech, Verdict, VerdictKind
+from tests.fakes.gate import PassGate
 from tests.fakes.realtime_server import Fault, RealtimeServer, sound
 from tests.fakes.voice_peer import tone
 from tests.support.directing import MODERATOR, Brain, Station, station, until

@@ -10,7 +10,6 @@ import pytest
 
 from broadcaster.brain.budget import Budget
 from broadcaster.brain.chain import Chain, Link
-from broadcaster.brain.gate import PassGate
 from broadcaster.brain.memory import Memory
 from broadcaster.brain.mind import ChainMind
 from broadcaster.config import Config
@@ -19,6 +18,7 @@ from broadcaster.director import Director
 from broadcaster.errors import Refused
 from broadcaster.paths import Paths
 from broadcaster.types import PromptKind, Viewer
+from tests.fakes.gate import PassGate
 from tests.fakes.playout_peer import PlayoutPeer
 from tests.fakes.voice_peer import ScriptedSpeaker
 from tests.support.directing import MODERATOR, OPERATOR, Brain, station, until

@@ -8,13 +8,13 @@ import pytest
 
 from broadcaster.brain.budget import Budget
 from broadcaster.brain.chain import Chain, Link
-from broadcaster.brain.gate import PassGate
 from broadcaster.brain.mind import ChainMind
 from broadcaster.errors import BrainError
 from broadcaster.journal import asrun_rows
 from broadcaster.paths import Paths
 from broadcaster.types import Message, Origin, PromptKind, Verdict, VerdictKind
 from broadcaster.wire import Speak
+from tests.fakes.gate import PassGate
 from tests.support.directing import Brain, station
 
 pytestmark = pytest.mark.integration

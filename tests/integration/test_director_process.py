@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from broadcaster.brain.gate import PassGate
 from broadcaster.brain.mind import ChainMind
 from broadcaster.config import Config
 from broadcaster.director.process import run_director
@@ -17,6 +16,7 @@ from broadcaster.paths import Paths
 from broadcaster.station import Station
 from broadcaster.types import Origin, PromptKind, Role
 from broadcaster.wire import Notice, SinkCommand
+from tests.fakes.gate import PassGate
 from tests.fakes.playout_peer import PlayoutPeer
 from tests.fakes.voice_peer import ScriptedSpeaker
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from broadcaster.brain.budget import Budget
 from broadcaster.brain.chain import Chain, Link
-from broadcaster.brain.gate import PassGate
 from broadcaster.brain.mind import ChainMind
 from broadcaster.brain.plain import NoMemory
 from broadcaster.config import Config
@@ -22,6 +21,7 @@ from broadcaster.paths import Paths
 from broadcaster.supervisor.breaker import CircuitBreaker
 from broadcaster.types import Inbound, Message, Origin, PromptKind, Role, Turn, Usage
 from sources.schema import OUTBOUND
+from tests.fakes.gate import PassGate
 from tests.fakes.playout_peer import PlayoutPeer
 from tests.fakes.voice_peer import ScriptedSpeaker
 

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broadcaster.brain import phrases
-from broadcaster.brain.gate import PassGate
 from broadcaster.brain.knowledge import Knowledge
 from broadcaster.brain.language import language_of
 from broadcaster.brain.names import NAME_LIMIT, speakable
@@ -20,6 +19,7 @@ from broadcaster.brain.responder import QUOTE_LIMIT, Responder
 from broadcaster.errors import ConfigError
 from broadcaster.programme import Entry, Programme
 from broadcaster.types import Happening, Inbound, Origin, PromptKind, RoomEvent, Turn, VerdictKind, Viewer
+from tests.fakes.gate import PassGate
 
 pytestmark = pytest.mark.unit
 
@@ -196,6 +196,7 @@ def test_somebody_without_a_name_is_thanked_too() -> None:
         ("阿卜杜拉·艾则孜", "阿卜杜拉·艾则孜"),
         ("a\u202eb\u200b{name}<b>", "a b name b"),
         ("😀", ""),
+        ("\u3164\uffa0", ""),
         ("很长" * 30, "很长" * 8),
     ],
 )

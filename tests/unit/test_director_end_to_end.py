@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from broadcaster.brain.gate import PassGate
 from broadcaster.director.end_to_end import EndToEndDesk, Guest, Reply
 from broadcaster.errors import BrainError
 from broadcaster.supervisor.breaker import CircuitBreaker
 from broadcaster.types import Inbound, Message, Origin, PromptKind, RawSound, Speech, Turn, Usage
+from tests.fakes.gate import PassGate
 from tests.fakes.voice import run_virtually
 from tests.fakes.voice_peer import tone
 

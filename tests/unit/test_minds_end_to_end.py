@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from broadcaster.brain.budget import Budget
-from broadcaster.brain.gate import PassGate
 from broadcaster.config import BrainConfig, VoiceConfig
 from broadcaster.director.end_to_end import EndToEndDesk, _sounding
 from broadcaster.errors import BrainError
 from broadcaster.minds import _cleaned, desk_of
 from broadcaster.types import Usage
+from tests.fakes.gate import PassGate
 
 pytestmark = pytest.mark.unit
 

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadcaster.brain.gate import PassGate
 from broadcaster.config.room import Inbox as InboxConfig
 from broadcaster.director.admission import Admission
 from broadcaster.director.room import intake as door
@@ -22,6 +21,7 @@ from broadcaster.director.room.prompts import Prompts
 from broadcaster.journal.audience import JournalAudience, Seen
 from broadcaster.journal.posts import JournalPosts
 from broadcaster.types import Inbound, Lane, Post, PostKind, RoomEvent, Verdict, VerdictKind, Viewer
+from tests.fakes.gate import PassGate
 
 pytestmark = pytest.mark.unit
 

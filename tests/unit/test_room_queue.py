@@ -10,6 +10,7 @@ import pytest
 from broadcaster.config import Inbox as Settings
 from broadcaster.config import Ttl
 from broadcaster.inbox import Fate, Offer, Standing
+from broadcaster.inbox import row as rows
 from broadcaster.types import Inbound, Lane
 from tests.support.queueing import SECOND, Room
 
@@ -71,6 +72,32 @@ def test_what_a_moderator_approved_is_neither_answered_with_nor_merged_into_anot
     first, second = (room.prompt(Lane.QUESTION, asked, viewer, approved=True) for viewer in "ab")
     assert room.inbox.offer(first).fate is Fate.KEPT
     assert room.inbox.offer(second).fate is Fate.KEPT
+
+
+def test_what_was_moved_and_then_dropped_leaves_its_place_to_the_others() -> None:
+    room = Room()
+    asked, said = room.offer(Lane.COMMENT)[0], room.put()
+    other, _ = room.offer(Lane.COMMENT)
+    for moved in (asked, said):
+        assert room.inbox.move(moved.id, 0)
+        assert room.inbox.remove(moved.id) == moved
+    assert ids(room.drain()) == [other.id]
+
+
+def test_what_the_queue_remembers_of_what_is_gone_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "SERVED_KEPT", 10)
+    room = Room(Settings(waiting=3))
+    row = room.inbox._rows[Lane.COMMENT]
+    assert row is not None
+    for number in range(400):
+        room.offer(Lane.COMMENT, "666", viewer=f"v{number}")
+        room.offer(Lane.COMMENT, f"各不相同的第{number}句话", viewer=f"w{number}")
+        if number % 2:
+            room.take()
+    assert len(row) <= 3
+    assert max(len(row._worst), len(row._oldest)) <= 4 * len(row) + 65
+    assert len(row._served) <= 10
+    assert len(row.merged) <= 256
 
 
 def test_what_is_given_back_is_not_being_answered() -> None:
