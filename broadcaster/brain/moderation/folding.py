@@ -14,18 +14,21 @@ from functools import cache
 from itertools import pairwise
 from typing import Any, Final
 
+from broadcaster.brain.names import UNSEEN
+
 TABLE_LIMIT: Final = 30_000
 """Characters whose plain form is remembered (about 3 MB); beyond that somebody writes in all of Unicode, and it is
 emptied."""
 
 _TWINS: Final = dict(
     zip(
-        "авеѕзікмнорстухіјԛԝһԁɡɑıοαερνυκιτχϲℓβуγω",
-        "abeszikmhopctyxijqwhdgaioaepvukitxclbyyw",
+        "авеѕзікмнорстухіјԛԝһԁɡɑıοαερνυκιτχϲℓβуγωғƒᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ",
+        "abeszikmhopctyxijqwhdgaioaepvukitxclbyywffabcdefghijklmnoprstuvwyz",
         strict=True,
     )
 )
-"""Cyrillic, Greek and phonetic letters that look like Latin ones (Unicode's confusables, the lower case)."""
+"""Cyrillic, Greek and phonetic letters (small capitals too) that look like Latin ones: Unicode's confusables, the
+lower case."""
 
 _ENCLOSED: Final = ((0x1F130, 26), (0x1F150, 26), (0x1F170, 26), (0x1F1E6, 26))
 """Squared, negative circled, negative squared letters, and those that make flags: NFKC leaves them as they are."""
@@ -66,7 +69,7 @@ def _plain(letter: str) -> str:
         return _TWINS[letter]
     if "a" <= letter <= "z" or "0" <= letter <= "9":
         return letter
-    if unicodedata.category(letter)[0] not in "LN":
+    if unicodedata.category(letter)[0] not in "LN" or letter in UNSEEN:
         return ""
     if is_han(letter):
         return str(_simplifier().convert(letter))

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from typing import Final
 
+from broadcaster.brain.names import UNSEEN
+
 LONGEST: Final = 16
 """Characters: a longer name takes longer to say than the thanks for what its owner gave."""
 
@@ -22,7 +24,9 @@ def speakable(name: str) -> str:
     parts: list[str] = []
     for letter in unicodedata.normalize("NFKC", name):
         kind = unicodedata.category(letter)
-        if kind[0] in "LN" or kind in ("Mn", "Mc"):
+        if letter in UNSEEN:
+            parts.append(" ")
+        elif kind[0] in "LN" or kind in ("Mn", "Mc"):
             parts.append(letter)
         elif letter in _BETWEEN:
             parts.append("'" if letter in "'’" else " ")
