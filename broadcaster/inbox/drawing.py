@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heapreplace
+from typing import Any
 
 from broadcaster.inbox.alike import Picked, Shape, shape_of
 from broadcaster.inbox.promised import Entry, Promised, Stand
@@ -29,6 +30,20 @@ class Pick:
     turn: Turn = NO_TURN
     met: float = 0.0
     paused: bool = False
+
+    def asked(self) -> Inbound:
+        """The prompt with how many asked it."""
+        return self.item.asked() if self.item is not None else self.prompt
+
+    def why(self, now_ns: int) -> dict[str, Any]:
+        """What speaks for it, for JSON."""
+        if self.row is not None and self.item is not None:
+            return self.row.why(self.item, now_ns, self.turn, self.met)
+        waited_s = round((now_ns - self.prompt.received_ns) / 1e9, 1)
+        why: dict[str, Any] = {"lane": self.prompt.lane.value, "waited_s": waited_s}
+        if self.entry is not None and self.entry[0] is not Stand.WAITING:
+            why["stand"] = self.entry[0].name.lower()
+        return why
 
 
 class Drawing:

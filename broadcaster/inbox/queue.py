@@ -19,7 +19,7 @@ from broadcaster.inbox.drawing import Cuts, Drawing, Pick, after, cuts_in
 from broadcaster.inbox.nouns import NOBODY, Fate, Offer, Place, Standing
 from broadcaster.inbox.promised import Promised, Stand
 from broadcaster.inbox.questions import likeness
-from broadcaster.inbox.row import Row, standing_of, viewer_of
+from broadcaster.inbox.row import Row, Waiting, standing_of, viewer_of
 from broadcaster.types import Inbound, Lane, PromptKind
 
 ANSWERED_KEPT: Final = 20
@@ -115,10 +115,7 @@ class Inbox:
             return
         row.unserved(prompt)
         item = row.entering(prompt)
-        if row.scored:
-            item.shape = shape_of(prompt.text)
-            item.question = likeness(prompt.text, self._names)
-            item.met = self._met(item.shape, but=prompt.id)
+        self._read(row, item)
         row.add(item)
         self._filled.set()
 
@@ -197,16 +194,19 @@ class Inbox:
                 return item.asked()
         return None
 
-    def remove(self, identity: str) -> Inbound | None:
-        """Takes a prompt out. One that stands for others takes them along; one that was merged is only uncounted
-        (None)."""
+    def remove(self, identity: str, *, alone: bool = False) -> Inbound | None:
+        """Takes a prompt out. One that stands for others takes them along, or (`alone`: it is its own text that is
+        not wanted) is followed by one of them; one that was merged is only uncounted (None)."""
         self._moved.pop(identity, None)
         if (entry := self._promised.find(identity)) is not None:
             self._promised.discard(entry)
             return entry[-1]
         for row in self._audience():
             if (item := row.discard(identity)) is not None:
-                return item.asked()
+                if not alone:
+                    return item.asked()
+                self._follow(row, item)
+                return item.prompt
             if row.unmerge(identity):
                 return None
         return None
@@ -223,8 +223,7 @@ class Inbox:
                 self._moved.pop(item.prompt.id, None)
                 row.discard(item.prompt.id)
                 gone.append(item.prompt)
-                if item.successors:
-                    row.add(item.succeeded())
+                self._follow(row, item)
         return gone
 
     def replace(self, prompt: Inbound) -> bool:
@@ -236,13 +235,11 @@ class Inbox:
             item = row.items.get(prompt.id)
             if item is None:
                 continue
-            if row.scored:
-                row.similar.discard(prompt.id)
-                item.shape = shape_of(prompt.text)
-                item.question = likeness(prompt.text, self._names)
-                item.met = self._met(item.shape)
-                row.similar.add(prompt.id, item.shape)
             item.prompt = prompt
+            row.similar.discard(prompt.id)
+            self._read(row, item)
+            if item.shape is not None:
+                row.similar.add(prompt.id, item.shape)
             row.changed(item)
             self._filled.set()
             return True
@@ -304,7 +301,7 @@ class Inbox:
 
     def peek(self, count: int) -> list[Inbound]:
         """The next `count` prompts, in order, left in place."""
-        return [_asked(pick) for pick in islice(self._drawing(), count)]
+        return [pick.asked() for pick in islice(self._drawing(), count)]
 
     def places(self, limit: int | None = None) -> list[Place]:
         """The whole order as it would be taken now (or its first `limit`)."""
@@ -335,7 +332,7 @@ class Inbox:
     def _take(self, pick: Pick) -> Inbound:
         now = self._wall_ns()
         self._taken = (pick, self._moved)
-        prompt, why = _asked(pick), _why(pick, now)
+        prompt, why = pick.asked(), pick.why(now)
         self._moved = after(self._moved, pick)
         if pick.entry is not None:
             self._promised.discard(pick.entry)
@@ -372,6 +369,21 @@ class Inbox:
                 return True
         return False
 
+    def _follow(self, row: Row, item: Waiting) -> None:
+        """One of those that asked the same stands for them now, with its own text."""
+        if item.successors:
+            then = item.succeeded()
+            self._read(row, then)
+            row.add(then)
+            self._filled.set()
+
+    def _read(self, row: Row, item: Waiting) -> None:
+        """What its text is worth, in a row where that counts."""
+        if row.scored:
+            item.shape = shape_of(item.prompt.text)
+            item.question = likeness(item.prompt.text, self._names)
+            item.met = self._met(item.shape, but=item.prompt.id)
+
     def _refuse(self, prompt: Inbound, reason: str) -> Offer:
         if not prompt.paid:
             self._drop(prompt, reason)
@@ -383,17 +395,4 @@ class Inbox:
     def _place(self, number: int, pick: Pick, now: int) -> Place:
         score = pick.row.score(pick.item, now, pick.turn, pick.met) if pick.row and pick.item else 0.0
         merged = tuple(pick.item.merged) if pick.item is not None else ()
-        return Place(_asked(pick), number, pick.prompt.lane, score, _why(pick, now), merged, pick.paused)
-
-
-def _asked(pick: Pick) -> Inbound:
-    return pick.item.asked() if pick.item is not None else pick.prompt
-
-
-def _why(pick: Pick, now: int) -> Why:
-    if pick.row is not None and pick.item is not None:
-        return pick.row.why(pick.item, now, pick.turn, pick.met)
-    why: Why = {"lane": pick.prompt.lane.value, "waited_s": round((now - pick.prompt.received_ns) / 1e9, 1)}
-    if pick.entry is not None and pick.entry[0] is not Stand.WAITING:
-        why["stand"] = pick.entry[0].name.lower()
-    return why
+        return Place(pick.asked(), number, pick.prompt.lane, score, pick.why(now), merged, pick.paused)

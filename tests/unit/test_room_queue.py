@@ -74,6 +74,20 @@ def test_what_a_moderator_approved_is_neither_answered_with_nor_merged_into_anot
     assert room.inbox.offer(second).fate is Fate.KEPT
 
 
+def test_whose_text_is_not_wanted_takes_nobody_along_who_asked_the_same() -> None:
+    """Somebody writes a word that is dropped behind everybody's question, before everybody asks it."""
+    room = Room()
+    bad, _ = room.offer(Lane.QUESTION, "主播今天几点下播呀 shabi", "a")
+    asked, _ = room.offer(Lane.QUESTION, "主播今天几点下播呀", "b")
+    assert room.offer(Lane.QUESTION, "主播今天几点下播呀", "c")[1] == Offer(Fate.MERGED, into=bad.id)
+    assert room.inbox.remove(bad.id, alone=True) == bad
+    (place,) = room.inbox.places()
+    assert (place.prompt.id, place.prompt.text, place.prompt.alike) == (asked.id, asked.text, 2)
+    assert room.offer(Lane.QUESTION, "主播今天几点下播呀", "d")[1] == Offer(Fate.MERGED, into=asked.id)
+    assert room.inbox.remove(asked.id) is not None
+    assert len(room.inbox) == 0
+
+
 def test_what_was_moved_and_then_dropped_leaves_its_place_to_the_others() -> None:
     room = Room()
     asked, said = room.offer(Lane.COMMENT)[0], room.put()
