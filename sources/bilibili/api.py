@@ -7,7 +7,6 @@ could quote a key. The numbers are those of the platform's list of error codes.
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import secrets
 import ssl
@@ -74,16 +73,6 @@ class Game:
     auth: bytes = field(repr=False)
     links: tuple[str, ...]
     room: str
-
-
-@functools.lru_cache(maxsize=1)
-def _authorities() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
-
-
-async def trust() -> ssl.SSLContext:
-    """Whom to trust, for requests and websocket. Read once: that takes 35 ms, which would hold up the loop."""
-    return await asyncio.to_thread(_authorities)
 
 
 class OpenLive:

@@ -20,9 +20,10 @@ from broadcaster.config.sources import BilibiliSource
 from broadcaster.errors import SourceError
 from broadcaster.ports import Intake
 from broadcaster.types import Post
-from sources.bilibili.api import Game, OpenLive, trust
+from sources.bilibili.api import Game, OpenLive
 from sources.bilibili.connection import Connection, Lost, Times, first_of
 from sources.bilibili.events import Ended, Events
+from sources.trust import trust
 
 MISSED_BEATS: Final = 2
 """Heartbeats of the session in a row that may fail for a reason that passes: three of them are its whole life."""

@@ -8,6 +8,7 @@ server wrote: its texts may hold what it was asked with.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -92,6 +93,7 @@ class Api:
         secret: str,
         url: str,
         token_url: str,
+        trusted: ssl.SSLContext,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         call_s: float = CALL_S,
@@ -109,7 +111,7 @@ class Api:
         self._token_until = 0.0
         self._renewing = asyncio.Lock()
         self._calls: deque[float] = deque(maxlen=MOST_PER_S)
-        self._client = httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=not is_here(url))
+        self._client = httpx.AsyncClient(timeout=TIMEOUT_S, verify=trusted, trust_env=not is_here(url))
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -18,6 +18,7 @@ from sources.douyin.api import Api
 from sources.douyin.receiver import Receiver
 from sources.douyin.tasks import Tasks
 from sources.listener import Limits, Listener
+from sources.trust import trust
 
 LIMITS: Final = Limits(body=1_048_576, held=16 * 1_048_576, connections=320, requests=256, request_s=5.0)
 """A push holds what happened in a moment of one room, some kilobytes. 100 a second come of one task: with a disk that
@@ -72,6 +73,7 @@ class DouyinRoom:
             secret=config.app_secret.get_secret_value(),
             url=config.url,
             token_url=config.token_url,
+            trusted=await trust(),
         )
         tasks = self._tasks = Tasks(api, intake, source=self.name, room=room, kinds=config.push)
         halves = [asyncio.ensure_future(listener.ended()), asyncio.ensure_future(tasks.keep())]

@@ -17,6 +17,7 @@ from broadcaster.config.sources import BilibiliSource
 from broadcaster.director.feeds import Feed, Feeds
 from broadcaster.errors import SourceError
 from broadcaster.types import PostKind
+from sources import trust
 from sources.bilibili import api
 from sources.bilibili.api import ANSWER_LIMIT
 from sources.bilibili.connection import GARBAGE_LIMIT, Times
@@ -426,7 +427,7 @@ def trust_nobody_else(monkeypatch: pytest.MonkeyPatch, authority: Path | None) -
         monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     else:
         monkeypatch.setenv("SSL_CERT_FILE", str(authority))
-    monkeypatch.setattr(api, "_authorities", functools.lru_cache(api._authorities.__wrapped__))
+    monkeypatch.setattr(trust, "authorities", functools.lru_cache(trust.authorities.__wrapped__))
 
 
 # -- in virtual time, by the platform's own clock --------------------------------------------------------------------

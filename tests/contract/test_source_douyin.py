@@ -17,10 +17,12 @@ import pytest
 from broadcaster.config.sources import DouyinSource
 from broadcaster.errors import SourceError
 from broadcaster.types import PostKind
+from sources import trust
 from sources.douyin.api import CALLS_PER_S, Api
 from sources.douyin.events import KINDS
 from sources.douyin.source import DouyinRoom
 from sources.douyin.tasks import AFRESH_S, LOST_AFTER, Tasks
+from sources.trust import authorities
 from tests.fakes.douyin_server import (
     APP_ID,
     APP_SECRET,
@@ -89,6 +91,14 @@ async def test_every_kind_of_push_becomes_a_post_and_the_tasks_end_with_the_sour
     assert server.tasks == set()
     assert len(server.asked("task/stop")) == 4
     assert (room.status()["pushes"], room.status()["note"]) == (4, "")
+
+
+async def test_authorities_are_read_beside_the_directors_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    readers: list[threading.Thread] = []
+    monkeypatch.setattr(trust, "authorities", lambda: readers.append(threading.current_thread()) or authorities())
+    async with on_air():
+        assert len(readers) == 1
+        assert threading.current_thread() not in readers
 
 
 async def test_a_task_that_runs_already_is_not_started_again() -> None:
@@ -206,6 +216,7 @@ def api_of(server: DouyinServer, time: Virtual, **options: Any) -> Api:
         secret=APP_SECRET,
         url=server.url,
         token_url=f"{server.url}/api/apps/v2/token",
+        trusted=authorities(),
         clock=time.clock,
         sleep=time.sleep,
         **options,
