@@ -84,7 +84,10 @@ class Listener:
         started: Future[None] = Future()
         self._server = _Server(_settings(self._app, self._limits, self.refused), started)
         thread = threading.Thread(
-            target=self._run, args=(self._server, listening, started), name=f"source-{self.name}", daemon=True
+            target=self._run,
+            args=(self._server, listening, started, self._ended),
+            name=f"source-{self.name}",
+            daemon=True,
         )
         try:
             thread.start()
@@ -135,8 +138,8 @@ class Listener:
             ) from err
         return listening
 
-    def _run(self, server: _Server, listening: socket.socket, started: Future[None]) -> None:
-        """The thread."""
+    def _run(self, server: _Server, listening: socket.socket, started: Future[None], ended: Future[None]) -> None:
+        """The thread. It may outlive its time here, and must not end the next one's."""
         try:
             asyncio.run(server.serve(sockets=[listening]))
         except BaseException as err:
@@ -145,7 +148,7 @@ class Listener:
             log.warning("the server of a source ended", extra={"source": self.name, "reason": type(err).__name__})
         finally:
             listening.close()
-            self._ended.set_result(None)
+            ended.set_result(None)
 
 
 class _Server(uvicorn.Server):

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from broadcaster.errors import SourceError
@@ -300,3 +301,29 @@ async def test_it_can_be_entered_again() -> None:
     for _ in range(2):
         async with listener, httpx.AsyncClient(base_url=listener.address, trust_env=False) as client:
             assert (await client.post("/count")).status_code == 200
+
+
+async def test_a_thread_that_outlives_its_time_does_not_end_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sources.listener.GRACE_S", 0.0)
+    inside, leave = threading.Event(), threading.Event()
+
+    async def stuck(scope: Scope, receive: Receive, send: Send) -> None:
+        inside.set()
+        leave.wait(20)
+
+    listener = Listener(stuck, name="stuck")
+    async with listener, httpx.AsyncClient(base_url=listener.address, trust_env=False) as client:
+        asked = asyncio.create_task(client.post("/"))
+        await until(inside.is_set)
+        (old,) = [thread for thread in threading.enumerate() if thread.name == "source-stuck"]
+    await asyncio.gather(asked, return_exceptions=True)
+    listener.port = 0
+    async with listener:
+        ended = asyncio.create_task(listener.ended())
+        leave.set()
+        await until(lambda: not old.is_alive())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not ended.done()
+        ended.cancel()
+        await asyncio.gather(ended, return_exceptions=True)
