@@ -338,7 +338,8 @@ class Director:
             self.counters["held"] += 1
             self._hub.publish({"type": "held", "id": utterance.id, "sentence": utterance.heard})
         else:
-            self._end(utterance.prompt, "done", "")
+            whole = utterance.script.closed
+            self._end(utterance.prompt, "done" if whole else "cut", "" if whole else reason, event, utterance.heard)
 
     def _put_back(self, utterances: list[Utterance]) -> None:
         for utterance in utterances:

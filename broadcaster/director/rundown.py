@@ -18,7 +18,7 @@ from broadcaster.director.link import Sender
 from broadcaster.director.pulse import Pulse
 from broadcaster.director.transmission import Transmission
 from broadcaster.director.turns import Cutting
-from broadcaster.director.utterance import Held, Utterance
+from broadcaster.director.utterance import STOPPED, Held, Utterance
 from broadcaster.journal import Journal
 from broadcaster.types import Inbound, SpokenPiece
 from broadcaster.wire import Aired, Cut, Panic, Trim, Welcome
@@ -235,13 +235,13 @@ class Rundown:
         return self._clear([utterance for utterance in self.active if utterance.sounding], "panic")
 
     def stop(self, current: Utterance | None) -> list[Utterance]:
-        """The end of the daemon: `current` is cut, for good unless it is resumable; all else comes back."""
+        """The end of the daemon: `current` is cut, and goes on after it or not; all else comes back."""
         self.generation += 1
         self._link.brake(Cut(self.generation))
-        if current is not None and current in self.active and current.prompt.resumable:
+        if current is not None and current in self.active and current.goes_on(STOPPED):
             current.last = -1
             self._journal.hold(current.id)
-        return self._clear([utterance for utterance in self.active if utterance is current], "stopped")
+        return self._clear([utterance for utterance in self.active if utterance is current], STOPPED)
 
     def resume(self) -> None:
         self.panicked = False
@@ -302,7 +302,7 @@ class Rundown:
         elif not utterance.sounding:
             self._finish(utterance, "back", "", None)
         else:
-            self._finish(utterance, "held" if utterance.prompt.resumable else "cut", reason, where)
+            self._finish(utterance, "held" if utterance.goes_on(reason) else "cut", reason, where)
 
     # -- what playout tells -----------------------------------------------------------------------------------
 

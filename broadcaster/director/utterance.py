@@ -9,11 +9,15 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from broadcaster.journal import Line
 from broadcaster.sentences import sentence_end
 from broadcaster.types import SAMPLE_RATE, Inbound, SpokenPiece, VerdictKind
 from broadcaster.wire import Speak, pack_speech
+
+STOPPED: Final = "stopped"
+"""Why the end of the daemon cuts what is on air."""
 
 
 class Script:
@@ -214,6 +218,10 @@ class Utterance:
     def unsaid(self) -> str:
         """The text behind the sentences that were made, or are known to be heard."""
         return self.script.text[self.cursor :].strip()
+
+    def goes_on(self, reason: str) -> bool:
+        """What is cut of it for this `SkipReason` is said later; by the end of the daemon, also what was paid for."""
+        return self.prompt.resumable or (reason == STOPPED and self.prompt.paid > 0)
 
     def rest(self) -> Utterance:
         """What was not heard in full, to go on with later."""

@@ -216,3 +216,22 @@ async def test_in_a_flood_moderators_are_heard_and_every_comment_is_accounted_fo
         assert room["taken"] + sum(room["dropped"].values()) == room["received"]["comment"]
         assert queue["length"] + sum(queue["drops"].values()) + sum(queue["merged"].values()) <= room["taken"] + 1
         await until(lambda: ("done",) in rows(paths.journal, "SELECT state FROM posts"))
+
+
+async def test_what_was_paid_for_and_is_cut_by_the_end_of_the_daemon_goes_on_after_it(paths: Paths) -> None:
+    lines = ["第一句回答在这里。", "第二句回答在这里。", "第三句回答在这里。"]
+    minds = [ChainMind.of([Brain("brain", said)], Responder("小播")) for said in (lines, ["别的。"])]
+    async with station(paths, mind=minds[0], settings=QUICK) as made:
+        made.playout.pause_in(lines[1])
+        await bring(made, chat("1"), post(PostKind.GUARD, "2", price=198_000, item="舰长"))
+        await until(lambda: any(event.get("text") == lines[1] for event in made.events))
+        await made.director.finish(0.1)
+        await made.director.journal.flush()
+        first = made.playout.heard()
+    assert lines[0] in first
+    async with station(paths, mind=minds[1], settings=QUICK) as again:
+        await until(lambda: counters(again)["done"] == 2)
+        heard = [*first, *again.playout.heard()]
+    assert [text for text in heard if text in lines] == lines
+    states = rows(paths.journal, "SELECT state, reason FROM posts")
+    assert states == [("done", ""), ("done", "")]

@@ -158,3 +158,16 @@ async def test_a_playout_that_dies_after_the_sentence_was_heard_has_nothing_to_g
     board.rundown.down()
     board.rundown.up(Welcome(0, 25, 200, 0))
     assert board.ended == [("a", "held", "interrupted")]
+
+
+@pytest.mark.parametrize(("paid", "state"), [(30_000, "held"), (0, "cut")])
+async def test_the_end_of_the_daemon_holds_what_was_paid_for(board: WayBoard, paid: int, state: str) -> None:
+    said = Utterance(Inbound("a", PromptKind.ASK, "a", Origin("room"), paid=paid))
+    board.rundown.add(said)
+    for number in range(2):
+        board.rundown.give(said, piece(number, f"a{number}。"), 0)
+    board.rundown.complete(said)
+    board.aired("on_air", said)
+    assert board.rundown.stop(said) == []
+    board.aired("cut", said, 0, samples=480)
+    assert board.ended == [("a", state, "stopped")]
