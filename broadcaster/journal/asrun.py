@@ -21,9 +21,15 @@ _ADD: Final = (
 
 
 def begin(db: Database, event: Aired, verdict: str, outcome: str) -> None:
-    """A sentence is on air, or was: once, however often it is told."""
-    key = (event.utterance, event.generation, event.sentence)
-    if db.execute("SELECT 1 FROM asrun WHERE prompt = ? AND generation = ? AND sentence = ?", key).fetchone():
+    """A sentence is on air, or was: once, however often it is told.
+
+    One that was lost with a daemon that was killed comes again under the same numbers: it is another one.
+    """
+    sql = (
+        "SELECT 1 FROM asrun WHERE prompt = ? AND generation = ? AND sentence = ?"
+        " AND (outcome <> 'lost' OR start_ns = ?)"
+    )
+    if db.execute(sql, (event.utterance, event.generation, event.sentence, event.wall_ns)).fetchone():
         return
     sql = "SELECT kind, source, author, role, lane FROM prompts WHERE id = ?"
     who = db.execute(sql, (event.utterance,)).fetchone() or ("",) * 5
@@ -42,7 +48,8 @@ def end(db: Database, event: Aired, verdict: str) -> None:
     """A sentence was heard, or cut. One whose beginning nobody told is put down if anything of it was heard."""
     changed = db.execute(
         "UPDATE asrun SET end_tick = ?, end_ns = ?, samples = ?, outcome = ?"
-        " WHERE prompt = ? AND generation = ? AND sentence = ? AND outcome IN ('on_air', 'lost')",
+        " WHERE row = (SELECT max(row) FROM asrun"
+        " WHERE prompt = ? AND generation = ? AND sentence = ? AND outcome IN ('on_air', 'lost'))",
         (
             event.tick, event.wall_ns, event.samples, event.event,
             event.utterance, event.generation, event.sentence,
