@@ -84,6 +84,8 @@ def test_whose_text_is_not_wanted_takes_nobody_along_who_asked_the_same() -> Non
     (place,) = room.inbox.places()
     assert (place.prompt.id, place.prompt.text, place.prompt.alike) == (asked.id, asked.text, 2)
     assert room.offer(Lane.QUESTION, "主播今天几点下播呀", "d")[1] == Offer(Fate.MERGED, into=asked.id)
+    near = room.offer(Lane.QUESTION, "主播今天晚几点下播", "e")[1]
+    assert near == Offer(Fate.MERGED, into=asked.id), "what comes is compared with its own text"
     assert room.inbox.remove(asked.id) is not None
     assert len(room.inbox) == 0
 
