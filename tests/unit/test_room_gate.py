@@ -92,6 +92,8 @@ async def test_a_check_that_breaks_lets_nothing_through(
     monkeypatch.setattr("broadcaster.brain.moderation.contacts.find", broken)
     assert (await gate.hear(["密语"], VIEWER))[0].kind is VerdictKind.HOLD
     assert (await gate.admit("密语", VIEWER)).kind is VerdictKind.DROP
+    assert gate.glance("密语").kind is VerdictKind.HOLD
+    assert gate.nickname("密语") == "", "what this viewer paid for is thanked for without the name"
     assert "密语" not in caplog.text
 
 

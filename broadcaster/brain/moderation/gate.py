@@ -120,7 +120,7 @@ class Moderation:
         return await self._judged([Case(text, inbound=True, trusted=_trusted(origin)) for text in texts])
 
     def glance(self, text: str) -> Verdict:
-        verdict = verdict_of(text, self._judge.find(Case(text, inbound=True), thorough=False))
+        verdict = self._verdict(Case(text, inbound=True), thorough=False)
         self._count("glance", verdict)
         return verdict
 
@@ -132,10 +132,14 @@ class Moderation:
         return self._names[name]
 
     def _named(self, name: str) -> str:
-        if self.name_findings(name):
+        try:
+            fine = not self.name_findings(name)
+        except Exception as err:
+            log.error("a check of names broke", extra=whereabouts(err))
+            fine = False
+        if not fine:
             self._reasons["nickname"] += 1
-            return ""
-        return speakable(name)
+        return speakable(name) if fine else ""
 
     def name_findings(self, name: str) -> list[Finding]:
         """Everything that a name must not have: what is judged both ways, as it is written and as it is said."""
@@ -171,10 +175,10 @@ class Moderation:
             self._count(case.direction, made[case])
         return [made[case] for case in cases]
 
-    def _verdict(self, case: Case) -> Verdict:
+    def _verdict(self, case: Case, *, thorough: bool = True) -> Verdict:
         """A fault of a check must not let a text through, nor stop the host."""
         try:
-            return self.explain(case).verdict
+            return verdict_of(case.text, self._judge.find(case, thorough=thorough))
         except Exception as err:
             log.error("a check of texts broke", extra=whereabouts(err))  # its own words may hold the text
             kind = VerdictKind.HOLD if case.inbound else VerdictKind.DROP
