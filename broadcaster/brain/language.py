@@ -7,11 +7,18 @@ from typing import Final
 
 _HAN: Final = re.compile(r"[\u3400-\u9fff]")
 _LETTER: Final = re.compile(r"[A-Za-z]")
+_SLANG: Final = re.compile(r"(?!(?:why|hmm+|try|pls|plz|thx)\b)(?:[b-df-hj-np-tv-z]+|awsl|gg|orz)\W*", re.IGNORECASE)
+"""One word without a vowel: the initials in which Chinese viewers write (yyds, xswl, hhh)."""
+
+PICTURE: Final = re.compile(r"\[[^\[\]]{1,12}\]")
+"""Bilibili's pictures, such as [打call] and [dog]: no language."""
 
 
 def language_of(text: str) -> str:
-    """Chinese unless the text has letters and not one Han character."""
-    return "en" if not _HAN.search(text) and _LETTER.search(text) else "zh"
+    """Chinese unless the text has words in Latin letters and not one Han character."""
+    plain = PICTURE.sub(" ", text).strip()
+    foreign = not _HAN.search(plain) and _LETTER.search(plain) and not _SLANG.fullmatch(plain)
+    return "en" if foreign else "zh"
 
 
 STOP_WORDS: Final = frozenset(

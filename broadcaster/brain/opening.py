@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from broadcaster.brain.language import language_of
+from broadcaster.brain.language import PICTURE, language_of
 from broadcaster.brain.names import speakable
 from broadcaster.brain.quoting import block
 from broadcaster.brain.wording import Wording
@@ -21,8 +21,6 @@ QUOTED: Final = 400
 """Characters of an opening that a model is told."""
 
 _ADDRESS: Final = re.compile(r"(https?://|www\.)\S*", re.IGNORECASE)
-_EMOTE: Final = re.compile(r"\[[^\[\]]{1,12}\]")
-"""Bilibili's pictures, such as [打call]."""
 _UNSPOKEN: Final = re.compile(r"[^\w\s,.:;!?%+=/℃°·，。：；！？、—…～《》“”‘’（）()\"'&-]+")
 _SENTENCE: Final = re.compile(r"[。！？!?…]+|\.(?=\s)")
 _CLAUSE: Final = re.compile(r"[，；;、]|,(?=\s)")
@@ -90,7 +88,7 @@ def shortened(question: str, limit: int) -> str:
 
     Of a text in Latin letters it may be LATIN times as many: a word is several of them.
     """
-    plain = _UNSPOKEN.sub(" ", _EMOTE.sub(" ", _ADDRESS.sub(" ", question)))
+    plain = _UNSPOKEN.sub(" ", PICTURE.sub(" ", _ADDRESS.sub(" ", question)))
     plain = " ".join(plain.split()).strip("，,、；;：: ")
     if not any(character.isalnum() for character in plain):
         return ""

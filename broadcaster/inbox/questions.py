@@ -39,6 +39,7 @@ _MARKS: Final = (
     (0.3, re.compile(r"\b(?:what|why|how|when|where|who|which)\b")),
     (0.5, re.compile(r"\b(?:tell (?:me|us)|please|pls|plz|explain|recommend|any advice|sing|anyone knows?)\b")),
     (0.4, re.compile(r"\?")),
+    (0.3, re.compile(r"\w还是\w.*\?")),
     (0.1, re.compile(r"你|您|\byou(?:r|rs)?\b|\bu\b")),
     (0.2, re.compile(r"主播|播主|\bhost\b")),
 )  # fmt: skip

@@ -136,7 +136,7 @@ async def until(holds: Callable[[], object], seconds: float = 10.0) -> None:
 
 async def test_it_is_on_disk_when_it_is_acknowledged_and_becomes_one_prompt(path: Path) -> None:
     async with counter(path) as made:
-        await made.bring(chat("1"), chat("2", ""), gift("3", price=60_000))
+        await made.bring(chat("1"), chat("2", "[dog][打call]！"), gift("3", price=60_000))
         assert set(await made.states()) == {"test:1", "test:2", "test:3"}
         await made.bring(chat("1"))
         await until(lambda: len(made.queue) == 3)

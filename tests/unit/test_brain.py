@@ -231,7 +231,21 @@ def test_both_languages_have_every_phrase() -> None:
 
 @pytest.mark.parametrize(
     ("text", "language"),
-    [("你好", "zh"), ("hello", "en"), ("GPT是什么", "zh"), ("666", "zh"), ("", "zh"), ("？", "zh")],
+    [
+        ("你好", "zh"),
+        ("hello", "en"),
+        ("GPT是什么", "zh"),
+        ("666", "zh"),
+        ("", "zh"),
+        ("？", "zh"),
+        ("[dog][doge]", "zh"),
+        ("yyds", "zh"),
+        ("XSWL!!", "zh"),
+        ("awsl~", "zh"),
+        ("why?", "en"),
+        ("[dog] nice song", "en"),
+        ("hmm", "en"),
+    ],
 )
 def test_languages(text: str, language: str) -> None:
     assert language_of(text) == language

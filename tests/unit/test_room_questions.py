@@ -15,7 +15,7 @@ QUESTIONS = [
     "这个好不好用", "推荐一下耳机", "请问怎么加群", "来首歌", "这是AI吗", "多少钱", "有没有优惠", "主播是机器人吗",
     "啥时候开播", "下次什么时候播呢？", "哪里人啊", "主播今年多大", "想听晴天", "為什麼", "你覺得呢？",
     "what is your name", "can you sing", "are you a robot?", "hey, how are you", "please sing a song for me",
-    "tell me a joke",
+    "tell me a joke", "吃火锅还是烧烤？", "你是真人还是AI？",
 ]  # fmt: skip
 REMARKS = [
     "主播好漂亮", "666", "哈哈哈", "谁懂啊太好听了", "怎么这么好看", "我来了", "晚上好", "没什么", "关注了",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -40,6 +41,9 @@ SUPER_CHAT_TEXT: Final = 1000
 """Characters of a super chat that are taken (or `inbox.max_text`, if that is less), far more than any platform
 allows: what was paid for is not refused for its length."""
 
+_PICTURE: Final = re.compile(r"\[[^\[\]]{1,12}\]")
+"""A picture of a platform, as it comes in a text: [dog]."""
+
 
 class Prompts:
     """`nickname` stands for a name that may not be said."""
@@ -58,8 +62,9 @@ class Prompts:
         return replace(made, lane=lane, viewer=spoken, post=post.key)
 
     def super_chat(self, post: Post, viewer: Viewer | None, text: str) -> Inbound:
-        """A question that was paid for; thanks only, when there is nothing to answer."""
+        """A question that was paid for; thanks only, when there is nothing to answer: no text, or only pictures."""
         spoken = self.spoken(viewer)
+        text = text if any(map(str.isalnum, _PICTURE.sub("", text))) else ""
         happening = Happening(RoomEvent.SUPER_CHAT)
         origin = self._origin(post, spoken)
         try:
