@@ -82,7 +82,8 @@ def forget(
         whom = "everything that is remembered" if viewer is None else f"what is remembered about {viewer}"
         typer.confirm(f"Delete {whom}?", abort=True)
     gone = _forget(target(config, channel), viewer)
-    typer.echo(f"{gone} {'entry' if gone == 1 else 'entries'} deleted" if gone else "nothing was remembered")
+    nothing = "nothing was remembered (what was paid for and waits is forgotten once it was said)"
+    typer.echo(f"{gone} {'entry' if gone == 1 else 'entries'} deleted" if gone else nothing)
 
 
 def _forget(aim: Target, viewer: str | None) -> int:
