@@ -169,6 +169,9 @@ def ban(
     if length is not None:
         message["seconds"] = _seconds(length)
     _command(config, channel, message)
+    if ":" not in viewer:
+        note = "banned; but ids of the room have their source in front, such as bilibili:8a1f"
+        typer.echo(f"{note} -> see `queue show ID`, and take this one back with `unban`", err=True)
 
 
 def unban(viewer: ViewerArgument, config: ConfigOption = None, channel: ChannelOption = None) -> None:

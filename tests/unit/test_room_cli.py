@@ -73,6 +73,13 @@ def test_what_makes_no_sense_does_not_leave_the_command_line(cli: Cli, daemon: D
     assert daemon.station.moderated == []
 
 
+def test_an_id_without_its_source_is_remarked_on(cli: Cli, daemon: Daemon) -> None:  # noqa: F811
+    assert cli("ban", "bilibili:7") == (0, "", "")
+    status, out, said = cli("ban", "7")
+    assert (status, out) == (0, "")
+    assert "source in front" in said
+
+
 def test_bans_are_listed(cli: Cli, daemon: Daemon) -> None:  # noqa: F811
     assert cli("bans") == (0, "nobody is banned\n", "")
     daemon.station.banned = [
