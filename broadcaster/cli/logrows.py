@@ -45,7 +45,7 @@ def text_line(row: dict[str, Any]) -> str:
     heard = "" if made["seconds"] is None else f"{made['seconds']:.1f}s"
     head = f"{clock(row['start_ns'])}  {made['outcome']:<6}  {heard:>6}"
     if made["outcome"] == "gap":
-        return f"{head}  (nobody spoke: the director was {made['source']})"
+        return f"{head}  (nobody to answer: the director was {made['source']})"
     who = "/".join(plain(str(part)) for part in (made["source"], made["author"]) if part)
     judged = f"[{made['verdict']}] " if made["verdict"] not in ("", "pass") else ""
     return f"{head}  {made['lane'] or '-':<10}  {who:<16}  {judged}{plain(made['text'])}"

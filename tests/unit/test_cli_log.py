@@ -142,7 +142,7 @@ def test_a_time_without_a_director_is_a_line_of_its_own(cli: Cli, config: Path) 
     write(config, lambda journal: journal.live())
     began = time.time_ns() + 90 * SECOND
     write(config, lambda journal: journal.arrive(began))
-    assert "(nobody spoke: the director was killed)" in cli("-n", "1")
+    assert "(nobody to answer: the director was killed)" in cli("-n", "1")
     row = json.loads(cli("-n", "1", "--json"))
     assert (row["outcome"], row["source"], row["text"]) == ("gap", "killed", "")
     assert 90 <= row["seconds"] < 100
