@@ -42,6 +42,11 @@ class JournalPosts:
         self._writer = writer
         self.support_price = 50_000
 
+    @property
+    def error(self) -> str:
+        """Why nothing can be stored at the moment; "" when only what was given can be at fault."""
+        return self._writer.error
+
     def bring(self, posts: Sequence[Post], session_ns: int) -> Future[Stored]:
         """Stores paid posts and takes revoked ones back, in order; done when it is synced to disk.
 

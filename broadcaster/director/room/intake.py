@@ -110,13 +110,19 @@ class RoomIntake:
         """Once a second tries again what the journal would not take. Ends only by cancel."""
         while True:
             await asyncio.sleep(1.0)
+            at_once = OWED_AT_ONCE
             while self._owed:
-                batch = [self._owed.popleft() for _ in range(min(OWED_AT_ONCE, len(self._owed)))]
+                batch = [self._owed.popleft() for _ in range(min(at_once, len(self._owed)))]
                 try:
                     self._take(batch, await asyncio.wrap_future(self._journal.bring(batch, self._session_ns())))
                 except JournalError:
+                    if not self._journal.error and len(batch) == 1:
+                        self._lose(1)
+                        continue
                     self._owed.extendleft(reversed(batch))
-                    break
+                    if self._journal.error:
+                        break
+                    at_once = 1  # one that can never be stored must not hold up the others
 
     # -- free -------------------------------------------------------------------------------------------------
 
@@ -190,10 +196,13 @@ class RoomIntake:
         kept = [post for post in posts if not post.id.startswith("~")]
         self._owed.extend(kept)
         while len(self._owed) > OWED:
-            if not self.paid_lost:
-                log.error("too much that was paid for cannot be stored; the counter paid_lost goes on")
             self._owed.popleft()
-            self.paid_lost += 1
+            self._lose(1)
+
+    def _lose(self, count: int) -> None:
+        if not self.paid_lost:
+            log.error("something that was paid for cannot be stored; the counter paid_lost goes on")
+        self.paid_lost += count
 
     def _call(self, what: Callable[..., object], *values: object) -> None:
         """In the loop; one that has ended needs nothing any more: what was paid for is in the journal."""

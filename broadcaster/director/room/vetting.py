@@ -70,7 +70,7 @@ class Vetting:
         if waits is None or waits.approved or waits.text != prompt.text:
             return
         if verdict.kind in (VerdictKind.DROP, VerdictKind.HOLD):
-            found = self._inbox.remove(prompt.id)
+            found = self._inbox.remove(prompt.id, alone=True)
             if found is not None and verdict.kind is VerdictKind.DROP:
                 self._drop(found, "dropped")
             elif found is not None:
