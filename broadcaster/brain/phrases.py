@@ -135,7 +135,7 @@ ZH: Final[dict[str, tuple[str, ...]]] = {
     "read_question": ("{viewer}问：{question}", "{viewer}想知道：{question}", "来看{viewer}的问题：{question}"),
     "read_question_many": (
         "{viewer}和另外{count}位朋友都问：{question}",
-        "好几位朋友在问，{viewer}和另外{count}位想知道：{question}",
+        "{viewer}和另外{count}位朋友都想知道：{question}",
     ),
     "read_comment": ("{viewer}说：{question}", "看到{viewer}的留言：{question}"),
     "read_comment_many": ("{viewer}和另外{count}位朋友都说：{question}",),
@@ -145,6 +145,7 @@ ZH: Final[dict[str, tuple[str, ...]]] = {
     ),
     "read_picture": ("{viewer}发来一个表情。",),
     "comment": ("谢谢你的留言。", "留言收到了，谢谢陪伴。", "看到了，谢谢你。"),
+    "comment_paid": ("您的话我收到了，有您陪着真好。", "我都看到了，心里很暖。", "这份心意我记下了。"),
 }
 
 EN: Final[dict[str, tuple[str, ...]]] = {
@@ -221,4 +222,13 @@ EN: Final[dict[str, tuple[str, ...]]] = {
     "read_super_chat": ("Thank you for your message, {viewer}: {question}",),
     "read_picture": ("{viewer} sends a picture.",),
     "comment": ("Thank you for your comment.", "I see it, thank you."),
+    "comment_paid": ("It is good to have you here.", "I have seen it, and it means a lot."),
 }
+
+ASKS: Final = (
+    r"[?？]|[吗呢么嘛]\W*$|什么|啥|怎么|怎样|为何|如何|谁|哪|几[点个岁号月天年次]|多少|多久|何时"
+    r"|(.)[不没]\1|有没有|是否|可以|求|请|想[问听看要知]|告诉|推荐|介绍|点歌"
+    r"|(唱|讲|说|念|跳|来|聊|帮|给).{0,3}[个首段句支曲下点]"
+    r"|\b(what|why|how|when|where|who|which|can|could|will|would|do|does|did|is|are|please|tell|sing|recommend)\b"
+)
+"""What wants an answer, of what viewers have paid to have read: wishes and congratulations do not."""

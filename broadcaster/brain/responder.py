@@ -61,13 +61,16 @@ class Responder:
         elif prompt.lane is Lane.COMMENT:
             yield self.comment(prompt.text, prompt.id)
         else:
-            yield self.answer(prompt.text, prompt.id, prompt.viewer)
+            yield self.answer(prompt.text, prompt.id, prompt.viewer, paid=prompt.lane is Lane.SUPER_CHAT)
 
     async def close(self) -> None:
         pass
 
-    def answer(self, question: str, seed: str = "", viewer: Viewer | None = None) -> str:
-        """The whole answer. `seed` chooses between phrasings, the same one for the same seed."""
+    def answer(self, question: str, seed: str = "", viewer: Viewer | None = None, *, paid: bool = False) -> str:
+        """The whole answer. `seed` chooses between phrasings, the same one for the same seed.
+
+        `paid`: not all that is paid to be read is a question; nobody is told that a wish cannot be answered.
+        """
         language = self._language if self._language != "auto" else language_of(question)
         pick = partial(self._wording.pick, language)
         intent = _intent(question)
@@ -85,6 +88,8 @@ class Responder:
             return self._greeting
         if intent is not None:
             return pick(intent, seed, name=self._host_name)
+        if paid and not re.search(phrases.ASKS, question, re.IGNORECASE):
+            return pick("comment_paid", seed, name=self._host_name)
         asking = speakable(viewer.name) if viewer is not None else ""
         address = pick("address", seed, viewer=asking) if asking else ""
         return address + pick("defer", seed, name=self._host_name)

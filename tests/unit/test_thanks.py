@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from broadcaster.brain import phrases
 from broadcaster.brain.responder import Responder
 from broadcaster.brain.wording import Wording
 from broadcaster.types import (
@@ -89,3 +90,22 @@ async def test_a_comment_is_thanked_and_never_deferred() -> None:
     prompt = Inbound("p", PromptKind.ASK, "你是真人吗", Origin("room"), lane=Lane.COMMENT)
     (text,) = [str(part) async for part in Responder("小播").reply(Turn(prompt))]
     assert "数字人" in text or "不是真人" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("祝大家新年快乐", False),
+        ("主播你好棒，看了你三个月直播了", False),
+        ("Happy birthday!", False),
+        ("唱首歌吧", True),
+        ("我女儿明天中考，能给她说句加油吗？", True),
+        ("推荐本书", True),
+        ("What is your favourite song?", True),
+    ],
+)
+async def test_a_super_chat_that_asks_nothing_is_not_told_that_nobody_knows(text: str, asks: bool) -> None:
+    prompt = Inbound("p", PromptKind.ASK, text, Origin("room"), lane=Lane.SUPER_CHAT)
+    said = "".join([str(part) async for part in Responder("小播").reply(Turn(prompt))])
+    known = {phrase for table in (phrases.ZH, phrases.EN) for phrase in table["comment_paid"]}
+    assert (said not in known) is asks
