@@ -1,6 +1,7 @@
 """The signature over a request to Open-Live: HMAC-SHA256 over the sorted headers of its own. Pure.
 
-By the platform's document on authentication, which has no test vector; ours is in `tests/unit/test_room_bilibili.py`.
+By the platform's document on authentication, which has no test vector; ours is in
+`tests/unit/test_room_bilibili_signing.py`.
 """
 
 from __future__ import annotations
