@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from broadcaster.config.models import Config
 from broadcaster.config.yamlfile import KeyPath
-from broadcaster.registry import BRAINS, END_TO_END, LOCAL_VOICES, VOICES
+from broadcaster.registry import BRAINS, END_TO_END, LOCAL_VOICES, SINKS, SOURCES, VOICES
 
 LONGEST_ECHO = 40
 """A longer value would hide what the message says."""
@@ -98,6 +98,12 @@ def is_secret(path: KeyPath, data: Any, root: type[BaseModel] = Config) -> bool:
     return field is None or _holds_secret(field.annotation)
 
 
+def _tagged(context: dict[str, Any]) -> str:
+    """The type that was written, if it is a word."""
+    named = str(context.get("tag", ""))
+    return f", and not {named!r}" if named.isidentifier() and len(named) <= LONGEST_ECHO else ""
+
+
 def _holds_secret(annotation: Any) -> bool:
     return annotation is SecretStr or any(map(_holds_secret, get_args(annotation)))
 
@@ -124,7 +130,8 @@ def explain(
                 if near and named.isidentifier():
                     return f"there is no {what} engine {named!r} -> did you mean {near[0]}?"
                 return f"{item} needs an engine -> write engine: and one of {', '.join(known)}"
-        return "a sink needs a type -> add type: rtmp, file, preview or null"
+        what, types = ("source", ", ".join(SOURCES)) if path[:1] == ("sources",) else ("sink", ", ".join(SINKS))
+        return f"a {what} needs a type that is known{_tagged(context)} -> write type: and one of {types}"
     if kind == "literal_error":
         return f"must be {context.get('expected')}{shown} -> choose one of them"
     if kind == "string_pattern_mismatch":

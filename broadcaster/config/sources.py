@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
 from broadcaster.config.base import NAME_PATTERN, ConfigPath, HttpUrl, Section
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
+
+SHORT_TOKEN: Final = 16
+"""A shorter token can be guessed by whoever reaches the address."""
 
 
 class SourceBase(Section):
@@ -98,10 +101,16 @@ class IngestSource(SourceBase):
 
     @model_validator(mode="after")
     def _open_only_with_a_token(self) -> IngestSource:
-        if self.host not in ("127.0.0.1", "::1", "localhost") and self.token is None:
+        if self.host in ("127.0.0.1", "::1", "localhost"):
+            return self
+        if self.token is None:
             raise ValueError(
                 f"it would listen on {self.host} without a token -> set its token to a ${{...}} reference, or its "
                 "host to 127.0.0.1"
+            )
+        if len(self.token.get_secret_value()) < SHORT_TOKEN:
+            raise ValueError(
+                f"its token is shorter than {SHORT_TOKEN} characters -> make one with `openssl rand -hex 24`"
             )
         return self
 

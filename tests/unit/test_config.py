@@ -119,6 +119,14 @@ def test_on_is_a_key_and_yes_is_a_word(home: Path) -> None:
         ("sinks: preview", "config.yaml:1: sinks: must be a list"),
         ("sinks: [{name: a}]", "config.yaml:1: sinks.0: a sink needs a type"),
         ("sinks: [{name: a, type: udp}]", "config.yaml:1: sinks.0: a sink needs a type"),
+        (
+            "sources: [{type: ingset}]",
+            "config.yaml:1: sources.0: a source needs a type that is known, and not 'ingset'",
+        ),
+        (
+            "sources: [{type: ingest, host: 0.0.0.0, token: a}]",
+            "config.yaml:1: sources.0: its token is shorter than 16",
+        ),
         ("turns: {bridge: []}", "config.yaml:1: turns.bridge: must not be empty -> write at least one"),
         ("brain: {chain: [{engine: opena}]}", "config.yaml:1: brain.chain.0: there is no brain engine 'opena' -> "),
         ("brain: {chain: [{model: a}]}", "config.yaml:1: brain.chain.0: a brain of the chain needs an engine"),
