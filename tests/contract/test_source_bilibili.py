@@ -15,9 +15,9 @@ from broadcaster.types import PostKind
 from sources.bilibili.source import BilibiliRoom
 from tests.fakes import bilibili_server as fake
 from tests.fakes.bilibili_server import ROOM, SECRET, BilibiliServer
+from tests.fakes.intake import KeepingIntake
 from tests.support.bilibili import QUICK, room, settings
 from tests.support.hurried import hurried
-from tests.support.intake import Kept
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
@@ -178,7 +178,7 @@ async def test_one_source_runs_many_times() -> None:
 async def fed(server: BilibiliServer) -> AsyncIterator[BilibiliRoom]:
     """As the director runs it."""
     source = BilibiliRoom(settings(server))
-    feeding = asyncio.create_task(Feeds([Feed("bili", "bilibili", source)]).run(Kept()))
+    feeding = asyncio.create_task(Feeds([Feed("bili", "bilibili", source)]).run(KeepingIntake()))
     try:
         yield source
     finally:

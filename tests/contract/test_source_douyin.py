@@ -16,9 +16,9 @@ from sources import trust
 from sources.douyin.events import KINDS
 from sources.trust import authorities
 from tests.fakes.douyin_server import APP_SECRET, PUSH_SECRET, ROOM, DouyinServer, comment, fans, gift, like, signed
-from tests.support.answers import until
+from tests.fakes.intake import KeepingIntake
 from tests.support.douyin import on_air, room_at
-from tests.support.intake import Kept
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
 
@@ -53,7 +53,7 @@ async def test_a_task_that_runs_already_is_not_started_again() -> None:
     async with DouyinServer() as server:
         server.tasks.update(KINDS)
         room = room_at(server)
-        running = asyncio.create_task(room.run(Kept()))
+        running = asyncio.create_task(room.run(KeepingIntake()))
         await until(lambda: len(server.asked("fail_data/get")) == 1)
         assert not server.asked("task/start")
         running.cancel()
@@ -86,18 +86,18 @@ async def test_a_push_is_answered_while_the_directors_loop_stands_still() -> Non
 
 async def test_a_gift_that_is_not_on_disk_in_time_is_refused_and_listed_as_failed() -> None:
     async with on_air() as (server, room, intake):
-        intake.pending = True
+        intake.hangs = True
         assert await server.push(room.address, "live_gift", [gift()], limit_s=20) == 503
         assert await server.push(room.address, "live_comment", [comment()]) == 200
         assert room.status()["late"] == 1
-        intake.pending = False
+        intake.hangs = False
         assert len(server.failed["live_gift"]) == 1
 
 
 async def test_without_a_secret_nobody_is_let_in() -> None:
     async with DouyinServer() as server:
         with pytest.raises(SourceError, match="push_secret is empty") as refused:
-            await room_at(server, push_secret=" ").run(Kept())
+            await room_at(server, push_secret=" ").run(KeepingIntake())
         assert not refused.value.retryable
 
 
@@ -105,7 +105,7 @@ async def test_a_taken_port_ends_it_with_its_name() -> None:
     async with on_air() as (server, room, _):
         port = int(room.address.rpartition(":")[2])
         with pytest.raises(SourceError, match=f"port {port}"):
-            await room_at(server, port=port).run(Kept())
+            await room_at(server, port=port).run(KeepingIntake())
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ async def test_what_the_api_says_no_with(behaviour: dict[str, Any], retryable: b
             setattr(server, name, value)
         room = room_at(server)
         with pytest.raises(SourceError, match=words) as refused:
-            await room.run(Kept())
+            await room.run(KeepingIntake())
         assert refused.value.retryable is retryable
         assert not any(secret in str(refused.value) + repr(refused.value) + repr(room.status()) for secret in SECRETS)
         assert room.address == ""
@@ -137,5 +137,5 @@ async def test_a_platform_that_is_away() -> None:
     async with DouyinServer() as server:
         room = room_at(server)
     with pytest.raises(SourceError, match="cannot be asked") as away:
-        await room.run(Kept())
+        await room.run(KeepingIntake())
     assert away.value.retryable

@@ -13,9 +13,9 @@ from broadcaster.types import PostKind
 from sources.douyin.events import KINDS
 from sources.douyin.tasks import AFRESH_S, LOST_AFTER, Tasks
 from tests.fakes.douyin_server import ROOM, DouyinServer, fans, gift
-from tests.support.answers import until
+from tests.fakes.intake import KeepingIntake
 from tests.support.douyin import FEW, Virtual, api_of, room_at
-from tests.support.intake import Kept
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.contract
 class Rounds:
     """Each `go` lets the tasks be looked at once more; it returns when that is over."""
 
-    def __init__(self, server: DouyinServer, intake: Kept, kinds: tuple[str, ...] = KINDS) -> None:
+    def __init__(self, server: DouyinServer, intake: KeepingIntake, kinds: tuple[str, ...] = KINDS) -> None:
         self.time = Virtual()
         self.api = api_of(server, self.time)
         self.tasks = Tasks(
@@ -60,7 +60,7 @@ class Rounds:
 
 
 async def test_a_task_that_ended_is_started_again(caplog: pytest.LogCaptureFixture) -> None:
-    async with DouyinServer() as server, Rounds(server, Kept()) as rounds:
+    async with DouyinServer() as server, Rounds(server, KeepingIntake()) as rounds:
         await rounds.go()
         server.tasks.discard("live_gift")  # ten failures in a row
         await rounds.go()
@@ -70,7 +70,7 @@ async def test_a_task_that_ended_is_started_again(caplog: pytest.LogCaptureFixtu
 
 
 async def test_all_tasks_are_stopped_at_once_and_a_platform_that_is_silent_is_not_waited_for() -> None:
-    async with DouyinServer() as server, Rounds(server, Kept()) as rounds:
+    async with DouyinServer() as server, Rounds(server, KeepingIntake()) as rounds:
         await rounds.go()
         before = rounds.time.now
         await rounds.tasks.stop()
@@ -85,7 +85,7 @@ async def test_all_tasks_are_stopped_at_once_and_a_platform_that_is_silent_is_no
 async def test_a_task_is_stopped_whose_start_was_not_answered() -> None:
     async with DouyinServer() as server:
         server.mute = "task/start"
-        running = asyncio.create_task(room_at(server).run(Kept()))
+        running = asyncio.create_task(room_at(server).run(KeepingIntake()))
         await until(lambda: bool(server.tasks))
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -93,7 +93,7 @@ async def test_a_task_is_stopped_whose_start_was_not_answered() -> None:
 
 
 async def test_what_no_waiting_mends_ends_the_source_at_once() -> None:
-    async with DouyinServer() as server, Rounds(server, Kept()) as rounds:
+    async with DouyinServer() as server, Rounds(server, KeepingIntake()) as rounds:
         await rounds.go()
         server.dead_tokens.update(server.tokens)
         server.secret_known = False
@@ -104,7 +104,7 @@ async def test_what_no_waiting_mends_ends_the_source_at_once() -> None:
 
 async def test_a_room_that_is_not_live_yet_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    async with DouyinServer() as server, Rounds(server, Kept()) as rounds:
+    async with DouyinServer() as server, Rounds(server, KeepingIntake()) as rounds:
         server.live = False
         for _ in range(3):
             await rounds.go()
@@ -118,7 +118,7 @@ async def test_a_room_that_is_not_live_yet_is_waited_for(caplog: pytest.LogCaptu
 
 
 async def test_an_api_that_fails_for_a_while_ends_nothing_and_for_long_the_source() -> None:
-    async with DouyinServer() as server, Rounds(server, Kept()) as rounds:
+    async with DouyinServer() as server, Rounds(server, KeepingIntake()) as rounds:
         await rounds.go()
         server.status = 502
         for _ in range(LOST_AFTER - 1):
@@ -134,7 +134,7 @@ async def test_an_api_that_fails_for_a_while_ends_nothing_and_for_long_the_sourc
 
 
 async def test_gifts_and_fan_clubs_that_were_not_delivered_come_by_asking() -> None:
-    intake = Kept()
+    intake = KeepingIntake()
     async with DouyinServer() as server, Rounds(server, intake) as rounds:
         an_hour_ago = int(time.time() * 1000) - 3_600_000
         missed, old = gift(value=100, timestamp=an_hour_ago), fans(timestamp=an_hour_ago)
@@ -152,7 +152,7 @@ async def test_gifts_and_fan_clubs_that_were_not_delivered_come_by_asking() -> N
 
 
 async def test_what_was_missed_at_the_end_of_a_live_is_asked_for_after_it() -> None:
-    intake = Kept()
+    intake = KeepingIntake()
     async with DouyinServer() as server, Rounds(server, intake) as rounds:
         await rounds.go()
         server.live = False
@@ -166,7 +166,7 @@ async def test_what_was_missed_at_the_end_of_a_live_is_asked_for_after_it() -> N
 
 
 async def test_a_long_list_is_read_page_by_page_and_no_page_twice() -> None:
-    intake = Kept()
+    intake = KeepingIntake()
     async with DouyinServer() as server, Rounds(server, intake, ("live_gift",)) as rounds:
         server.failed["live_gift"] += [[gift(), gift()] for _ in range(250)]
         await rounds.go()
@@ -180,7 +180,7 @@ async def test_a_long_list_is_read_page_by_page_and_no_page_twice() -> None:
 
 
 async def test_a_list_whose_old_entries_are_gone_is_read_to_its_end_again() -> None:
-    intake = Kept()
+    intake = KeepingIntake()
     async with DouyinServer() as server, Rounds(server, intake, ("live_gift",)) as rounds:
         server.failed["live_gift"] += [[gift()] for _ in range(250)]
         await rounds.go()
@@ -195,7 +195,7 @@ async def test_a_list_whose_old_entries_are_gone_is_read_to_its_end_again() -> N
 
 
 async def test_what_cannot_be_stored_is_asked_for_again() -> None:
-    intake = Kept()
+    intake = KeepingIntake()
     intake.refuses = True
     async with DouyinServer() as server, Rounds(server, intake, ("live_gift",)) as rounds:
         server.failed["live_gift"] += [[gift()] for _ in range(120)]
@@ -207,7 +207,7 @@ async def test_what_cannot_be_stored_is_asked_for_again() -> None:
 
 
 async def test_entries_of_no_sense_are_counted() -> None:
-    intake = Kept()
+    intake = KeepingIntake()
     async with DouyinServer() as server, Rounds(server, intake, ("live_gift",)) as rounds:
         server.failed["live_gift"] += [[gift()], "no list", 7, None]  # type: ignore[list-item]
         await rounds.go()
@@ -218,7 +218,7 @@ async def test_a_stormy_evening_loses_no_gift_and_brings_none_twice() -> None:
     """Disks that fill up, tasks that are ended for it, a source that is started anew: by ids, as the desk sees it."""
     rng = random.Random(7)
     async with DouyinServer() as server:
-        intake, sent = Kept(), []
+        intake, sent = KeepingIntake(), []
         for _ in range(3):
             room = room_at(server)
             running = asyncio.create_task(room.run(intake))

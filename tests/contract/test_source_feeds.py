@@ -22,8 +22,8 @@ from broadcaster.station import Station
 from broadcaster.types import Post, PostKind, Viewer
 from tests.fakes.gate import PassGate
 from tests.fakes.playout_peer import PlayoutPeer
-from tests.fakes.room import until
 from tests.fakes.voice_peer import ScriptedSpeaker
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
 

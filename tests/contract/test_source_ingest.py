@@ -19,7 +19,8 @@ from broadcaster.errors import SourceError
 from broadcaster.types import PostKind
 from sources import ingest
 from sources.ingest import MAX_LINES, UNANSWERED, Ingest
-from tests.fakes.room import KeepingIntake, until
+from tests.fakes.intake import KeepingIntake
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
 
@@ -163,7 +164,7 @@ async def test_what_was_paid_for_is_answered_when_it_is_stored(monkeypatch: pyte
         assert (await door.post(lines(comment(2)))).status_code == 200
         door.intake.refuses, door.intake.hangs = False, True
         waiting = asyncio.ensure_future(door.post(lines(gift(3))))
-        await until(lambda: "g3" in door.intake.ids)
+        await until(lambda: "g3" in door.intake.ids())
         assert (await door.post(lines(comment(3)))).status_code == 200
         assert not waiting.done()
         door.intake.release()

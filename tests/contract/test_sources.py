@@ -20,7 +20,7 @@ from broadcaster.errors import SourceError
 from broadcaster.ports import Source
 from broadcaster.types import Post, PostKind
 from tests.contract.source_cases.case import LABEL, NAME, PRICE, TEXT, SourceCase, all_cases, case_of
-from tests.support.intake import Kept
+from tests.fakes.intake import KeepingIntake
 
 pytestmark = pytest.mark.contract
 
@@ -40,7 +40,7 @@ def test_every_source_has_a_case(name: str) -> None:
 @over_all
 async def test_what_comes_in_is_brought_once(case: SourceCase, tmp_path: Path) -> None:
     async with case.there(tmp_path) as platform:
-        intake = Kept()
+        intake = KeepingIntake()
         running = await started(platform.source, intake)
         await platform.comment()
         await platform.gift()
@@ -65,7 +65,7 @@ async def test_it_says_how_it_is(case: SourceCase, tmp_path: Path) -> None:
         source = platform.source
         assert source.name == LABEL
         check(source.status(), False, case)
-        running = await started(source, Kept())
+        running = await started(source, KeepingIntake())
         check(source.status(), True, case)
         await ended(running)
         check(source.status(), False, case)
@@ -75,15 +75,15 @@ async def test_it_says_how_it_is(case: SourceCase, tmp_path: Path) -> None:
 async def test_cancelled_it_says_goodbye_and_can_be_run_again(case: SourceCase, tmp_path: Path) -> None:
     async with case.there(tmp_path) as platform:
         for _ in range(2):
-            await ended(await started(platform.source, Kept()))
+            await ended(await started(platform.source, KeepingIntake()))
             assert platform.left()
 
 
 @over_all
 async def test_a_journal_that_never_answers_does_not_keep_it(case: SourceCase, tmp_path: Path) -> None:
     async with case.there(tmp_path) as platform:
-        intake = Kept()
-        intake.pending = True
+        intake = KeepingIntake()
+        intake.hangs = True
         running = await started(platform.source, intake)
         giving = asyncio.ensure_future(_given(platform.gift))
         await until(lambda: bool(intake.posts), running)
@@ -98,7 +98,7 @@ async def test_what_is_away_is_a_source_error(
 ) -> None:
     async with case.away(tmp_path) as source:
         with caplog.at_level(logging.DEBUG), pytest.raises(SourceError) as caught:
-            await asyncio.wait_for(source.run(Kept()), 10)
+            await asyncio.wait_for(source.run(KeepingIntake()), 10)
         check(source.status(), False, case)
         told = f"{caught.value} {caught.value.__cause__!r}"
         assert not held(told, case)
@@ -111,7 +111,7 @@ async def test_neither_keys_nor_viewers_are_logged(
 ) -> None:
     async with case.there(tmp_path) as platform:
         with caplog.at_level(logging.DEBUG, logger="sources"), caplog.at_level(logging.INFO):
-            intake = Kept()
+            intake = KeepingIntake()
             running = await started(platform.source, intake)
             await platform.comment()
             await platform.gift()
@@ -132,7 +132,7 @@ def check(status: dict[str, Any], connected: bool, case: SourceCase) -> None:
     assert not held(str(status), case)
 
 
-async def started(source: Source, intake: Kept) -> asyncio.Task[None]:
+async def started(source: Source, intake: KeepingIntake) -> asyncio.Task[None]:
     running = asyncio.create_task(source.run(intake))
     await until(lambda: bool(source.status()["connected"]), running)
     return running

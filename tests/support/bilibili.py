@@ -14,7 +14,7 @@ from broadcaster.errors import SourceError
 from sources.bilibili.connection import Times
 from sources.bilibili.source import BilibiliRoom
 from tests.fakes.bilibili_server import APP_ID, CODE, KEY_ID, SECRET, BilibiliServer
-from tests.support.intake import Kept
+from tests.fakes.intake import KeepingIntake
 from tests.support.waiting import until
 
 QUICK = Times(game=0.05, beat=0.05, answer=0.25, settled=0.1, close=0.1, end=0.5)
@@ -36,7 +36,7 @@ def settings(server: BilibiliServer, **changes: Any) -> BilibiliSource:
 class Room:
     def __init__(self, server: BilibiliServer, times: Times, changes: dict[str, Any]) -> None:
         self.server = server
-        self.intake = Kept()
+        self.intake = KeepingIntake()
         self.source = BilibiliRoom(settings(server, **changes), times=times)
         self.task = asyncio.create_task(self.source.run(self.intake))
 

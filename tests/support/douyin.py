@@ -12,8 +12,8 @@ from sources.douyin.api import Api
 from sources.douyin.source import DouyinRoom
 from sources.trust import authorities
 from tests.fakes.douyin_server import APP_ID, APP_SECRET, PUSH_SECRET, ROOM, DouyinServer
-from tests.support.answers import until
-from tests.support.intake import Kept
+from tests.fakes.intake import KeepingIntake
+from tests.support.waiting import until
 
 FEW = ("live_comment", "live_gift")
 """So few that no call has to wait for the platform's pace."""
@@ -34,10 +34,10 @@ def room_at(server: DouyinServer, **options: Any) -> DouyinRoom:
 
 
 @asynccontextmanager
-async def on_air(**options: Any) -> AsyncIterator[tuple[DouyinServer, DouyinRoom, Kept]]:
+async def on_air(**options: Any) -> AsyncIterator[tuple[DouyinServer, DouyinRoom, KeepingIntake]]:
     """A room whose tasks run; it is cancelled in the end, as the daemon does it."""
     async with DouyinServer() as server:
-        room, intake = room_at(server, **options), Kept()
+        room, intake = room_at(server, **options), KeepingIntake()
         running = asyncio.create_task(room.run(intake))
         try:
             await until(lambda: room.status()["connected"] and ("room_id" in options or server.tasks >= set(FEW)))

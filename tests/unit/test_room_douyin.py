@@ -14,7 +14,7 @@ from sources.douyin.events import KINDS, Events, items_of
 from sources.douyin.receiver import Receiver
 from sources.douyin.signing import is_signed, signature
 from tests.fakes.douyin_server import PUSH_SECRET, ROOM, comment, fans, gift, like, signed
-from tests.support.intake import Kept
+from tests.fakes.intake import KeepingIntake
 
 pytestmark = pytest.mark.unit
 
@@ -29,7 +29,7 @@ def body_of(*items: Any) -> bytes:
     return json.dumps(items, ensure_ascii=False).encode()
 
 
-def receiver(intake: Kept, **options: Any) -> Receiver:
+def receiver(intake: KeepingIntake, **options: Any) -> Receiver:
     settings = {"source": "douyin", "secret": PUSH_SECRET, "kinds": frozenset(KINDS), "wall_ns": lambda: NOW_NS}
     return Receiver(intake, **{**settings, **options})
 
@@ -172,7 +172,7 @@ def test_a_viewer_without_an_id_is_nobody() -> None:
 
 
 async def test_a_good_push_is_taken() -> None:
-    intake = Kept()
+    intake = KeepingIntake()
     door = receiver(intake)
     assert await push(door, "live_comment", comment("一"), comment("二")) == 200
     assert await push(door, "live_gift", gift()) == 200
@@ -181,14 +181,14 @@ async def test_a_good_push_is_taken() -> None:
 
 
 async def test_the_platform_checks_the_address() -> None:
-    door = receiver(Kept())
+    door = receiver(KeepingIntake())
     assert await post(door, {}, b"", "HEAD") == 200
     assert await post(door, {}, b"", "GET") == 200
     assert await post(door, {}, b"", "PUT") == 405
 
 
 async def test_what_is_not_signed_is_refused() -> None:
-    intake = Kept()
+    intake = KeepingIntake()
     door = receiver(intake)
     body = body_of(gift())
     assert await post(door, signed("live_gift", body, secret="guessed", at_ms=NOW_MS), body) == 401
@@ -201,17 +201,17 @@ async def test_what_is_not_signed_is_refused() -> None:
     ("off_s", "status"), [(-301, 401), (301, 401), (-299, 200), (299, 200), (-NOW_NS // 10**9, 401)]
 )
 async def test_a_push_of_another_time_is_refused(off_s: int, status: int) -> None:
-    door = receiver(Kept())
+    door = receiver(KeepingIntake())
     assert await push(door, "live_comment", comment(), at_ms=NOW_MS + off_s * 1000) == status
     assert door.counts["stale"] == (status == 401)
 
 
 async def test_a_time_in_seconds_is_understood() -> None:
-    assert await push(receiver(Kept()), "live_comment", comment(), at_ms=NOW_MS // 1000) == 200
+    assert await push(receiver(KeepingIntake()), "live_comment", comment(), at_ms=NOW_MS // 1000) == 200
 
 
 async def test_a_push_that_is_repeated_counts_once() -> None:
-    intake = Kept()
+    intake = KeepingIntake()
     door = receiver(intake)
     body = body_of(gift())
     headers = signed("live_gift", body, at_ms=NOW_MS)
@@ -220,7 +220,7 @@ async def test_a_push_that_is_repeated_counts_once() -> None:
 
 
 async def test_what_is_remembered_of_pushes_is_bounded() -> None:
-    intake = Kept()
+    intake = KeepingIntake()
     door = receiver(intake, seen_limit=2)
     pushes = [(signed("live_like", body, at_ms=NOW_MS), body) for body in (body_of(like()) for _ in range(3))]
     for headers, body in (*pushes, pushes[0], pushes[2]):
@@ -229,7 +229,7 @@ async def test_what_is_remembered_of_pushes_is_bounded() -> None:
 
 
 async def test_a_push_that_was_refused_is_taken_when_it_comes_again() -> None:
-    intake = Kept()
+    intake = KeepingIntake()
     intake.refuses = True
     door = receiver(intake)
     body = body_of(gift(value=0), gift())  # one of them was free
@@ -241,7 +241,7 @@ async def test_a_push_that_was_refused_is_taken_when_it_comes_again() -> None:
 
 
 async def test_only_its_own_room_and_what_was_asked_for() -> None:
-    intake = Kept()
+    intake = KeepingIntake()
     door = receiver(intake, room=ROOM, kinds=frozenset({"live_comment"}))
     assert await push(door, "live_comment", comment(), room="1") == 403
     assert await push(door, "live_gift", gift()) == 200
@@ -251,13 +251,13 @@ async def test_only_its_own_room_and_what_was_asked_for() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"7", b'"x"', b"null", b"[", b"\xff\xfe", b"[" * 200_000, b'["\\ud800"]'])
 async def test_a_signed_body_that_is_no_list(body: bytes) -> None:
-    door = receiver(Kept())
+    door = receiver(KeepingIntake())
     assert await post(door, signed("live_comment", body, at_ms=NOW_MS), body) == 400
     assert door.counts["garbage"] == 1
 
 
 async def test_one_item_alone_is_a_list_of_one() -> None:
-    intake = Kept()
+    intake = KeepingIntake()
     body = json.dumps(comment("我一个人")).encode()
     assert await post(receiver(intake), signed("live_comment", body, at_ms=NOW_MS), body) == 200
     assert intake.posts[0].text == "我一个人"
@@ -310,6 +310,6 @@ def test_no_body_makes_it_fail(body: bytes) -> None:
 )
 @settings(max_examples=100, deadline=None)
 async def test_no_request_without_the_secret_is_taken(headers: dict[str, str], body: bytes) -> None:
-    intake = Kept()
+    intake = KeepingIntake()
     assert await post(receiver(intake), headers, body) == 401
     assert not intake.posts

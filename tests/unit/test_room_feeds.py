@@ -13,7 +13,7 @@ from broadcaster.director.feeds import Feed, Feeds
 from broadcaster.errors import SourceError
 from broadcaster.ports import Intake
 from broadcaster.types import Post, PostKind, Viewer
-from tests.fakes.room import KeepingIntake
+from tests.fakes.intake import KeepingIntake
 from tests.fakes.voice import run_virtually
 
 pytestmark = pytest.mark.unit

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sources.ingest import LINES_PER_S, MAX_LINES, MESSAGE_COST, REFUSALS, Pace, Taken, _App
 from sources.lines_schema import EXAMPLES
-from tests.fakes.room import KeepingIntake
+from tests.fakes.intake import KeepingIntake
 from tests.fakes.voice import run_virtually
 
 pytestmark = pytest.mark.unit

@@ -14,7 +14,7 @@ import pytest
 from broadcaster.types import Post, PostKind, Viewer
 from sources.posts import read_recorded
 from sources.recorder import Recorder
-from tests.fakes.room import KeepingIntake
+from tests.fakes.intake import KeepingIntake
 
 pytestmark = pytest.mark.unit
 

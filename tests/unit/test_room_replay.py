@@ -15,7 +15,7 @@ from broadcaster.errors import SourceError
 from broadcaster.types import Post, PostKind
 from sources.posts import write_post
 from sources.replay import Replay
-from tests.fakes.room import KeepingIntake
+from tests.fakes.intake import KeepingIntake
 from tests.fakes.voice import VirtualLoop
 
 pytestmark = pytest.mark.unit
