@@ -19,13 +19,33 @@ CATEGORIES = frozenset({"unit", "contract", "integration", "soak"})
 IN_REAL_TIME = frozenset({"integration", "soak"})
 """They put channels on air and mostly wait: one after the other in one worker, while another does the rest."""
 
+OFF_AIR = (
+    "test_console",
+    "test_director",
+    "test_finished",
+    "test_mind",
+    "test_packaging",
+    "test_parent_process",
+    "test_render",
+    "test_room",
+    "test_speech",
+    "test_systemd",
+    "test_voice_cloud",
+    "test_voice_dial",
+    "test_voice_kokoro",
+    "test_voice_local",
+    "test_voice_process",
+)
+"""Modules of `tests/integration` whose names begin so have no picture on air that anybody could disturb."""
+
 
 class ByKind(LoadScopeScheduling):
     """One worker for all tests in real time; the other modules one by one for whoever is free."""
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
-        return "air" if IN_REAL_TIME.intersection(Path(module).parts) else module
+        path = Path(module)
+        return "air" if IN_REAL_TIME.intersection(path.parts) and not path.name.startswith(OFF_AIR) else module
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByKind:
