@@ -189,7 +189,6 @@ class _App:
             if posts:
                 taken.accepted += len(posts)
                 future = self._intake.bring(posts)
-                future.add_done_callback(_looked_at)
                 if any(post.paid for post in posts):
                     taken.stored.append(future)
         self._counts["lines_refused"] += taken.refused
@@ -266,12 +265,6 @@ async def stored(taken: Taken, seconds: float = STORE_S) -> bool:
         if future.cancelled() or future.exception() is not None:
             return False
     return True
-
-
-def _looked_at(future: Future[None]) -> None:
-    """Its error is known to whoever stores; for what was free it means nothing here."""
-    if not future.cancelled():
-        future.exception()
 
 
 def _text_of(message: Message) -> bytes | None:

@@ -132,11 +132,9 @@ class PauseAuto(Message):
 Command = Approve | Drop | Edit | Move | Ban | Unban | Slow | PauseAuto
 """What changes something."""
 
-Question = Queue | Place | Bans
-"""What only asks."""
-
 COMMANDS: Final = (Approve, Drop, Edit, Move, Ban, Unban, Slow, PauseAuto)
 QUESTIONS: Final = (Queue, Place, Bans)
+"""What only asks."""
 
 State = Literal["waiting", "held", "pending", "on_air", "on_disk"]
 

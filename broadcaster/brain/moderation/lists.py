@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -39,8 +38,6 @@ class WordLists:
     ) -> None:
         self.error = ""
         self.changed: Callable[[Lists], None] = lambda lists: None
-        self.read_ns = 0
-        """Wall-clock time at which the lists in use were read."""
         self._path = path
         self._pinyin = pinyin
         self._cache = cache
@@ -87,9 +84,7 @@ class WordLists:
         return None
 
     def _built(self, words: Words) -> Lists:
-        lists = Lists.of(words, self._tokenizer, pinyin=self._pinyin)
-        self.read_ns = time.time_ns()
-        return lists
+        return Lists.of(words, self._tokenizer, pinyin=self._pinyin)
 
     def _tokenizer(self) -> Any:
         return tokenizer(self._cache)
