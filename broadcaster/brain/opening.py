@@ -21,6 +21,8 @@ QUOTED: Final = 400
 """Characters of an opening that a model is told."""
 
 _ADDRESS: Final = re.compile(r"(https?://|www\.)\S*", re.IGNORECASE)
+_TAG: Final = re.compile(r"</?[A-Za-z][^<>]{0,40}>")
+"""Of a text that was meant for a page."""
 _UNSPOKEN: Final = re.compile(r"[^\w\s,.:;!?%+=/℃°·，。：；！？、—…～《》“”‘’（）()\"'&-]+")
 _SENTENCE: Final = re.compile(r"[。！？!?…]+|\.(?=\s)")
 _CLAUSE: Final = re.compile(r"[，；;、]|,(?=\s)")
@@ -88,7 +90,7 @@ def shortened(question: str, limit: int) -> str:
 
     Of a text in Latin letters it may be LATIN times as many: a word is several of them.
     """
-    plain = _UNSPOKEN.sub(" ", PICTURE.sub(" ", _ADDRESS.sub(" ", question)))
+    plain = _UNSPOKEN.sub(" ", PICTURE.sub(" ", _TAG.sub(" ", _ADDRESS.sub(" ", question))))
     plain = " ".join(plain.split()).strip("，,、；;：: ")
     if not any(character.isalnum() for character in plain):
         return ""

@@ -53,13 +53,14 @@ def check(
         return
     settings = loaded.config
     sinks = [sink.name for sink in settings.sinks if sink.enabled]
+    sources = [source.label for source in settings.sources if source.enabled]
     video = settings.video
     voices = [*(link.label for link in settings.voice.chain if link.enabled), settings.voice.engine]
     brains = [*(link.label for link in settings.brain.chain if link.enabled), "built-in rules"]
     typer.echo(
         f"{loaded.path} is good: channel {settings.channel}, {video.width}x{video.height} at {video.fps} fps, "
         f"voice {', '.join(voices)}, head {settings.head.engine}, brain {', '.join(brains)}, "
-        f"sinks {', '.join(sinks) or 'none'}"
+        f"sources {', '.join(sources) or 'none'}, sinks {', '.join(sinks) or 'none'}"
     )
 
 
