@@ -7,7 +7,6 @@ is given when everything that was paid for is on disk, and says which lines were
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hmac
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ from broadcaster.ports import Intake
 from broadcaster.types import Post
 from sources.listener import Limits, Listener
 from sources.posts import BadLine, read_post
+from sources.storing import is_stored
 
 PATH: Final = "/ingest"
 
@@ -247,22 +247,9 @@ class _Session:
 
 async def stored(taken: Taken, seconds: float = STORE_S) -> bool:
     """Whether everything that was paid for is on disk, after `seconds` at the most. What is late is stored still."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
+    deadline = asyncio.get_running_loop().time() + seconds
     for future in taken.stored:
-        over = asyncio.Event()
-
-        def finished(future: Future[None], over: asyncio.Event = over) -> None:
-            with contextlib.suppress(RuntimeError):  # the listener has ended meanwhile
-                loop.call_soon_threadsafe(over.set)
-
-        future.add_done_callback(finished)
-        try:
-            async with asyncio.timeout_at(end):
-                await over.wait()
-        except TimeoutError:
-            return False
-        if future.cancelled() or future.exception() is not None:
+        if not await is_stored(future, deadline):
             return False
     return True
 

@@ -1,4 +1,4 @@
-"""Options that many commands share, and which channel a command means."""
+"""Options that many commands share, which channel a command means, and how foreign text is shown on a terminal."""
 
 from __future__ import annotations
 
@@ -106,6 +106,11 @@ def _of_the_service(channel: str, instance: str) -> Paths | None:
         if there:
             return Paths(state / channel, run / channel, cache)
     return None
+
+
+def plain(text: str) -> str:
+    """One line, without characters that would steer a terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _mapping(path: Path) -> dict[str, Any]:

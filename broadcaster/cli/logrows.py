@@ -7,6 +7,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
+from broadcaster.cli.common import plain
+
 COLUMNS: Final = (
     "row", "start", "end", "outcome", "seconds", "kind", "source", "author", "role", "lane", "engine", "verdict",
     "prompt", "sentence", "start_tick", "end_tick", "text",
@@ -59,11 +61,6 @@ def write_csv(file: TextIO, row: dict[str, Any] | None = None) -> None:
     """A row, or the header."""
     made = list(COLUMNS) if row is None else [_harmless(value) for value in flat(row).values()]
     csv.writer(file, lineterminator="\n").writerow(made)
-
-
-def plain(text: str) -> str:
-    """One line, without characters that would steer a terminal."""
-    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _harmless(value: Any) -> Any:

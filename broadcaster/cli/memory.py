@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from broadcaster.cli.client import Control
-from broadcaster.cli.common import ChannelOption, ConfigOption, JsonOption, Target, target
+from broadcaster.cli.common import ChannelOption, ConfigOption, JsonOption, Target, plain, target
 from broadcaster.errors import NotRunning
 from broadcaster.lock import holder_of
 
@@ -111,26 +111,26 @@ async def _forget_in_file(aim: Target, viewer: str | None) -> int:
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
-    lines = [f"summary: {_flat(found['summary'])}", ""] if found.get("summary") else []
+    lines = [f"summary: {plain(found['summary'])}", ""] if found.get("summary") else []
     for each in found["exchanges"]:
-        who = _flat(each["viewer"]) or ("a viewer" if each["question"] else "")
-        asked = f"{who}: {_flat(each['question'])}" if each["question"] else "(unasked)"
+        who = plain(each["viewer"]) or ("a viewer" if each["question"] else "")
+        asked = f"{who}: {plain(each['question'])}" if each["question"] else "(unasked)"
         broken = " [cut]" if each["cut"] else ""
-        lines += [f"{_time(each['at_ns'])}  {asked}", f"{'':16}  > {_flat(each['answer'])}{broken}"]
+        lines += [f"{_time(each['at_ns'])}  {asked}", f"{'':16}  > {plain(each['answer'])}{broken}"]
     lines += [""] if lines and found["viewers"] else []
     for each in found["viewers"]:
         lines.append(
-            f"{_flat(each['id'])}  {_flat(each['name'])}: {_many(each['visits'], 'visit')}, "
+            f"{plain(each['id'])}  {plain(each['name'])}: {_many(each['visits'], 'visit')}, "
             f"{_many(each['exchanges'], 'question')}, last {_time(each['last_ns'])}"
         )
-        lines += [f"    {_flat(note)}" for note in each["notes"].split("\n") if note]
+        lines += [f"    {plain(note)}" for note in each["notes"].split("\n") if note]
     if found.get("audience"):
         lines += [*([""] if lines else []), _in_the_room(found["audience"])]
     return lines or ["nothing is remembered"]
 
 
 def _in_the_room(row: dict[str, Any]) -> str:
-    badge = f"medal {_flat(row['medal'])} {row['medal_level']}" if row["medal"] else ""
+    badge = f"medal {plain(row['medal'])} {row['medal_level']}" if row["medal"] else ""
     told = [
         f"level {row['level']}" if row["level"] else "",
         badge,
@@ -140,16 +140,11 @@ def _in_the_room(row: dict[str, Any]) -> str:
         f"first {_time(row['first_ns'])}",
         f"last {_time(row['last_ns'])}",
     ]
-    return f"in the room: {_flat(row['id'])}  {_flat(row['name'])}: {', '.join(part for part in told if part)}"
+    return f"in the room: {plain(row['id'])}  {plain(row['name'])}: {', '.join(part for part in told if part)}"
 
 
 def _many(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _flat(text: str) -> str:
-    """One line, without characters that would steer a terminal."""
-    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _time(at_ns: int) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import typer
 
 from broadcaster.cli.client import Control
-from broadcaster.cli.common import ChannelOption, ConfigOption, JsonOption, target
+from broadcaster.cli.common import ChannelOption, ConfigOption, JsonOption, plain, target
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -71,7 +71,7 @@ def show(
         return
     for name, value in item.items():
         shown = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else "-" if value is None else value
-        typer.echo(f"{name:9} {_flat(str(shown))}")
+        typer.echo(f"{name:9} {plain(str(shown))}")
 
 
 @app.command()
@@ -188,7 +188,7 @@ def bans(as_json: JsonOption = False, config: ConfigOption = None, channel: Chan
     for each in found:
         left = "for good" if each["left_s"] is None else f"{_span(each['left_s'])} left"
         since = datetime.fromtimestamp(each["at_ns"] / 1e9, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
-        typer.echo(f"{_flat(each['viewer'])}  {_flat(each['name'])}  {left}, since {since} by {_flat(each['by'])}")
+        typer.echo(f"{plain(each['viewer'])}  {plain(each['name'])}  {left}, since {since} by {plain(each['by'])}")
     if not found:
         typer.echo("nobody is banned")
 
@@ -251,15 +251,15 @@ def _seconds(text: str) -> float:
 def _line(item: dict[str, Any]) -> str:
     place = "-" if item["place"] is None else item["place"]
     eta = "-" if item["eta_s"] is None else f"{item['eta_s']:.0f}s"
-    text = _flat(item["text"])
+    text = plain(item["text"])
     text = f"{text[:WIDTH]}…" if len(text) > WIDTH else text
     notes = [
         f"{item['paid']:g} yuan" if item["paid"] else "",
         f"x{item['alike']}" if item["alike"] > 1 else "",
-        f"held: {_flat(item['reason'])}" if item["state"] == "held" else "",
+        f"held: {plain(item['reason'])}" if item["state"] == "held" else "",
     ]
     shown = ", ".join(note for note in notes if note)
-    name = _flat(item["name"])
+    name = plain(item["name"])
     who = f"{name}: " if name else ""
     return f"{place:>3} {eta:>6}  {item['state']:8} {item['lane']:10} {item['id']}  {who}{text}" + (
         f"  ({shown})" if shown else ""
@@ -282,8 +282,3 @@ def _span(seconds: float) -> str:
         if seconds >= 2 * UNITS[unit]:
             return f"{seconds / UNITS[unit]:.0f} {unit}"
     return f"{max(0.0, seconds):.0f} s"
-
-
-def _flat(text: str) -> str:
-    """One line, without characters that would steer a terminal."""
-    return "".join(char if char.isprintable() else " " for char in text)

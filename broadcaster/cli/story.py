@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from broadcaster.cli.logrows import clock, flat, iso, plain, text_line
+from broadcaster.cli.common import plain
+from broadcaster.cli.logrows import clock, flat, iso, text_line
 
 
 def story_lines(found: dict[str, Any]) -> Iterator[str]:

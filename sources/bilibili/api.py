@@ -20,6 +20,7 @@ import httpx
 from broadcaster.config.sources import BilibiliSource
 from broadcaster.errors import SourceError
 from broadcaster.hosts import is_here, place_of
+from sources.bilibili.events import mapping
 from sources.bilibili.signing import signed_headers
 
 CALL_S: Final = 10.0
@@ -98,12 +99,12 @@ class OpenLive:
     async def start(self) -> Game:
         """Begins a session. What of the answer is missing is left empty: a session that has a number can be ended."""
         data = await self._call("/v2/app/start", {"code": self._code, "app_id": self._app_id})
-        number = _mapping(data.get("game_info")).get("game_id")
+        number = mapping(data.get("game_info")).get("game_id")
         if not isinstance(number, str) or not number:
             raise SourceError(f"{self._place} began a session without a number")
-        socket = _mapping(data.get("websocket_info"))
+        socket = mapping(data.get("websocket_info"))
         auth, links = socket.get("auth_body"), socket.get("wss_link")
-        room = _mapping(data.get("anchor_info")).get("room_id")
+        room = mapping(data.get("anchor_info")).get("room_id")
         return Game(
             number,
             auth.encode("utf-8", "replace") if isinstance(auth, str) else b"",
@@ -137,14 +138,14 @@ class OpenLive:
 
     def _understood(self, status: int, answer: bytes, fine: tuple[int, ...]) -> dict[str, Any]:
         try:
-            told = _mapping(json.loads(answer))
+            told = mapping(json.loads(answer))
         except (ValueError, RecursionError):
             told = {}
         code = told.get("code")
         if not isinstance(code, int):
             raise SourceError(f"{self._place} answered with status {status} and nothing that was understood")
         if code == 0 or code in fine:
-            return _mapping(told.get("data"))
+            return mapping(told.get("data"))
         raise self._refused(code)
 
     def _refused(self, code: int) -> SourceError:
@@ -169,10 +170,6 @@ async def _read(response: httpx.Response) -> bytes:
         if len(answer) > ANSWER_LIMIT:
             raise SourceError(f"{place_of(str(response.url))} answered without an end")
     return bytes(answer)
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _is_link(link: Any) -> bool:

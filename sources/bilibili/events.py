@@ -146,7 +146,7 @@ def _guard(data: dict[str, Any]) -> dict[str, Any]:
     name = GUARDS.get(level, "大航海")
     unit = _text(data.get("guard_unit"), 20)
     by_month = unit in ("", MONTH)
-    viewer = _viewer({**data, **_mapping(data.get("user_info"))})
+    viewer = _viewer({**data, **mapping(data.get("user_info"))})
     return {
         "kind": PostKind.GUARD,
         "viewer": viewer,
@@ -228,5 +228,6 @@ def _yuan(value: Any) -> int:
     return _number(value, 0, PRICE_LIMIT) * 1000
 
 
-def _mapping(value: Any) -> dict[str, Any]:
+def mapping(value: Any) -> dict[str, Any]:
+    """`value`, or nothing where it is something else."""
     return value if isinstance(value, dict) else {}

@@ -14,7 +14,6 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
@@ -22,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from broadcaster.ports import Intake
 from sources.douyin.events import Events, items_of
 from sources.douyin.signing import is_signed
+from sources.storing import is_stored
 
 ANSWER_S: Final = 1.5
 
@@ -126,7 +126,7 @@ class Receiver:
         stored = self._intake.bring(posts)
         if not any(post.paid for post in posts):
             return 200
-        if await _done(stored, began + ANSWER_S):
+        if await is_stored(stored, began + ANSWER_S):
             return 200
         self.counts["late"] += 1
         return 503
@@ -135,26 +135,6 @@ class Receiver:
         self._taken[mark] = None
         if len(self._taken) > self._seen_limit:
             self._taken.popitem(last=False)
-
-
-async def _done(stored: Future[None], deadline: float) -> bool:
-    """Whether it was stored before `deadline` (the loop's clock). It goes on being stored after that."""
-    loop = asyncio.get_running_loop()
-    over = asyncio.Event()
-
-    def finished(future: Future[None]) -> None:
-        try:
-            loop.call_soon_threadsafe(over.set)
-        except RuntimeError:
-            pass  # the listener has ended meanwhile
-
-    stored.add_done_callback(finished)
-    try:
-        async with asyncio.timeout_at(deadline):
-            await over.wait()
-    except TimeoutError:
-        return False
-    return not stored.cancelled() and stored.exception() is None
 
 
 def _sent_ns(stamp: str) -> int:
