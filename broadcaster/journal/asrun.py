@@ -23,13 +23,14 @@ _ADD: Final = (
 def begin(db: Database, event: Aired, verdict: str, outcome: str) -> None:
     """A sentence is on air, or was: once, however often it is told.
 
-    One that was lost with a daemon that was killed comes again under the same numbers: it is another one.
+    One that was cut, or lost, with the daemon comes again under the same numbers: it is another one.
     """
     sql = (
         "SELECT 1 FROM asrun WHERE prompt = ? AND generation = ? AND sentence = ?"
-        " AND (outcome <> 'lost' OR start_ns = ?)"
+        " AND (outcome NOT IN ('lost', 'cut') OR start_ns = ? OR end_ns = ?)"
     )
-    if db.execute(sql, (event.utterance, event.generation, event.sentence, event.wall_ns)).fetchone():
+    key = (event.utterance, event.generation, event.sentence)
+    if db.execute(sql, (*key, event.wall_ns, event.wall_ns)).fetchone():
         return
     sql = "SELECT kind, source, author, role, lane FROM prompts WHERE id = ?"
     who = db.execute(sql, (event.utterance,)).fetchone() or ("",) * 5

@@ -15,7 +15,8 @@ from broadcaster.brain.responder import Responder
 from broadcaster.paths import Paths
 from broadcaster.types import Origin, Post, PostKind, Verdict, VerdictKind, Viewer
 from tests.fakes.gate import PassGate
-from tests.support.directing import LONG, Brain, Station, station, until
+from tests.support.directing import LONG, Brain, Station, station
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
 
@@ -235,3 +236,6 @@ async def test_what_was_paid_for_and_is_cut_by_the_end_of_the_daemon_goes_on_aft
     assert [text for text in heard if text in lines] == lines
     states = rows(paths.journal, "SELECT state, reason FROM posts")
     assert states == [("done", ""), ("done", "")]
+    log = rows(paths.journal, "SELECT text, outcome FROM asrun WHERE lane = 'super_chat' ORDER BY row")
+    whole = [(text, "heard") for text in lines]
+    assert [row for row in log if row[0] in lines] == [whole[0], (lines[1], "cut"), *whole[1:]]
