@@ -94,7 +94,7 @@ def shortened(question: str, limit: int) -> str:
     plain = " ".join(plain.split()).strip("，,、；;：: ")
     if not any(character.isalnum() for character in plain):
         return ""
-    latin = plain.isascii()
+    latin = plain.isascii() and any(character.isalpha() for character in plain)
     most = limit * LATIN if latin else limit
     asks = plain.endswith(("?", "？"))
     if len(plain) > most:
