@@ -11,7 +11,8 @@ from broadcaster.types import Message, Turn
 from tests.contract.brain_cases.case import PICTURE, QUESTION, SYSTEM, turn
 from tests.contract.brain_cases.dify import CASES
 from tests.fakes.dify_server import DifyServer
-from tests.support.answers import read, until
+from tests.support.answers import read
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
 

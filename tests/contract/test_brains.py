@@ -39,7 +39,8 @@ from tests.contract.brain_cases.case import (
     turn,
 )
 from tests.fakes.model_server import NOISE, ModelServer
-from tests.support.answers import NEVER_S, read, until
+from tests.support.answers import NEVER_S, read
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
 

@@ -21,6 +21,7 @@ from broadcaster.ports import EndToEnd
 from broadcaster.registry import END_TO_END, resolve
 from broadcaster.types import Inbound, Message, Origin, PromptKind, RawSound, Turn, Usage
 from tests.fakes.realtime_server import LINES, Fault, RealtimeServer, sound
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
 
@@ -201,9 +202,3 @@ def wav(pcm: bytes, rate: int) -> bytes:
         file.setframerate(rate)
         file.writeframes(pcm)
     return out.getvalue()
-
-
-async def until(holds: Any) -> None:
-    async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110  # the server's state is looked at, not one event
-            await asyncio.sleep(0.002)

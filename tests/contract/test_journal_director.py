@@ -8,8 +8,9 @@ from broadcaster.config.address import server_of
 from broadcaster.errors import Refused
 from broadcaster.journal import asrun_rows
 from broadcaster.paths import Paths
-from tests.support.directing import station, until
+from tests.support.directing import station
 from tests.support.postgres import PostgresServer
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
 

@@ -10,7 +10,8 @@ import pytest
 from broadcaster.journal.database import open_for_reading
 from broadcaster.paths import Paths
 from broadcaster.types import Inbound, Origin, Post, PostKind, PromptKind, Role, Viewer
-from tests.support.directing import OPERATOR, Brain, station, until
+from tests.support.directing import OPERATOR, Brain, station
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
 

@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from broadcaster.paths import Paths
-from tests.support.directing import MODERATOR, station, until
+from tests.support.directing import MODERATOR, station
 from tests.support.moderating import ALICE, command, items
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
 

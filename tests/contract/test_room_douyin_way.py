@@ -18,7 +18,8 @@ from broadcaster.paths import Paths
 from sources.douyin.source import DouyinRoom
 from tests.contract.test_source_douyin import room_at
 from tests.fakes.douyin_server import DouyinServer, comment, gift, signed
-from tests.support.directing import Brain, Station, station, until
+from tests.support.directing import Brain, Station, station
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
 

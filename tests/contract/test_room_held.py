@@ -10,7 +10,7 @@ import pytest
 from broadcaster.errors import Refused
 from broadcaster.paths import Paths
 from broadcaster.types import Origin, Verdict, VerdictKind
-from tests.support.directing import station, until
+from tests.support.directing import station
 from tests.support.moderating import (
     Gate,
     blocked,
@@ -23,6 +23,7 @@ from tests.support.moderating import (
     reason,
     super_chat,
 )
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
 

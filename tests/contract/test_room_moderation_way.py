@@ -14,7 +14,8 @@ from broadcaster.brain.moderation.lists import WordLists
 from broadcaster.config import ModerationConfig
 from broadcaster.paths import Paths
 from broadcaster.types import Origin, Post, PostKind, PromptKind, Role, Turn, Usage, Viewer
-from tests.support.directing import Brain, station, until
+from tests.support.directing import Brain, station
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
 

@@ -11,7 +11,7 @@ import pytest
 from broadcaster.errors import Refused
 from broadcaster.paths import Paths
 from broadcaster.types import Happening, Origin, PromptKind, Role, RoomEvent, Viewer
-from tests.support.directing import MODERATOR, Brain, station, until
+from tests.support.directing import MODERATOR, Brain, station
 from tests.support.moderating import (
     ALICE,
     Gate,
@@ -25,6 +25,7 @@ from tests.support.moderating import (
     reason,
     super_chat,
 )
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
 

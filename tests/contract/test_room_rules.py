@@ -9,8 +9,9 @@ import pytest
 from broadcaster.errors import Refused
 from broadcaster.paths import Paths
 from sources.moderation import BanEntry
-from tests.support.directing import station, until
+from tests.support.directing import station
 from tests.support.moderating import ALICE, blocked, brains, bring, command, comment, items, reason, super_chat
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
 

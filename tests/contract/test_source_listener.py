@@ -22,7 +22,7 @@ from starlette.websockets import WebSocket
 
 from broadcaster.errors import SourceError
 from sources.listener import Limits, Listener
-from tests.support.answers import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
 

@@ -53,6 +53,7 @@ from tests.contract.voice_cases.case import (
     reference,
     sound,
 )
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.contract
 
@@ -106,12 +107,6 @@ async def listen(
         except VoiceError as err:
             take.error = err
     return take
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(NEVER_S):
-        while not true():  # noqa: ASYNC110  # sockets and tasks end when they end
-            await asyncio.sleep(0.005)
 
 
 @dataclass

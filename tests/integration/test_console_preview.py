@@ -18,7 +18,8 @@ from broadcaster.config import Console
 from broadcaster.console import websocket as console_websocket
 from broadcaster.paths import Paths
 from tests.fakes.preview import HEIGHT, WIDTH, TestCard
-from tests.support.console import MODERATOR, TOKENS, VIEWER, RunningConsole, running_console, until
+from tests.support.console import MODERATOR, TOKENS, VIEWER, RunningConsole, running_console
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

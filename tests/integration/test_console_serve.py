@@ -24,7 +24,8 @@ from broadcaster.paths import Paths
 from sources.schema import published_schema
 from tests.fakes.preview import TestCard
 from tests.fakes.station import FakeStation
-from tests.support.console import OPERATOR, TOKENS, application, receive, running_console, until
+from tests.support.console import OPERATOR, TOKENS, application, receive, running_console
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

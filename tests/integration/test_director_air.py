@@ -13,7 +13,8 @@ from broadcaster.paths import Paths
 from broadcaster.types import Origin, PromptKind
 from broadcaster.wire import Cut, End, Panic, Speak
 from tests.fakes.voice_peer import ScriptedSpeaker
-from tests.support.directing import LONG, MODERATOR, OPERATOR, Brain, station, until
+from tests.support.directing import LONG, MODERATOR, OPERATOR, Brain, station
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,8 @@ from broadcaster.speech.chain import ChainVoice, Link
 from broadcaster.speech.pipeline import PacedSpeaker
 from tests.fakes.voice_links import FaultyLink, SureLink
 from tests.fakes.voice_peer import ScriptedSpeaker
-from tests.support.directing import LONG, MODERATOR, station, until
+from tests.support.directing import LONG, MODERATOR, station
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

@@ -18,7 +18,8 @@ from broadcaster.types import Origin, PromptKind, Turn, Usage, Verdict, VerdictK
 from tests.fakes.gate import PassGate
 from tests.fakes.voice_links import SureLink
 from tests.fakes.voice_peer import ScriptedSpeaker
-from tests.support.directing import Brain, station, until
+from tests.support.directing import Brain, station
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

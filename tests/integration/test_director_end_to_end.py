@@ -24,7 +24,8 @@ from broadcaster.types import Origin, PromptKind, RawSound, Role, Speech, Verdic
 from tests.fakes.gate import PassGate
 from tests.fakes.realtime_server import Fault, RealtimeServer, sound
 from tests.fakes.voice_peer import tone
-from tests.support.directing import MODERATOR, Brain, Station, station, until
+from tests.support.directing import MODERATOR, Brain, Station, station
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

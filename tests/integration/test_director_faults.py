@@ -8,7 +8,8 @@ from broadcaster.errors import Refused, VoiceError
 from broadcaster.journal import asrun_rows
 from broadcaster.paths import Paths
 from tests.fakes.voice_peer import ScriptedSpeaker
-from tests.support.directing import LONG, MODERATOR, OPERATOR, station, until
+from tests.support.directing import LONG, MODERATOR, OPERATOR, station
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from broadcaster.journal.database import open_for_reading
 from broadcaster.paths import Paths
 from broadcaster.wire import Speak
 from tests.fakes.playout_peer import PlayoutPeer
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -66,12 +67,6 @@ async def playout(paths: Paths) -> AsyncIterator[PlayoutPeer]:
     await peer.start()
     yield peer
     await peer.kill()
-
-
-async def until(holds: Callable[[], bool], seconds: float = 15.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110  # the state of several processes is looked at, not one event
-            await asyncio.sleep(0.005)
 
 
 async def test_killed_in_mid_speech_playout_finishes_and_the_rest_is_said_once(

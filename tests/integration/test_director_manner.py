@@ -7,7 +7,8 @@ import pytest
 from broadcaster.paths import Paths
 from broadcaster.types import PLAIN, Inbound, Manner, PromptKind
 from tests.fakes.voice_peer import ScriptedSpeaker
-from tests.support.directing import LONG, MODERATOR, OPERATOR, Brain, Station, station, until
+from tests.support.directing import LONG, MODERATOR, OPERATOR, Brain, Station, station
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

@@ -21,7 +21,8 @@ from broadcaster.types import PromptKind, Viewer
 from tests.fakes.gate import PassGate
 from tests.fakes.playout_peer import PlayoutPeer
 from tests.fakes.voice_peer import ScriptedSpeaker
-from tests.support.directing import MODERATOR, OPERATOR, Brain, station, until
+from tests.support.directing import MODERATOR, OPERATOR, Brain, station
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

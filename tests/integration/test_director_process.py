@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
@@ -19,6 +18,7 @@ from broadcaster.wire import Notice, SinkCommand
 from tests.fakes.gate import PassGate
 from tests.fakes.playout_peer import PlayoutPeer
 from tests.fakes.voice_peer import ScriptedSpeaker
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -75,12 +75,6 @@ class Process:
             )
         )
         return self.running
-
-
-async def until(holds: Callable[[], Any], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110  # the state of several tasks is looked at, not one event
-            await asyncio.sleep(0.005)
 
 
 async def test_it_beats_from_the_first_and_says_when_playout_is_there(paths: Paths) -> None:

@@ -8,7 +8,8 @@ from broadcaster.journal.traces import read_traces
 from broadcaster.latency import Trace
 from broadcaster.paths import Paths
 from broadcaster.types import PromptKind
-from tests.support.directing import LONG, Brain, Station, station, until
+from tests.support.directing import LONG, Brain, Station, station
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

@@ -12,7 +12,8 @@ from broadcaster.journal import asrun_rows
 from broadcaster.paths import Paths
 from broadcaster.types import Happening, Inbound, PromptKind, RoomEvent, Viewer
 from broadcaster.wire import Cut, Trim
-from tests.support.directing import LONG, MODERATOR, Station, station, until
+from tests.support.directing import LONG, MODERATOR, Station, station
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

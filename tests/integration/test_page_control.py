@@ -13,7 +13,8 @@ from broadcaster.paths import Paths
 from broadcaster.types import PLAIN, Manner, PromptKind
 from tests.fakes.station import FakeStation
 from tests.support.browser import LINK_OPEN, becomes, chromium, page_of
-from tests.support.console import MODERATOR, OPERATOR, TOKENS, VIEWER, running_console, until
+from tests.support.console import MODERATOR, OPERATOR, TOKENS, VIEWER, running_console
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 

@@ -16,7 +16,8 @@ from broadcaster.paths import Paths
 from tests.fakes.preview import FPS, GOP, HEIGHT, WIDTH, TestCard
 from tests.fakes.station import FakeStation, sink_status
 from tests.support.browser import SHOWN_TICK, becomes, chromium, page_of
-from tests.support.console import running_console, until
+from tests.support.console import running_console
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 

@@ -24,7 +24,8 @@ from broadcaster.types import SAMPLE_RATE, PcmArray, Phone, Piece, TimedWord, Vi
 from tests.contract.voice_cases.case import Fault, sound
 from tests.fakes.dashscope_server import DashScopeServer
 from tests.fakes.dashscope_talk import RATE
-from tests.support.cloud_voice import KEY, MAKERS, NEVER_S, ONE, THREE, Engine, cosyvoice, data_of, hear, qwen, until
+from tests.support.cloud_voice import KEY, MAKERS, NEVER_S, ONE, THREE, Engine, cosyvoice, data_of, hear, qwen
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

@@ -28,7 +28,8 @@ from broadcaster.types import Piece
 from tests.contract.voice_cases.case import sound
 from tests.fakes.dashscope_server import TTS_PATH, DashScopeServer
 from tests.fakes.dashscope_talk import RATE
-from tests.support.cloud_voice import MAKERS, NEVER_S, ONE, Engine, cosyvoice, data_of, hear, until
+from tests.support.cloud_voice import MAKERS, NEVER_S, ONE, Engine, cosyvoice, data_of, hear
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

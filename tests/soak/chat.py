@@ -32,7 +32,8 @@ from broadcaster.paths import Paths
 from broadcaster.ports import Ledger, MemoryStore
 from broadcaster.types import SAMPLE_RATE, Exchange, PromptKind, Turn, Usage, Viewer
 from tests.fakes.voice_peer import ScriptedSpeaker
-from tests.support.directing import MODERATOR, station, until
+from tests.support.directing import MODERATOR, station
+from tests.support.waiting import until
 
 HISTORY_TOKENS = 800
 PACE_S = 0.2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
@@ -49,9 +48,3 @@ async def read(brain: Brain, asked: Turn, *, first: float = NEVER_S, gap: float 
         except BrainError as err:
             take.error = err
     return take
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(NEVER_S):
-        while not true():  # noqa: ASYNC110  # sockets and tasks end when they end
-            await asyncio.sleep(0.002)

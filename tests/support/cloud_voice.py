@@ -45,9 +45,3 @@ async def hear(engine: Engine, text: str = ONE, manner: Manner = PLAIN, language
 
 def data_of(chunks: list[RawSound]) -> bytes:
     return b"".join(chunk.data for chunk in chunks)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(NEVER_S):
-        while not true():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)

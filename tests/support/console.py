@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -130,10 +130,3 @@ async def ask(socket: ClientConnection, message: object) -> dict[str, Any]:
     """Sends a message (a mapping, text or bytes) and returns the next answer."""
     await socket.send(message if isinstance(message, str | bytes) else json.dumps(message))
     return await receive(socket)
-
-
-async def until(condition: Callable[[], object], seconds: float = 10) -> None:
-    """Waits for a condition that no event announces."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)

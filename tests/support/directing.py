@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,6 +24,7 @@ from sources.schema import OUTBOUND
 from tests.fakes.gate import PassGate
 from tests.fakes.playout_peer import PlayoutPeer
 from tests.fakes.voice_peer import ScriptedSpeaker
+from tests.support.waiting import until
 
 MODERATOR = Origin("test", "somebody", Role.MODERATOR)
 OPERATOR = Origin("test", "boss", Role.OPERATOR)
@@ -179,9 +180,3 @@ async def station(
         yield made
     finally:
         await made.stop()
-
-
-async def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110  # the state of several processes is looked at, not one event
-            await asyncio.sleep(0.002)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from broadcaster.paths import Paths
 from tests.fakes.playout_peer import PlayoutPeer
-from tests.support.directing import until
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("chat", "guard", "small", "small", "say")

@@ -13,7 +13,8 @@ from broadcaster.paths import Paths
 from broadcaster.types import Origin, Post, PostKind, Role, Verdict, VerdictKind, Viewer
 from sources.moderation import QueueItem
 from tests.fakes.gate import PassGate
-from tests.support.directing import MODERATOR, Brain, Station, until
+from tests.support.directing import MODERATOR, Brain, Station
+from tests.support.waiting import until
 
 ALICE = Origin("control", "alice", Role.OPERATOR)
 BLOCK = "这一句占着直播间。"

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 
-async def until(holds: Callable[[], object], seconds: float = 10.0) -> None:
+async def until(holds: Callable[[], object], seconds: float = 15.0) -> None:
     """TimeoutError when it does not hold in time; the limit is generous, for nothing here measures speed."""
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110  # a state is looked at, not one event

@@ -25,7 +25,7 @@ from broadcaster.config import ModerationConfig
 from broadcaster.director.performer import rest_of
 from broadcaster.errors import ConfigError
 from broadcaster.types import Origin, Role, VerdictKind
-from tests.support.directing import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.unit
 
