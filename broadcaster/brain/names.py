@@ -12,7 +12,8 @@ NAME_LIMIT: Final = 16
 UNSEEN: Final = frozenset("\u115f\u1160\u3164\uffa0")
 """Letters to Unicode, nothing to the eye: the fillers of Hangul, of which names are made that seem to be none."""
 
-_ADDRESS: Final = re.compile(r"https?://\S*|www\.\S*", re.IGNORECASE)
+_ADDRESS: Final = re.compile(r"https?://\S*|www\.\S*|</?[a-z][^<>]{0,40}>", re.IGNORECASE)
+"""Tags as well: nobody says them."""
 _LONG_NUMBER: Final = re.compile(r"\d{7,}")
 """Such as platforms put behind the names they give: only its end is read."""
 

@@ -195,14 +195,20 @@ def explained(server: Server, err: Exception) -> JournalError:
     found = _told(err)
     _let_go(err)
     if found is None:
-        what = str(err) if isinstance(err, pg8000.exceptions.Error | OSError) else type(err).__name__
-        return JournalError(f"{server}: {what or type(err).__name__}; check that it runs and can be reached")
+        return JournalError(f"{server}: {_reason(err) or type(err).__name__}; check that it runs and can be reached")
     code = str(found.get("C", ""))
     if code.startswith(_WRONG_IN_ITSELF) and code not in _SCHEMA_IS_GONE:
         return Unstorable(f"{server}: error {code}; report this")
     remedy = next((told for prefix, told in _REMEDIES.items() if code.startswith(prefix)), "report this")
     kind = Passing if code.startswith(_PASSING) else JournalError
     return kind(f"{server}: {found.get('M', '')} ({code}); {remedy}")
+
+
+def _reason(err: Exception) -> str:
+    """The system's own words where there are some: pg8000 wraps them in those of a programmer."""
+    if isinstance(err.__cause__, OSError) and err.__cause__.strerror:
+        return err.__cause__.strerror
+    return str(err) if isinstance(err, pg8000.exceptions.Error | OSError) else ""
 
 
 def _told(err: BaseException | None) -> dict[str, str] | None:
