@@ -26,8 +26,8 @@ from tests.support.console import (
     ask,
     receive,
     running_console,
-    until,
 )
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 
