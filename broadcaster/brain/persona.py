@@ -50,7 +50,7 @@ class Persona(Section):
         if isinstance(value, int):
             known = 1 <= value <= MAX_SENTENCES
         else:
-            seconds = re.fullmatch(r"(\d{1,3})s", value)
+            seconds = re.fullmatch(r"([0-9]{1,3})s", value)
             known = 5 <= int(seconds[1]) <= MAX_SECONDS if seconds else value in ("short", "medium", "long")
         if not known:
             raise ValueError(f"must be {_LENGTH} -> choose one of them")

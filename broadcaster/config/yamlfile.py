@@ -21,8 +21,8 @@ MAX_BYTES: Final = 1_048_576
 MAX_DEPTH: Final = 20
 """The schema is five levels deep; deeper input only costs stack."""
 
-_INT: Final = re.compile(r"[-+]?\d{1,18}")
-_FLOAT: Final = re.compile(r"[-+]?(\d{1,18}\.\d{0,18}|\.\d{1,18}|\d{1,18})([eE][-+]?\d{1,3})?")
+_INT: Final = re.compile(r"[-+]?\d{1,18}", re.ASCII)
+_FLOAT: Final = re.compile(r"[-+]?(\d{1,18}\.\d{0,18}|\.\d{1,18}|\d{1,18})([eE][-+]?\d{1,3})?", re.ASCII)
 _CONSTANTS: Final = {"": None, "~": None, "null": None, "true": True, "false": False}
 
 

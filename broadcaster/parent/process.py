@@ -80,8 +80,9 @@ class ChildProcess:
         return True
 
     def signal(self, number: signal.Signals) -> None:
+        """By its descriptor: Popen's own way buries a child that has just ended, and nobody would know how."""
         with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(number)
+            signal.pidfd_send_signal(self.pidfd, number)
 
     def kill(self) -> None:
         """SIGKILL to the child and to all that it started."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from broadcaster.parent.process import ChildProcess
 from tests.fakes.children import Script
 from tests.support.daemon import ROLES, Daemon, alive, manager
 
@@ -23,6 +24,14 @@ def test_the_parent_is_small() -> None:
     code = f"import sys, broadcaster.parent, broadcaster.cli; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert out.stdout == "[]\n"
+
+
+def test_a_child_that_is_signalled_when_it_has_just_ended_is_still_buried_with_its_status() -> None:
+    child = ChildProcess("voice", [sys.executable, "-c", "raise SystemExit(3)"], "", dict(os.environ))
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    child.signal(signal.SIGUSR1)
+    assert child.reap() == 3
+    child.close()
 
 
 def test_every_killed_child_comes_back_alone(short_dir: Path) -> None:

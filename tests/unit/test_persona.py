@@ -88,6 +88,7 @@ _lines = _texts.filter(lambda text: text.strip() and text.isprintable())
         instructions=_lines,
     )
 )
+@example(Persona(name="0", instructions="０"))
 @example(Persona(name="0", tone="on", topics=["~", "7:30", "#x: y"], instructions="0E0"))
 def test_what_is_stored_is_read_again(persona: Persona) -> None:
     assert parse_persona(as_yaml(persona)) == persona
