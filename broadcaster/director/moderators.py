@@ -309,13 +309,9 @@ def moderators_of(
     held = HeldBack(config.moderation.hold_s, lambda prompt: endings.let_go(prompt, HELD))
     lineup = Lineup(rundown, inbox, held, rules, journal.posts, pace, config.moderation.delay_s, endings.why)
 
-    def name_of(viewer: str) -> str:
-        guest = room.audience.get(viewer)
-        return guest.viewer.name if guest is not None else ""
-
     return Moderators(
         inbox, rundown, floor, rules, held, lineup, journal.decisions, gate, admission,
-        ended=endings.end, name_of=name_of, on_disk=lambda: room.till.on_disk, skip_post=room.till.skip,
+        ended=endings.end, name_of=room.name_of, on_disk=room.on_disk, skip_post=room.skip_post,
         recovery=recovery, forget_guest=room.forget,
     )  # fmt: skip
 
