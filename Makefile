@@ -3,12 +3,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12)
 VENV := .venv
 BIN := $(VENV)/bin
+FACE := .venv-face
 CONFIG ?= config.yaml
 # The build backend's general advice about editable installations is no warning about this one.
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev live test check fix bench soak docs system-packages clean
+.PHONY: help setup dev face live test check fix bench soak docs system-packages clean
 
 help:
 	@echo "make setup   virtual environment with locked versions, and the demo presenter"
@@ -24,6 +25,8 @@ setup: $(VENV)/.installed
 	@$(BIN)/broadcaster avatar expand --config $(CONFIG)
 
 dev: $(VENV)/.installed-dev
+
+face: $(FACE)/.installed
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "There is no Python 3.11 or 3.12 here. On Debian or Ubuntu:" \
@@ -48,6 +51,17 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP) --editable '.[openai,dashscope,edge,postgresql]' --group dev
 	@touch $@
 
+# An environment of its own on top of the other: PyTorch and the networks' libraries, for the tests of engine musetalk.
+# On Linux PyPI's torch is the CUDA build (several GB); a wheel of the CPU build that pip finds first will do.
+$(FACE)/.installed: $(VENV)/.installed-dev
+	@echo "Installing PyTorch and what engine musetalk needs into $(FACE)"
+	@$(PYTHON) -m venv $(FACE)
+	@$(BIN)/python -c 'import site; print("import site; site.addsitedir(%r)" % site.getsitepackages()[0])' > \
+		"$$($(FACE)/bin/python -c 'import site; print(site.getsitepackages()[0])')/broadcaster-base.pth"
+	@PYTHONWARNINGS=ignore $(FACE)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[musetalk]'
+	@touch $@
+
 live: setup
 	@$(BIN)/broadcaster run --config $(CONFIG)
 
@@ -55,9 +69,10 @@ live: setup
 system-packages:
 	@.ci/system-packages
 
-test: setup dev system-packages
+test: setup dev face system-packages
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/python -m pytest -n 2 --dist loadscope
+	@$(FACE)/bin/python -m pytest tests/face -n 2 --dist loadscope; face=$$?; \
+		$(BIN)/python -m pytest -n 2 --dist loadscope && exit $$face
 
 check: dev
 	@$(BIN)/ruff check .
@@ -82,4 +97,4 @@ docs: dev
 	@$(BIN)/python -m sources.lines_schema
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(FACE) build dist *.egg-info

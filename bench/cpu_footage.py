@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from broadcaster.config import Label, VoiceConfig
+from broadcaster.config import HeadConfig, Label, VoiceConfig
 from broadcaster.head.engines import make_engine
 from broadcaster.head.track import Track
 from broadcaster.speech.engines import create
@@ -32,7 +32,7 @@ def write_footage(folder: Path, cache: Path, video: dict[str, Any], text: str) -
     track = Track()
     track.add(*pack_speech(speech))
     track.end()
-    engine = make_engine("warp")
+    engine = make_engine("warp", HeadConfig(), Path("models"))
     engine.load(cast("Any", pack))
     engine.begin(1, 1, cast("Any", track), 0, 0)
     ticks = min(TALK_TICKS, track.samples * fps // 48_000)

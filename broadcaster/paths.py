@@ -60,6 +60,11 @@ class Paths:
         """There while a panic was given past a director that does not answer, until the journal has it."""
         return self.state / "panic"
 
+    @property
+    def models(self) -> Path:
+        """Weights that `broadcaster models pull` brought, for all channels of this cache."""
+        return self.cache / "models"
+
     def preview_socket(self, sink: str) -> Path:
         return self.run / f"preview-{sink}.sock"
 

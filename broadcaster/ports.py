@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from threading import Event
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from broadcaster.types import (
     PLAIN,
     Exchange,
+    FaceCrop,
     Inbound,
     Manner,
     MouthBox,
@@ -35,6 +36,9 @@ from broadcaster.types import (
     ViewerNote,
     Written,
 )
+
+if TYPE_CHECKING:
+    from broadcaster.config.avatar import Mouth
 
 
 class Intake(Protocol):
@@ -327,7 +331,10 @@ class FacePack(AvatarPack, Protocol):
 
     @property
     def mouth_box(self) -> MouthBox:
-        """The region patches cover; the same for every base frame."""
+        """The region that the mesh engines' patches cover, with the head at rest."""
+
+    def mouth_box_at(self, index: int) -> MouthBox:
+        """The same region where the head is in base frame `index`: of the same size, whole even pixels."""
 
     @property
     def landmarks(self) -> Mapping[str, NDArray[np.float64]]:
@@ -336,6 +343,20 @@ class FacePack(AvatarPack, Protocol):
     @property
     def motion(self) -> NDArray[np.float64]:
         """(loop_frames, 2, 3): the affine that takes the landmarks at rest to where they lie in each base frame."""
+
+    @property
+    def mouth(self) -> Mouth:
+        """The avatar's own settings for its mouth."""
+
+    @property
+    def source_frames(self) -> NDArray[np.int32]:
+        """(loop_frames,): base frames with equal numbers show the same picture, so tensors of one serve the other."""
+
+    def mesh(self, index: int) -> NDArray[np.float32]:
+        """(468, 2): the face mesh in base frame `index`. Raises AssetError for an avatar without one."""
+
+    def crop(self, index: int) -> FaceCrop:
+        """What a neural engine cuts out of base frame `index`. Raises AssetError for an avatar without a mesh."""
 
     def inner_mouth(self, part: str) -> tuple[Plane, Plane, Plane, Plane]:
         """Y, U, V and alpha of "upper" (teeth) or "lower" (teeth, tongue) on the box's grid. Raises AssetError."""

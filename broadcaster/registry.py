@@ -55,9 +55,12 @@ VOICES: Final[Table] = {
 """Links of the voice chain behind a network. A class there takes (its link, VoiceReference or None)."""
 
 HEADS: Final[Table] = {
-    "warp": "broadcaster.head.warp:WarpHead",
-    "still": "broadcaster.head.still:StillHead",
+    "warp": "broadcaster.head.warp:make",
+    "musetalk": "broadcaster.head.musetalk.engine:make",
+    "onnx": "broadcaster.head.onnx.engine:make",
+    "still": "broadcaster.head.still:make",
 }
+"""Talking-head engines. What stands there takes (HeadConfig, the folder of pulled models) and gives a TalkingHead."""
 
 BRAINS: Final[Table] = {
     "openai": "broadcaster.brain.engines.openai_chat:OpenAIBrain",
@@ -77,6 +80,7 @@ EXTRAS: Final[dict[str, tuple[str, str]]] = {
     "broadcaster.brain.end_to_end.qwen_omni:QwenOmniVoice": ("dashscope", "dashscope"),
     "broadcaster.brain.engines.dashscope_chat:DashScopeBrain": ("dashscope", "dashscope"),
     "broadcaster.brain.engines.openai_chat:OpenAIBrain": ("openai", "openai"),
+    "broadcaster.head.musetalk.engine:make": ("torch", "musetalk"),
     "broadcaster.speech.remote.dashscope:DashScopeEngine": ("dashscope", "dashscope"),
     "broadcaster.speech.remote.edge:EdgeEngine": ("edge_tts", "edge"),
     "broadcaster.speech.remote.openai_speech:OpenAISpeechEngine": ("openai", "openai"),

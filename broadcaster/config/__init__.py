@@ -15,6 +15,7 @@ from broadcaster.config.brains import (
     OpenAIRealtime,
     QwenOmni,
 )
+from broadcaster.config.head import HeadConfig, MuseTalkConfig, OnnxHeadConfig
 from broadcaster.config.load import LoadedConfig, find_config, load_config, parse_sink, resolve_settings
 from broadcaster.config.minds import BrainConfig, Budget, MemoryConfig, TurnPolicy, Turns
 from broadcaster.config.models import (
@@ -24,7 +25,6 @@ from broadcaster.config.models import (
     Audio,
     Config,
     Console,
-    HeadConfig,
     Label,
     Logging,
     Tokens,
@@ -89,7 +89,9 @@ __all__ = [
     "Logging",
     "MemoryConfig",
     "ModerationConfig",
+    "MuseTalkConfig",
     "NullSink",
+    "OnnxHeadConfig",
     "OpenAIChat",
     "OpenAIRealtime",
     "OpenAISpeechVoice",

@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from broadcaster import registry
 from broadcaster.config import references
 from broadcaster.config.checks import find_avatar, machine_findings
 from broadcaster.config.explain import explain, is_secret, key_path
 from broadcaster.config.files import stamps
 from broadcaster.config.models import Config
-from broadcaster.config.persona import avatar_voice, with_avatar_voice
+from broadcaster.config.persona import MANIFEST, avatar_engine, avatar_voice, with_avatar_voice
 from broadcaster.config.sinks import FileSink, NullSink, PreviewSink, RtmpSink, SinkConfig
 from broadcaster.config.yamlfile import MAX_BYTES, Document, KeyPath, Problem, read_yaml
 from broadcaster.errors import ConfigError
@@ -106,9 +107,16 @@ def load_config(path: Path | None, text: str | None = None, env: Mapping[str, st
 
 
 def _with_persona(config: Config, base: Path | None) -> Config:
-    """What `voice` leaves open, taken from the avatar. Raises ValueError for an avatar whose voice is wrong."""
-    own = avatar_voice(find_avatar(config.avatar, base))
-    return config.model_copy(update={"voice": with_avatar_voice(config.voice, own)})
+    """What `voice` and `head` leave open, taken from the avatar. Raises ValueError if that is wrong."""
+    folder = find_avatar(config.avatar, base)
+    voice = with_avatar_voice(config.voice, avatar_voice(folder))
+    head = config.head
+    if not head.engine and (engine := avatar_engine(folder)):
+        problem = registry.problem_with(registry.HEADS, engine, "head engine")
+        if problem:
+            raise ValueError(f"{folder / MANIFEST}: engine: {problem}")
+        head = head.model_copy(update={"engine": engine})
+    return config.model_copy(update={"voice": voice, "head": head})
 
 
 def resolve_settings(settings: Mapping[str, object], env: Mapping[str, str] = os.environ) -> dict[str, object]:

@@ -19,6 +19,7 @@ from broadcaster.config.base import (
     Section,
     left_open,
 )
+from broadcaster.config.head import HeadConfig
 from broadcaster.config.minds import BrainConfig, Turns
 from broadcaster.config.room import Inbox, JournalConfig, ModerationConfig
 from broadcaster.config.sinks import PreviewSink, SinkConfig
@@ -127,13 +128,6 @@ class VoiceConfig(Section):
         if twice:
             raise ValueError(f"two links of the chain are named {', '.join(twice)} -> give each its own name")
         return chain
-
-
-class HeadConfig(Section):
-    engine: str = "warp"
-    """Talking-head engine: warp moves the lips of a still picture, still keeps them closed."""
-    threads: Annotated[int, Field(ge=1, le=16)] = 1
-    """Threads of the talking-head engine."""
 
 
 class Tokens(Section):

@@ -1,4 +1,4 @@
-"""How a presenter speaks by itself: the `voice` section of its `avatar.yaml`. Reads one file.
+"""How a presenter speaks by itself: `voice` and `engine` of its `avatar.yaml`. Reads one file.
 
 For each of `speed`, `pitch`, `zh` and `en`: what the configuration says, else what the avatar says, else the default.
 """
@@ -33,11 +33,7 @@ def avatar_voice(folder: Path) -> AvatarVoice:
     Raises ValueError ("what is wrong -> what to do") for a section that is wrong. Everything else in avatar.yaml is
     for `studio.avatar_source` to judge.
     """
-    try:
-        data = yaml.safe_load((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return AvatarVoice()
-    section = data.get("voice") if isinstance(data, dict) else None
+    section = _section(folder, "voice")
     if section is None:
         return AvatarVoice()
     try:
@@ -46,6 +42,20 @@ def avatar_voice(folder: Path) -> AvatarVoice:
         first = err.errors(include_url=False, include_input=False)[0]
         key = ".".join(["voice", *map(str, first["loc"])])
         raise ValueError(f"{folder / MANIFEST}: {key}: {first['msg']} -> correct it, or remove the section") from None
+
+
+def avatar_engine(folder: Path) -> str:
+    """The talking-head engine that the avatar asks for; "" for none."""
+    engine = _section(folder, "engine")
+    return engine if isinstance(engine, str) else ""
+
+
+def _section(folder: Path, key: str) -> object:
+    try:
+        data = yaml.safe_load((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
+    return data.get(key) if isinstance(data, dict) else None
 
 
 def with_avatar_voice(config: VoiceConfig, avatar: AvatarVoice) -> VoiceConfig:

@@ -8,14 +8,20 @@ from broadcaster.registry import HEADS, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from broadcaster.config import HeadConfig
     from broadcaster.ports import TalkingHead
 
-FALLBACK: Final = "still"
-"""Takes over when an engine cannot be loaded or fails at work."""
+DEFAULT: Final = "warp"
+"""Where neither the configuration nor the avatar names an engine."""
+
+FALLBACKS: Final = ("warp", "still")
+"""Take over, in this order, when an engine cannot be loaded or fails at work."""
 
 
-def make_engine(name: str, threads: int = 1) -> TalkingHead:
-    """An engine that is not loaded yet. Raises ConfigError for a name that is not known."""
-    make = cast("Callable[[int], TalkingHead]", resolve(HEADS, name, "talking-head engine"))
-    return make(threads)
+def make_engine(name: str, config: HeadConfig, models: Path) -> TalkingHead:
+    """An engine that is not loaded yet; `models` is the folder of pulled weights. Raises ConfigError for a name that
+    is not known, or one whose packages are not installed."""
+    make = cast("Callable[[HeadConfig, Path], TalkingHead]", resolve(HEADS, name, "talking-head engine"))
+    return make(config, models)

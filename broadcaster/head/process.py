@@ -1,7 +1,8 @@
 """The head process: speech in, mouth patches out. One thread: it looks for messages between any two pictures.
 
 `run_head` is its entry. It connects to playout, and connects again when playout has been restarted. An engine that
-cannot be loaded, or fails at work, is replaced by `still`: the sound and the picture go on with the mouth shut.
+cannot be loaded, or fails at work, is replaced by the next of `engines.FALLBACKS`; the last of them keeps the mouth
+shut, so that sound and picture go on in any case.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from broadcaster.errors import HeadError, WireError
 from broadcaster.head.desk import Desk
-from broadcaster.head.engines import FALLBACK, make_engine
+from broadcaster.head.engines import DEFAULT, FALLBACKS, make_engine
 from broadcaster.types import MouthPatch
 from broadcaster.wire import (
     Anchor,
@@ -34,6 +35,8 @@ from broadcaster.wire import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from broadcaster.config import HeadConfig
     from broadcaster.paths import Paths
     from broadcaster.ports import FacePack, TalkingHead
@@ -57,7 +60,7 @@ def run_head(config: HeadConfig, paths: Paths, avatar: FacePack, beat: Report, s
 
     Raises HeadError when playout's idle loop is not this avatar's, ConfigError for an unknown engine.
     """
-    head = _Head(config, avatar, beat, stop)
+    head = _Head(config, paths.models, avatar, beat, stop)
     head.load()
     while not stop.is_set():
         connection = _connect(paths)
@@ -85,7 +88,7 @@ def _connect(paths: Paths) -> Connection | None:
 
 
 class _Head:
-    def __init__(self, config: HeadConfig, avatar: FacePack, beat: Report, stop: Event) -> None:
+    def __init__(self, config: HeadConfig, models: Path, avatar: FacePack, beat: Report, stop: Event) -> None:
         self._config = config
         self._avatar = avatar
         self._beat = beat
@@ -95,7 +98,8 @@ class _Head:
         self._next_beat = 0.0
         self.rendered = 0
         self.skipped = 0
-        self.engine: TalkingHead = make_engine(config.engine, config.threads)
+        self._models = models
+        self.engine: TalkingHead = make_engine(config.engine or DEFAULT, config, models)
 
     def load(self) -> None:
         self._beat(self._progress, False, f"loading {self.engine.name}")
@@ -133,10 +137,22 @@ class _Head:
             self.skipped += desk.skipped
 
     def degrade(self, why: str) -> None:
-        self.note = f"{self.engine.name} {why}"
-        _log.error("the talking-head engine failed; the mouth stays shut", extra={"reason": self.note})
-        self.engine = make_engine(FALLBACK, self._config.threads)
-        self.engine.load(self._avatar)
+        """The next engine of FALLBACKS that can be loaded takes over; the last one always can."""
+        failed = self.engine.name
+        self.note = f"{failed} {why}"
+        left = FALLBACKS[FALLBACKS.index(failed) + 1 :] if failed in FALLBACKS else FALLBACKS
+        for name in left:
+            self.engine = make_engine(name, self._config, self._models)
+            try:
+                self.engine.load(self._avatar)
+            except Exception as err:
+                self.note += f"; {name} cannot be loaded: {err}"
+                continue
+            _log.error(
+                "the talking-head engine failed; another takes over", extra={"reason": self.note, "engine": name}
+            )
+            return
+        raise HeadError(f"no talking-head engine can be loaded: {self.note}", retryable=False)
 
 
 class _Shift:

@@ -10,6 +10,9 @@ from broadcaster.head.timeline import Timeline
 from broadcaster.types import MouthBox, MouthPatch, Plane, base_index
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from broadcaster.config import HeadConfig
     from broadcaster.ports import AvatarPack, FacePack, SpeechTrack
 
 
@@ -52,3 +55,7 @@ class StillHead:
             base, box = base_index(tick, avatar.loop_frames), avatar.mouth_box
             planes = b"".join(plane.tobytes() for plane in base_planes(avatar, box, base))
             yield MouthPatch(line.generation, line.epoch, tick, base, box, planes)
+
+
+def make(config: HeadConfig, models: Path) -> StillHead:
+    return StillHead(config.threads)

@@ -21,8 +21,11 @@ from broadcaster.head.timeline import Timeline
 from broadcaster.types import MouthPatch, base_index
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
+    from broadcaster.config import HeadConfig
     from broadcaster.ports import FacePack, SpeechTrack
 
     Floats = NDArray[np.float32]
@@ -185,3 +188,7 @@ class WarpHead:
 
 def _blend(under: Image, over: Floats, alpha: Floats) -> None:
     under[:] = np.rint(under + (over - under) * alpha).astype(np.uint8)
+
+
+def make(config: HeadConfig, models: Path) -> WarpHead:
+    return WarpHead(config.threads)

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from broadcaster.config.avatar import Mouth
 from broadcaster.errors import AssetError
-from broadcaster.types import MouthBox, Plane
+from broadcaster.types import FaceCrop, MouthBox, Plane
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,6 +71,23 @@ class ExpandedAvatar:
         """A landmark set as it lies in base frame `index`."""
         affine = self.motion[index]
         return np.asarray(self.landmarks[name] @ affine[:, :2].T + affine[:, 2])
+
+    @property
+    def mouth(self) -> Mouth:
+        return Mouth()
+
+    @property
+    def source_frames(self) -> NDArray[np.int32]:
+        return np.arange(self.loop_frames, dtype=np.int32)
+
+    def mouth_box_at(self, index: int) -> MouthBox:
+        return self.mouth_box
+
+    def mesh(self, index: int) -> NDArray[np.float32]:
+        raise AssetError(f"avatar {self.name} has no face mesh: prepare it again with `broadcaster avatar prepare`")
+
+    def crop(self, index: int) -> FaceCrop:
+        raise AssetError(f"avatar {self.name} has no face mesh: prepare it again with `broadcaster avatar prepare`")
 
     def inner_mouth(self, part: str) -> tuple[Plane, Plane, Plane, Plane]:
         """Y, U, V and alpha of `part` ("upper" or "lower") on the mouth box's grid, at rest. Raises AssetError."""

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from broadcaster.config.avatar import Idle
 from broadcaster.errors import AssetError
-from broadcaster.studio.avatar_source import AvatarSource, Idle, opencv
+from broadcaster.studio.avatar_source import AvatarSource, opencv
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

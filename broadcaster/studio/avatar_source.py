@@ -9,19 +9,19 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from broadcaster.config.persona import AvatarVoice
+from broadcaster.config.avatar import Overlay, StillManifest
+from broadcaster.config.persona import MANIFEST
 from broadcaster.errors import AssetError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MANIFEST: Final = "avatar.yaml"
 SIZE_LIMIT: Final = 64 * 1024 * 1024
 """A shipped avatar is a handful of compressed stills; a bigger file is not one of them."""
 
@@ -35,59 +35,12 @@ below; `lip_line` is where the closed lips meet, left corner to right corner; `s
 SINGLE_POINTS: Final = ("chin", "nose_base", "neck")
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Overlay(_Part):
-    """A cut-out of the picture: its file and where its top left corner lies in the still."""
-
-    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    x: Annotated[int, Field(ge=0)]
-    y: Annotated[int, Field(ge=0)]
-
-
-class InnerMouth(_Part):
-    """What shows between open lips, with transparency: `upper` stays with the skull, `lower` follows the jaw."""
-
-    upper: Overlay
-    lower: Overlay
-
-
-class Idle(_Part):
-    """The idle loop. `breath` and `sway` are in face widths; `blinks` are the seconds at which the eyes are shut."""
-
-    seconds: Annotated[float, Field(ge=8, le=30)] = 10.0
-    breaths: Annotated[int, Field(ge=1, le=20)] = 3
-    breath: Annotated[float, Field(ge=0, le=0.05)] = 0.012
-    sway: Annotated[float, Field(ge=0, le=0.05)] = 0.006
-    blinks: list[Annotated[float, Field(ge=0)]] = []
-
-
-class Manifest(_Part):
-    """`avatar.yaml`."""
-
-    format: Literal[1]
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
-    title: str
-    depicts_real_person: bool
-    licence: str
-    credits: str
-    still: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    landmarks: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    blink: list[Overlay] = []
-    inner_mouth: InnerMouth
-    focus: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (0.5, 0.5)
-    idle: Idle = Idle()
-    voice: AvatarVoice = AvatarVoice()
-
-
 @dataclass(frozen=True, slots=True)
 class AvatarSource:
     """A read and checked avatar folder. `landmarks` maps a set's name to its points, float64 (n, 2)."""
 
     root: Path
-    manifest: Manifest
+    manifest: StillManifest
     landmarks: dict[str, NDArray[np.float64]]
 
     def still(self) -> NDArray[np.uint8]:
@@ -123,7 +76,7 @@ def load_source(root: Path) -> AvatarSource:
     path = root / MANIFEST
     try:
         document = yaml.safe_load(_read(path).decode("utf-8"))
-        manifest = Manifest.model_validate(document)
+        manifest = StillManifest.model_validate(document)
     except ValidationError as err:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in err.errors())
         raise AssetError(f"{path}: {faults}") from err

@@ -2,6 +2,7 @@
 
 from broadcaster.types.media import (
     SAMPLE_RATE,
+    FaceCrop,
     MouthBox,
     MouthPatch,
     PcmArray,
@@ -54,6 +55,7 @@ __all__ = [
     "PLAIN",
     "SAMPLE_RATE",
     "Exchange",
+    "FaceCrop",
     "Given",
     "Happening",
     "Image",

@@ -76,6 +76,21 @@ class MouthBox:
 
 
 @dataclass(frozen=True, slots=True)
+class FaceCrop:
+    """What a neural engine cuts out of one base frame: whole picture pixels, `right` and `bottom` exclusive.
+
+    It may reach over the picture's edge. `mask`: uint8 (64, 64) over the box, how much of the engine's face is shown
+    (0..255); 0 in the upper half and along the edges.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    mask: Plane = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class MouthPatch:
     """Mouth pixels for one tick over one base frame.
 

@@ -125,6 +125,10 @@ class HeadStatus(Message, frozen=True):
     render_ms: float
     """Mean time of one patch over the last second of work."""
     note: str = ""
+    step: str = ""
+    """How far the head has stepped down to keep up: "" (in full), "half", "third", or the engine that stands in."""
+    counts: dict[str, int] = {}
+    """Since the start: interpolated, stepped_down, stepped_up, and what the engine itself counts."""
 
 
 class Aired(Message, frozen=True):

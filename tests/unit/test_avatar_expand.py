@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from broadcaster.config.avatar import Idle
 from broadcaster.errors import AssetError
 from broadcaster.studio.avatar import ExpandedAvatar, expand, open_pack
 from broadcaster.studio.avatar_loop import choose_view, eye_closure, to_i420
-from broadcaster.studio.avatar_source import Idle
 from tests.support.faces import HOST, host
 
 pytestmark = pytest.mark.unit

@@ -1,0 +1,9 @@
+"""The 468-point face mesh as everybody here understands it: which point is what, and what follows from it.
+
+    topology    indices of the mesh: lips, oval, eyes, chin, the points that stand for the 68-point scheme
+    landmarks   the named point sets of an avatar (`config.avatar`), and the affine between two faces
+    crop        what a neural engine cuts out (MuseTalk's rule) and the mask over it
+
+Pure geometry in pixels, x right and y down; OpenCV is imported where a mask is drawn. No stage: studio, head and the
+preparation of avatars share it.
+"""

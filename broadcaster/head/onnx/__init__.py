@@ -1,0 +1,6 @@
+"""Networks that a user brings (Wav2Lip or FeatherTalk style): a face crop and a sound feature in, a face out.
+
+network     `network.yaml`: what the .onnx files take and give
+sound       the sound features these networks know
+engine      port `TalkingHead`, through onnxruntime on the CPU
+"""
