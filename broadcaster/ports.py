@@ -394,6 +394,19 @@ class TalkingHead(Protocol):
         """Patches for ticks first..last (inclusive), in order; ends early where the track is not yet known."""
 
 
+@runtime_checkable
+class ThinningHead(Protocol):
+    """A TalkingHead that can make fewer pictures when it falls behind (see `head/stepped.py`)."""
+
+    stride: int
+    """1: all. n: `render` gives only the ticks that lie a multiple of n behind the anchor's first tick; set between
+    two calls of `render`, whatever it was before. Whoever sets it fills the ticks between."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the engine counts, by name, since it was loaded: for the status."""
+
+
 class PacketReader(Protocol):
     """Encoded packets as a sink child receives them (see `sinks/packets.py`)."""
 
