@@ -1,8 +1,8 @@
 """The head process: speech in, mouth patches out. One thread: it looks for messages between any two pictures.
 
 `run_head` is its entry. It connects to playout, and connects again when playout has been restarted. An engine that
-cannot be loaded, or fails at work, is replaced by the next of `engines.FALLBACKS`; the last of them keeps the mouth
-shut, so that sound and picture go on in any case.
+cannot be loaded, fails at work or falls behind steps down (`stepped.SteppedHead`); the last of its stand-ins keeps the
+mouth shut, so that sound and picture go on in any case.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from broadcaster.errors import HeadError, WireError
 from broadcaster.head.desk import Desk
-from broadcaster.head.engines import DEFAULT, FALLBACKS, make_engine
+from broadcaster.head.engines import DEFAULT, make_engine
+from broadcaster.head.stepped import SteppedHead
 from broadcaster.types import MouthPatch
 from broadcaster.wire import (
     Anchor,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from broadcaster.config import HeadConfig
     from broadcaster.paths import Paths
-    from broadcaster.ports import FacePack, TalkingHead
+    from broadcaster.ports import FacePack
 
 _log = logging.getLogger(__name__)
 
@@ -89,24 +90,18 @@ def _connect(paths: Paths) -> Connection | None:
 
 class _Head:
     def __init__(self, config: HeadConfig, models: Path, avatar: FacePack, beat: Report, stop: Event) -> None:
-        self._config = config
         self._avatar = avatar
         self._beat = beat
         self.stop = stop
-        self.note = ""
         self._progress = 0
         self._next_beat = 0.0
         self.rendered = 0
         self.skipped = 0
-        self._models = models
-        self.engine: TalkingHead = make_engine(config.engine or DEFAULT, config, models)
+        self.engine = SteppedHead(config.engine or DEFAULT, lambda name: make_engine(name, config, models))
 
     def load(self) -> None:
         self._beat(self._progress, False, f"loading {self.engine.name}")
-        try:
-            self.engine.load(self._avatar)
-        except Exception as err:
-            self.degrade(f"cannot be loaded: {err}")
+        self.engine.load(self._avatar)
 
     def alive(self, note: str = "") -> None:
         """Beats if a second has passed since the last beat."""
@@ -114,7 +109,7 @@ class _Head:
         now = time.monotonic()
         if now >= self._next_beat:
             self._next_beat = now + 1.0
-            self._beat(self._progress, True, note or self.note)
+            self._beat(self._progress, True, note or self.engine.note)
 
     def serve(self, connection: Connection) -> None:
         """Talks to one playout until it closes or `stop` is set. Raises OSError, WireError, HeadError."""
@@ -136,24 +131,6 @@ class _Head:
         finally:
             self.skipped += desk.skipped
 
-    def degrade(self, why: str) -> None:
-        """The next engine of FALLBACKS that can be loaded takes over; the last one always can."""
-        failed = self.engine.name
-        self.note = f"{failed} {why}"
-        left = FALLBACKS[FALLBACKS.index(failed) + 1 :] if failed in FALLBACKS else FALLBACKS
-        for name in left:
-            self.engine = make_engine(name, self._config, self._models)
-            try:
-                self.engine.load(self._avatar)
-            except Exception as err:
-                self.note += f"; {name} cannot be loaded: {err}"
-                continue
-            _log.error(
-                "the talking-head engine failed; another takes over", extra={"reason": self.note, "engine": name}
-            )
-            return
-        raise HeadError(f"no talking-head engine can be loaded: {self.note}", retryable=False)
-
 
 class _Shift:
     """The work for one connection to playout."""
@@ -167,6 +144,8 @@ class _Shift:
         """`_frames` has not given anything yet."""
         self._starved = False
         """Nothing can be rendered before another message comes."""
+        self._skipped = 0
+        self._told: tuple[str, str, bool] | None = None
         self._spent = 0.0
         self._done = 0
         self._since = time.monotonic()
@@ -176,6 +155,9 @@ class _Shift:
         while not self._head.stop.is_set():
             self._head.alive()
             work = None if self._starved else self._desk.work()
+            self._keep_up(self._starved)
+            if work is None:
+                self._head.engine.idle()
             if not self._readable(0.0 if work else IDLE_S):
                 if work:
                     self._render(*work)
@@ -185,14 +167,14 @@ class _Shift:
                     _log.info("playout closed the connection")
                     return
                 self._take(message)
-            if self._done and time.monotonic() - self._since >= 1.0:
+            if (self._done and time.monotonic() - self._since >= 1.0) or self._head.engine.state != self._told:
                 self._report()
 
     def _readable(self, timeout: float) -> bool:
         return bool(select.select([self._connection], [], [], timeout)[0])
 
     def _take(self, message: AnyMessage) -> None:
-        self._starved = False
+        starved, self._starved = self._starved, False
         expected = self._desk.work()
         match message:
             case Speak():
@@ -213,6 +195,13 @@ class _Shift:
         now = self._desk.work()
         if now is None or expected is None or now[0] != expected[0]:
             self._frames = None
+        self._keep_up(starved)
+
+    def _keep_up(self, starved: bool) -> None:
+        """Tells the engine of pictures that were skipped, unless it was the speech that was late."""
+        late, self._skipped = self._desk.skipped - self._skipped, self._desk.skipped
+        if late and not starved:
+            self._head.engine.late(late)
 
     def _begin(self) -> None:
         self._frames = None
@@ -228,11 +217,9 @@ class _Shift:
             if self._frames is None:
                 self._frames, self._fresh = self._head.engine.render(first, last), True
             patch = next(self._frames, None)
-        except Exception as err:
-            self._head.degrade(f"failed: {err}")
-            self._begin()
+        except HeadError:
             self._report()
-            return
+            raise
         if patch is None:
             self._frames, self._starved = None, self._fresh
             return
@@ -255,13 +242,16 @@ class _Shift:
 
     def _report(self) -> None:
         head = self._head
+        self._told = head.engine.state
         status = HeadStatus(
             engine=head.engine.name,
-            degraded=bool(head.note),
+            degraded=head.engine.degraded,
             rendered=head.rendered,
             skipped=head.skipped + self._desk.skipped,
             render_ms=1000 * self._spent / self._done if self._done else 0.0,
-            note=head.note,
+            note=head.engine.note,
+            step=head.engine.step,
+            counts=head.engine.counts,
         )
         self._connection.send(status)
         self._spent, self._done, self._since = 0.0, 0, time.monotonic()

@@ -1,0 +1,303 @@
+"""Engine and stand-ins as one `TalkingHead`: steps down when pictures come late or the engine fails, and up again.
+
+The steps: in full; every second picture rendered and the ones between interpolated; every third; `warp`; `still`. An
+engine that cannot thin out (`warp` itself) has only its stand-ins, and only for faults. The head process's thread; an
+engine that failed for a while (its server is away) is loaded again in a thread of its own, so that the stand-in's
+lips never wait for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from broadcaster.errors import HeadError
+from broadcaster.head.between import Rendered, between, rendered
+from broadcaster.head.engines import FALLBACKS
+from broadcaster.head.ladder import Ladder
+from broadcaster.head.still import base_planes
+from broadcaster.head.timeline import Timeline
+from broadcaster.ports import ThinningHead
+from broadcaster.types import MouthPatch, base_index
+
+if TYPE_CHECKING:
+    from broadcaster.ports import FacePack, SpeechTrack, TalkingHead
+
+_log = logging.getLogger(__name__)
+
+THINNING: Final = (("", 1), ("half", 2), ("third", 3))
+"""Steps of one engine: what it is called in the status, and of how many pictures one is rendered."""
+
+FIRST_RETRY_S: Final = 5.0
+LAST_RETRY_S: Final = 120.0
+"""Pauses before an engine whose fault may pass is loaded again: doubled each time."""
+
+Make = Callable[[str], "TalkingHead"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchored:
+    generation: int
+    epoch: int
+    track: SpeechTrack
+    first_tick: int
+    first_sample: int
+
+
+class SteppedHead:
+    """Port `TalkingHead`. `make` gives an engine that is not loaded yet, by name."""
+
+    def __init__(self, name: str, make: Make, now: Callable[[], float] = time.monotonic) -> None:
+        self._preferred = name
+        self._make = make
+        self._now = now
+        self._engine: TalkingHead = make(name)
+        self.lead_ticks = self._engine.lead_ticks
+        self._faults: dict[str, str] = {}
+        """Why an engine is not used, by its name."""
+        self._avatar: FacePack | None = None
+        self._stand_ins: dict[str, TalkingHead] = {}
+        self._ladder = Ladder(1)
+        self._used = 0
+        """The step in use: behind the ladder's until the next utterance when that has gone up."""
+        self._anchored: _Anchored | None = None
+        self._last: Rendered | None = None
+        self._version = 0
+        self._interpolated = 0
+        self._returned = 0
+        self._retry_at = float("inf")
+        self._pause = FIRST_RETRY_S
+        self._fresh: list[TalkingHead | Exception] = []
+        self._loading: threading.Thread | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the engine at work."""
+        return self._working().name
+
+    @property
+    def note(self) -> str:
+        return "; ".join(f"{name} {fault}" for name, fault in self._faults.items())
+
+    @property
+    def step(self) -> str:
+        """ "" in full, "half", "third", or the stand-in that is used because the engine is too slow."""
+        return self._steps()[self._used][0]
+
+    @property
+    def state(self) -> tuple[str, str, bool]:
+        """Engine, step, degraded: what is told at once when it changes."""
+        return self.name, self.step, self.degraded
+
+    @property
+    def degraded(self) -> bool:
+        """A stand-in is at work."""
+        return bool(self._faults) or self.name != self._preferred
+
+    @property
+    def counts(self) -> dict[str, int]:
+        engine = self._engine
+        own = engine.counts if isinstance(engine, ThinningHead) else {}
+        ladder = self._ladder
+        return {
+            **own,
+            "interpolated": self._interpolated,
+            "stepped_down": ladder.stepped_down,
+            "stepped_up": ladder.stepped_up,
+            "returned": self._returned,
+        }
+
+    def load(self, avatar: FacePack) -> None:
+        """The engine, or the first stand-in that can be loaded. Raises HeadError when none can."""
+        self._avatar = avatar
+        try:
+            self._engine.load(avatar)
+        except Exception as err:
+            self._fail(f"cannot be loaded: {err}", err)
+        else:
+            self._climb_anew()
+
+    def begin(self, generation: int, epoch: int, track: SpeechTrack, first_tick: int, first_sample: int) -> None:
+        """As of a `TalkingHead`. Steps up here, between utterances, and never within one."""
+        another = self._anchored is None or self._anchored.track is not track
+        self._anchored = _Anchored(generation, epoch, track, first_tick, first_sample)
+        if another:
+            self._take_back()
+            self._rise()
+        self._start()
+
+    def render(self, first: int, last: int) -> Iterator[MouthPatch]:
+        """As of a `TalkingHead`; ends early as well when the step changes, and goes on when it is called again."""
+        version = self._version
+        anchored = self._anchored
+        if anchored is None:
+            return
+        while version == self._version:
+            stride = self._steps()[self._used][1]
+            source = self._whole(first, last) if stride == 1 else self._thinned(anchored, stride, first, last)
+            try:
+                for patch in source:
+                    first = patch.tick + 1
+                    self._ladder.made()
+                    yield patch
+                    if version != self._version:
+                        return
+            except Exception as err:
+                self._fail(f"failed: {err}", err)
+                version = self._version
+                continue
+            return
+
+    def late(self, pictures: int) -> None:
+        """So many pictures more were skipped because their tick had passed."""
+        if pictures > 0 and self._ladder.skipped(pictures):
+            self._used = self._ladder.step
+            _log.warning("the talking head is too slow and steps down", extra={"step": self.step or self.name})
+            self._restart()
+
+    def idle(self) -> None:
+        """Nobody speaks: looks after an engine that has failed, without waiting for it."""
+        if self._avatar is not None and self._retry_at <= self._now() and self._loading is None:
+            self._retry_at = float("inf")
+            self._loading = threading.Thread(target=self._load_again, name="head-again", daemon=True)
+            self._loading.start()
+
+    def _steps(self) -> list[tuple[str, int]]:
+        thinning = THINNING if isinstance(self._engine, ThinningHead) else THINNING[:1]
+        return [*thinning, *((name, 1) for name in FALLBACKS)] if len(thinning) > 1 else list(thinning)
+
+    def _working(self) -> TalkingHead:
+        step = self._steps()[self._used][0]
+        return self._stand_ins.get(step, self._engine)
+
+    def _climb_anew(self) -> None:
+        """Another engine is the first choice now: its steps begin in full."""
+        old, self._ladder = self._ladder, Ladder(len(self._steps()))
+        self._ladder.stepped_down, self._ladder.stepped_up = old.stepped_down, old.stepped_up
+        self._used = 0
+        if len(self._steps()) > 1:
+            for name in FALLBACKS:
+                if name not in self._stand_ins and name not in self._faults:
+                    self._stand_in(name)
+
+    def _stand_in(self, name: str) -> None:
+        engine = self._make(name)
+        try:
+            engine.load(self._pack)
+        except Exception as err:
+            self._faults[name] = f"cannot be loaded: {err}"
+            return
+        self._stand_ins[name] = engine
+
+    @property
+    def _pack(self) -> FacePack:
+        assert self._avatar is not None
+        return self._avatar
+
+    def _fail(self, why: str, err: Exception) -> None:
+        """The engine at work is given up for the next of FALLBACKS; a fault that may pass is looked at again."""
+        failed = self._working().name
+        self._faults[failed] = why
+        if failed == self._preferred and isinstance(err, HeadError) and err.retryable:
+            self._retry_at = self._now() + self._pause
+            self._pause = min(2 * self._pause, LAST_RETRY_S)
+        self._stand_ins.pop(failed, None)
+        for name in FALLBACKS:
+            if name in self._faults:
+                continue
+            if name not in self._stand_ins:
+                self._stand_in(name)
+            if name in self._stand_ins:
+                self._engine = self._stand_ins[name]
+                _log.error("the talking-head engine failed; %s takes over", name, extra={"reason": self.note})
+                self._climb_anew()
+                self._restart()
+                return
+        raise HeadError(f"no talking-head engine can be loaded: {self.note}", retryable=False)
+
+    def _load_again(self) -> None:
+        engine = self._make(self._preferred)
+        try:
+            engine.load(self._pack)
+        except Exception as err:
+            self._fresh.append(err)
+        else:
+            self._fresh.append(engine)
+
+    def _take_back(self) -> None:
+        """The engine that failed is used again if it could be loaded in the meantime."""
+        if not self._fresh:
+            return
+        fresh, self._loading = self._fresh.pop(), None
+        if isinstance(fresh, Exception):
+            self._faults[self._preferred] = f"cannot be loaded: {fresh}"
+            if isinstance(fresh, HeadError) and fresh.retryable:
+                self._retry_at = self._now() + self._pause
+                self._pause = min(2 * self._pause, LAST_RETRY_S)
+            return
+        self._faults.pop(self._preferred, None)
+        self._engine = fresh
+        self._pause = FIRST_RETRY_S
+        self._returned += 1
+        _log.info("the talking-head engine is back", extra={"engine": fresh.name})
+        self._climb_anew()
+
+    def _rise(self) -> None:
+        if self._ladder.may_rise():
+            _log.info("the talking head tries the next step up", extra={"step": self._steps()[self._ladder.step][0]})
+        self._used = self._ladder.step
+
+    def _restart(self) -> None:
+        """Another engine, or another stride, goes on within the utterance."""
+        self._version += 1
+        if self._anchored is not None:
+            self._start()
+
+    def _start(self) -> None:
+        told = self._anchored
+        assert told is not None
+        self._last = None
+        engine = self._working()
+        if isinstance(engine, ThinningHead):
+            engine.stride = self._steps()[self._used][1]
+        engine.begin(told.generation, told.epoch, told.track, told.first_tick, told.first_sample)
+
+    def _whole(self, first: int, last: int) -> Iterator[MouthPatch]:
+        return self._working().render(first, last)
+
+    def _thinned(self, told: _Anchored, stride: int, first: int, last: int) -> Iterator[MouthPatch]:
+        """Every tick first..last from every `stride`-th rendered one."""
+        avatar = self._pack
+        line = Timeline(told.generation, told.epoch, told.first_tick, told.first_sample, avatar.fps)
+        first = max(first, told.first_tick)
+        behind = (first - told.first_tick) % stride
+        before = self._last
+        if before is not None and not first - stride < before.patch.tick <= first:
+            before = None
+        if before is not None and before.patch.tick == first <= last:
+            yield before.patch
+        start = first - behind if before is None else before.patch.tick + stride
+        end = last + (told.first_tick - last) % stride
+        for patch in self._working().render(start, end):
+            after = rendered(avatar, patch)
+            if before is not None:
+                for tick in range(max(first, before.patch.tick + 1), min(patch.tick, last + 1)):
+                    self._interpolated += 1
+                    yield between(avatar, tick, before, after)
+            before = self._last = after
+            if first <= patch.tick <= last:
+                yield patch
+        if before is None or not told.track.complete:
+            return
+        for tick in range(max(first, before.patch.tick + 1), last + 1):
+            if line.over(tick, told.track.samples) or not line.over(before.patch.tick + stride, told.track.samples):
+                return
+            base = base_index(tick, avatar.loop_frames)
+            box = avatar.mouth_box_at(base)
+            planes = b"".join(plane.tobytes() for plane in base_planes(avatar, box, base))
+            self._interpolated += 1
+            yield MouthPatch(told.generation, told.epoch, tick, base, box, planes)
