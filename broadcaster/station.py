@@ -124,7 +124,8 @@ class Station(Protocol):
           `patches_shown`, `patches_missing`, `patches_late`
         - `voice`: `engine` (that spoke last), `degraded`, `error`, `links`: list of `{name, state, spoken, failures,
           error}` in the order of asking; state is closed (in use), open (left alone) or half_open (about to be tried)
-        - `head`: `connected`, `engine`, `degraded`, `rendered`, `skipped`, `render_ms`, `note`
+        - `head`: `connected`, `engine`, `degraded`, `rendered`, `skipped`, `render_ms`, `note`,
+          `step` ("" in full, half, third, or the engine that stands in for one that is too slow), `counts`
         - `brain`: as `ports.Mind.status` says, and `end_to_end`: list of `{name, state, answered, failures, error}`
         - `sources`: list of `{name, type, state, error, note, retry_in_s, restarts, received, paid, kinds, counters,
           recording}`; state is off, connecting, live, waiting (for its next try) or failed (it cannot work as it is

@@ -149,7 +149,7 @@ def _health(state: dict[str, Any]) -> RenderableType:
             counts = f"{link['spoken']} pieces, {link['failures']} failed{note}"
             table.add_row("", f"{link['name']}: {_VOICE_STATES.get(link['state'], link['state'])}, {counts}")
     table.add_row(
-        "head", _engine(head) if head.get("connected", True) else _red("is being restarted; lips are still")
+        "head", _head(head) if head.get("connected", True) else _red("is being restarted; lips are still")
     )
     table.add_row("brain", _brain(brain))
     for link in brain.get("links") or ():
@@ -249,6 +249,12 @@ def _engine(part: dict[str, Any]) -> Any:
     if part.get("degraded"):
         return _red(f"{words}, degraded: {note}" if note else f"{words}, degraded")
     return f"{words}, {note}" if note else words
+
+
+def _head(part: dict[str, Any]) -> Any:
+    step = str(part.get("step") or "")
+    thinned = {"half": "every second picture interpolated", "third": "two of three pictures interpolated"}.get(step)
+    return _engine({**part, "engine": f"{part.get('engine')}, {thinned}"} if thinned else part)
 
 
 def _speech(state: dict[str, Any]) -> RenderableType:

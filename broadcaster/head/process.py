@@ -1,8 +1,8 @@
 """The head process: speech in, mouth patches out. One thread: it looks for messages between any two pictures.
 
 `run_head` is its entry. It connects to playout, and connects again when playout has been restarted. An engine that
-cannot be loaded, fails at work or falls behind steps down (`stepped.SteppedHead`); the last of its stand-ins keeps the
-mouth shut, so that sound and picture go on in any case.
+cannot be loaded, fails at work or falls behind steps down (`stepped.SteppedHead`); the last of its stand-ins keeps
+the mouth shut, so that sound and picture go on in any case.
 """
 
 from __future__ import annotations

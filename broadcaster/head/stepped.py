@@ -52,10 +52,10 @@ class SteppedHead:
     """Port `TalkingHead`. `make` gives an engine that is not loaded yet, by name."""
 
     def __init__(self, name: str, make: Make, now: Callable[[], float] = time.monotonic) -> None:
-        self._preferred = name
-        self._make = make
+        self._make = lambda wanted: make(name if wanted == self._preferred else wanted)
         self._now = now
         self._engine: TalkingHead = make(name)
+        self._preferred = self._engine.name
         self.lead_ticks = self._engine.lead_ticks
         self._faults: dict[str, str] = {}
         """Why an engine is not used, by its name."""
@@ -81,7 +81,8 @@ class SteppedHead:
 
     @property
     def note(self) -> str:
-        return "; ".join(f"{name} {fault}" for name, fault in self._faults.items())
+        slow = [f"{self._preferred} is too slow here"] if self.step in FALLBACKS else []
+        return "; ".join([*slow, *(f"{name} {fault}" for name, fault in self._faults.items())])
 
     @property
     def step(self) -> str:

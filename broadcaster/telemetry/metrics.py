@@ -104,7 +104,9 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         status = self._status
         yield from _table(_CLOCK, status.get("clock"))
-        yield from _table(_HEAD, status.get("head"))
+        head = status.get("head") or {}
+        yield from _table(_HEAD, head)
+        yield _labelled("head_events", "What the talking head counts", "event", head.get("counts") or {})
         yield _gauge("panicked", "1 while the channel is in panic", status.get("panicked"))
         yield _gauge("voice_degraded", "1 while the voice runs on a fallback", _of(status, "voice", "degraded"))
         yield from _voices((status.get("voice") or {}).get("links") or ())

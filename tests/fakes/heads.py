@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
+from broadcaster.config import HeadConfig
 from broadcaster.head.still import base_planes
 from broadcaster.head.timeline import Timeline
 from broadcaster.ports import FacePack, SpeechTrack
@@ -64,3 +66,8 @@ def lightened(avatar: FacePack, line: Timeline, tick: int, by: int) -> MouthPatc
     y, u, v = base_planes(avatar, box, base)
     planes = (y + np.uint8(by)).tobytes() + u.tobytes() + v.tobytes()
     return MouthPatch(line.generation, line.epoch, tick, base, box, planes)
+
+
+def make(config: HeadConfig, models: Path) -> PlainHead:
+    """For `head.engine: tests.fakes.heads:make`."""
+    return PlainHead()

@@ -170,7 +170,7 @@ class FakeStation:
             },
             "head": {
                 "connected": True, "engine": "warp", "degraded": False, "rendered": 40, "skipped": 0,
-                "render_ms": 3.1, "note": "",
+                "render_ms": 3.1, "note": "", "step": "", "counts": {"interpolated": 0, "stepped_down": 0},
             },
             "brain": {
                 "engine": "rules", "degraded": False, "error": "", "rule_based": True,

@@ -205,6 +205,20 @@ def test_an_engine_that_cannot_load_leaves_the_mouth_shut_and_says_so(
     assert any("warp cannot be loaded" in note for _, _, note in beats)
 
 
+def test_a_head_that_is_passed_by_the_air_makes_every_second_picture(
+    start: Start, peer: HeadPeer, avatar: ExpandedAvatar
+) -> None:
+    start(avatar, [], engine="tests.fakes.heads:make")
+    peer.meet()
+    peer.send(speech(20.0), End(1, "u"), Anchor(1, "u", 1, 100, 0), Window(99, 130))
+    assert ticks(peer.patches(31)) == list(range(100, 131))
+    peer.send(Window(140, 150))
+    assert ticks(peer.patches(10)) == list(range(141, 151))
+    status = peer.statuses[-1]
+    assert (status.step, status.engine, status.degraded, status.skipped) == ("half", "plain", False, 10)
+    assert status.counts["stepped_down"] == 1
+
+
 def test_another_avatar_in_playout_is_an_error(start: Start, paths: Paths, avatar: ExpandedAvatar) -> None:
     with HeadPeer(paths.playout_socket, avatar.fps, avatar.loop_frames + 1) as other:
         errors = start(avatar, [])

@@ -138,7 +138,7 @@ def test_too_late_again_and_again_ends_at_the_shut_mouth(works: Works, avatar: E
         ("still", "still", True),
     ]
     assert head.counts["stepped_down"] == 4
-    assert head.note == ""
+    assert head.note == "plain is too slow here"
 
 
 def test_a_step_down_ends_the_pictures_at_hand(works: Works, avatar: ExpandedAvatar) -> None:
@@ -214,7 +214,7 @@ def test_when_nothing_can_be_loaded_it_says_what(works: Works, avatar: ExpandedA
         return made
 
     head = SteppedHead("plain", broken)
-    with pytest.raises(HeadError, match="plain cannot be loaded: plain is broken.*still cannot be loaded"):
+    with pytest.raises(HeadError, match=r"plain cannot be loaded: plain is broken.*still cannot be loaded"):
         head.load(avatar)
 
 
@@ -225,9 +225,6 @@ def test_between_two_pictures_the_base_is_that_of_its_own_tick(avatar: ExpandedA
         patch = between(avatar, tick, first, last)
         assert (patch.tick, patch.base) == (tick, base_index(tick, avatar.loop_frames))
         assert luma_change(avatar, patch) == pytest.approx(tick - 10, abs=0.01)
-    assert between(
-        avatar, 12, first, first.__class__(lightened(avatar, line, 14, 0), first.change)
-    ).planes == b"".join(plane.tobytes() for plane in base_planes(avatar, avatar.mouth_box_at(12), 12))
 
 
 def test_a_short_word_is_given_in_full_however_thin(works: Works, avatar: ExpandedAvatar) -> None:

@@ -54,7 +54,7 @@ function showHealth(status) {
       : [t("away")]),
     row("voice", voice.degraded ? "warn" : voice.error ? "bad" : "good", [voice.engine || t("connected"), voice.degraded ? t("degraded") : "", voice.error]),
     row("head", !head.connected ? "bad" : head.degraded ? "warn" : "good", !head.connected ? [t("away")]
-      : [t("renderFigures", { engine: head.engine, ms: Number(head.render_ms ?? 0).toFixed(1) }), head.degraded ? t("degraded") : "", head.note]),
+      : [t("renderFigures", { engine: head.engine, ms: Number(head.render_ms ?? 0).toFixed(1) }), head.degraded ? t("degraded") : "", head.step === "half" || head.step === "third" ? t("thinned") : "", head.note]),
     row("brain", brain.degraded ? "warn" : "good", [brain.engine, brain.rule_based ? t("ruleBased") : "", brain.degraded ? t("degraded") : "", brain.error, cost(brain.budget),
       ...(brain.end_to_end || []).filter((guest) => guest.error).map((guest) => `${guest.name}: ${guest.error}`)]),
   ];
