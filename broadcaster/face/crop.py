@@ -7,7 +7,7 @@ right are the outermost points. The mesh's points that stand for them are in `to
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     Mesh = NDArray[np.float32]
 
-BRIDGE_SHARE = 2 / 3
-"""Point 29 of the 68-point scheme: its four bridge points 27..30 are evenly spaced from between the eyes to the tip."""
+BRIDGE_SHARE: Final = 2 / 3
+"""Point 29 of the 68-point scheme: its bridge points 27..30 are evenly spaced from between the eyes to the tip."""
 
-LEAST_SIDE = 8
+LEAST_SIDE: Final = 8
 """Pixels; a smaller box is no face."""
 
 
@@ -32,9 +32,9 @@ def crop_box(
 ) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) in whole pixels, `right` and `bottom` exclusive.
 
-    `version` "1.0" moves the middle down by `mouth.shift`; "1.5" adds `mouth.margin` below the chin. The box may reach
-    over the picture's edge; with `picture` (width, height) its top and bottom are clipped as upstream does it (the face
-    is then squeezed less evenly). Raises AssetError for a mesh that makes no box.
+    `version` "1.0" moves the middle down by `mouth.shift`; "1.5" adds `mouth.margin` below the chin. The box may
+    reach over the picture's edge; with `picture` (width, height) it is clipped there as upstream does it (the face is
+    then stretched unevenly). Raises AssetError for a mesh that makes no box.
     """
     points = np.asarray(mesh, dtype=np.float64)
     if not np.isfinite(points).all():

@@ -31,9 +31,9 @@ def landmarks_of(mesh: Mesh) -> dict[str, Points]:
     """The point sets of an avatar (`studio.avatar_source`), each float64 (n, 2), from its mesh (468, 2).
 
     lips_outer 20, from the left corner over the upper lip to the right corner and back below; lip_line 13, midway
-    between the lips' inner edges, corner to corner, x growing; face_oval 36, clockwise from the forehead; left_eye and
-    right_eye 16; chin and nose_base 1. The mesh knows nothing below the chin: shoulders (2) and neck (1) are guessed
-    from the size of the face, which only decides how far down the picture follows the head.
+    between the lips' inner edges, corner to corner, x growing; face_oval 36, clockwise from the forehead; left_eye
+    and right_eye 16; chin and nose_base 1. The mesh knows nothing below the chin: shoulders (2) and neck (1) are
+    guessed from the size of the face, which only decides how far down the picture follows the head.
     """
     points = np.asarray(mesh, dtype=np.float64)
     upper, lower = points[list(topology.LIPS_INNER_UPPER)], points[list(topology.LIPS_INNER_LOWER)]

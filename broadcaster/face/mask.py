@@ -1,8 +1,8 @@
 """How much of a generated face is shown: the lower face, its edge blurred. Pure drawing, any thread; OpenCV lazily.
 
 Upstream parses the face with a network, keeps the rows below the middle of the crop and blurs the edge
-(`musetalk/utils/blending.py`). Here the mesh says where the lower face is: a polygon along the jaw, blurred by the same
-kernel, and faded to nothing within a few cells of the middle and of the box's edge, so that no seam can show.
+(`musetalk/utils/blending.py`). Here the mesh says where the lower face is: a polygon along the jaw, blurred by the
+same kernel, and faded to nothing within a few cells of the middle and of the box's edge, so that no seam can show.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FINE: Final = 256
 """The polygon is drawn and blurred at this size: then the blur's kernel is what upstream's is for a box of 256."""
 
 BLUR: Final = 39
-"""int(0.1 * side // 2 * 2) + 1 for the square of side 2 * int(256 // 2 * 1.5) that upstream puts around a box of 256."""
+"""int(0.1 * side // 2 * 2) + 1 for the square of side 2 * int(256 // 2 * 1.5) that upstream puts around such a box."""
 
 SHIFT: Final = 6
 """Binary places of a polygon's corners: a 64th of a fine cell, so that the mask moves as smoothly as the mesh."""
@@ -62,7 +62,7 @@ def mask_of(mesh: Mesh, box: tuple[int, int, int, int], mouth: Mouth) -> NDArray
     fine[: FINE // 2] = 0
     blurred = cv2.GaussianBlur(fine.astype(np.float32), (BLUR, BLUR), 0, borderType=cv2.BORDER_REPLICATE)
     coarse = cv2.resize(blurred, (MASK_SIZE, MASK_SIZE), interpolation=cv2.INTER_AREA)
-    return np.rint(coarse * _FADING).astype(np.uint8)
+    return np.asarray(np.rint(coarse * _FADING), dtype=np.uint8)
 
 
 def _fading() -> NDArray[np.float32]:
