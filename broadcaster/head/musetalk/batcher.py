@@ -77,10 +77,11 @@ class Batcher(Generic[S, F]):
     def add(self, session: S) -> None:
         self._lines[session] = _Line()
 
-    def remove(self, session: S) -> None:
-        """Forgets the session and what it still waits for."""
-        self.forget(session)
+    def remove(self, session: S) -> list[F]:
+        """Forgets the session; gives what it still waited for."""
+        gone = self.forget(session)
         self._lines.pop(session, None)
+        return gone
 
     def waiting(self, session: S) -> int:
         return len(self._lines[session].faces)
@@ -109,15 +110,15 @@ class Batcher(Generic[S, F]):
         self._urgent += len(line.faces) - line.urgent
         line.urgent = len(line.faces)
 
-    def forget(self, session: S) -> int:
-        """What the session waits for is void. Gives how many faces that were."""
+    def forget(self, session: S) -> list[F]:
+        """What the session waits for is void, and given back."""
         line = self._lines.get(session)
         if line is None:
-            return 0
-        gone = len(line.faces)
-        line.counts.forgotten += gone
+            return []
+        gone = [waiting.face for waiting in line.faces]
+        line.counts.forgotten += len(gone)
         line.faces.clear()
-        self._waiting -= gone
+        self._waiting -= len(gone)
         self._urgent -= line.urgent
         line.urgent = 0
         return gone
