@@ -7,3 +7,29 @@
 Pure geometry in pixels, x right and y down; OpenCV is imported where a mask is drawn. No stage: studio, head and the
 preparation of avatars share it.
 """
+
+from broadcaster.face.crop import crop_box, crop_edges
+from broadcaster.face.landmarks import (
+    affine_between,
+    eye_openness,
+    face_width,
+    landmarks_of,
+    mouth_openness,
+    moved,
+)
+from broadcaster.face.mask import MASK_SIZE, mask_of
+from broadcaster.face.topology import POINTS
+
+__all__ = (
+    "MASK_SIZE",
+    "POINTS",
+    "affine_between",
+    "crop_box",
+    "crop_edges",
+    "eye_openness",
+    "face_width",
+    "landmarks_of",
+    "mask_of",
+    "mouth_openness",
+    "moved",
+)

@@ -27,6 +27,23 @@ LEAST_SIDE: Final = 8
 """Pixels; a smaller box is no face."""
 
 
+def crop_edges(mesh: Mesh, version: str, mouth: Mouth) -> tuple[float, float, float, float]:
+    """The same box as `crop_box`'s before it is rounded: left, top, right, bottom. Raises AssetError."""
+    points = np.asarray(mesh, dtype=np.float64)
+    if not np.isfinite(points).all():
+        raise AssetError("the face mesh holds numbers that are none; prepare the avatar again")
+    jaw = points[list(topology.JAW_68)]
+    bridge, tip = points[topology.NOSE_BRIDGE_TOP, 1], points[topology.NOSE_TIP, 1]
+    middle = float(bridge + BRIDGE_SHARE * (tip - bridge))
+    bottom = float(jaw[:, 1].max())
+    if version == "1.0":
+        middle += mouth.shift
+    top = middle - (bottom - middle)
+    if version != "1.0":
+        bottom += mouth.margin
+    return float(jaw[:, 0].min()), top, float(jaw[:, 0].max()), bottom
+
+
 def crop_box(
     mesh: Mesh, version: str, mouth: Mouth, picture: tuple[int, int] | None = None
 ) -> tuple[int, int, int, int]:
@@ -36,19 +53,7 @@ def crop_box(
     reach over the picture's edge; with `picture` (width, height) it is clipped there as upstream does it (the face is
     then stretched unevenly). Raises AssetError for a mesh that makes no box.
     """
-    points = np.asarray(mesh, dtype=np.float64)
-    if not np.isfinite(points).all():
-        raise AssetError("the face mesh holds numbers that are none; prepare the avatar again")
-    jaw = points[list(topology.JAW_68)]
-    bridge, tip = points[topology.NOSE_BRIDGE_TOP, 1], points[topology.NOSE_TIP, 1]
-    middle = round(float(bridge + BRIDGE_SHARE * (tip - bridge)))
-    left, right = round(float(jaw[:, 0].min())), round(float(jaw[:, 0].max()))
-    bottom = round(float(jaw[:, 1].max()))
-    if version == "1.0":
-        middle += mouth.shift
-    top = middle - (bottom - middle)
-    if version != "1.0":
-        bottom += mouth.margin
+    left, top, right, bottom = (round(edge) for edge in crop_edges(mesh, version, mouth))
     if picture is not None:
         left, right = max(left, 0), min(right, picture[0])
         top, bottom = max(top, 0), min(bottom, picture[1])

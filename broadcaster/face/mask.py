@@ -26,7 +26,7 @@ FINE: Final = 256
 """The polygon is drawn and blurred at this size: then the blur's kernel is what upstream's is for a box of 256."""
 
 BLUR: Final = 39
-"""int(0.1 * side // 2 * 2) + 1 for the square of side 2 * int(256 // 2 * 1.5) that upstream puts around such a box."""
+"""int(0.1 * side // 2 * 2) + 1 for side = 2 * int(256 // 2 * 1.5), the square that upstream puts around such a box."""
 
 SHIFT: Final = 6
 """Binary places of a polygon's corners: a 64th of a fine cell, so that the mask moves as smoothly as the mesh."""
@@ -39,6 +39,10 @@ NECK: Final = 0.12
 
 CHIN: Final = 0.03
 """The same for mask "jaw": a chin moves down a little when a mouth opens."""
+
+INSET: Final = 0.05
+"""How far the mask stays off the outline of the cheeks, as a share of the face's half width: upstream erodes the cheeks
+as well, and behind the outline there is hair or background that no engine should repaint."""
 
 _JAW: Final = (234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454)
 
@@ -53,7 +57,8 @@ def mask_of(mesh: Mesh, box: tuple[int, int, int, int], mouth: Mouth) -> NDArray
     down = points[topology.CHIN] - points[topology.FOREHEAD]
     reach = NECK if mouth.mask == "neck" else CHIN
     depth = np.sin(np.linspace(0.0, np.pi, len(jaw)))[:, None]
-    polygon = jaw + reach * depth * down
+    middle = (jaw[0] + jaw[-1]) / 2
+    polygon = jaw + reach * depth * down - INSET * (1.0 - depth) * (jaw - middle)
     cells = (polygon - (left, top)) * (FINE / np.array([right - left, bottom - top])) - 0.5
     ears = cells[[-1, 0]] - (0.0, float(FINE))
     corners = np.rint(np.vstack([cells, ears]) * (1 << SHIFT)).astype(np.int32)
