@@ -26,7 +26,7 @@ FINE: Final = 256
 """The polygon is drawn and blurred at this size: then the blur's kernel is what upstream's is for a box of 256."""
 
 BLUR: Final = 39
-"""int(0.1 * side // 2 * 2) + 1 for side = 2 * int(256 // 2 * 1.5), the square that upstream puts around such a box."""
+"""int(0.1 * side // 2 * 2) + 1 for side = 2 * int(256 // 2 * 1.5): upstream's square around a box of this size."""
 
 SHIFT: Final = 6
 """Binary places of a polygon's corners: a 64th of a fine cell, so that the mask moves as smoothly as the mesh."""
@@ -41,14 +41,15 @@ CHIN: Final = 0.03
 """The same for mask "jaw": a chin moves down a little when a mouth opens."""
 
 INSET: Final = 0.05
-"""How far the mask stays off the outline of the cheeks, as a share of the face's half width: upstream erodes the cheeks
-as well, and behind the outline there is hair or background that no engine should repaint."""
+"""How far the mask stays off the outline of the cheeks, as a share of the face's half width: upstream erodes the
+cheeks as well, and behind the outline there is hair or background that no engine should repaint."""
 
 _JAW: Final = (234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454)
 
 
-def mask_of(mesh: Mesh, box: tuple[int, int, int, int], mouth: Mouth) -> NDArray[np.uint8]:
-    """uint8 (64, 64) over `box`: 255 where only the generated face shows. 0 in the upper half and along the edges."""
+def mask_of(mesh: Mesh, box: tuple[int, int, int, int], mouth: Mouth, start: float = 0.5) -> NDArray[np.uint8]:
+    """uint8 (64, 64) over `box`: 255 where only the generated face shows. 0 along the edges and above `start`, a share
+    of the box's height: the middle, as MuseTalk has it, where nothing is said."""
     import cv2
 
     left, top, right, bottom = box
@@ -64,20 +65,16 @@ def mask_of(mesh: Mesh, box: tuple[int, int, int, int], mouth: Mouth) -> NDArray
     corners = np.rint(np.vstack([cells, ears]) * (1 << SHIFT)).astype(np.int32)
     fine = np.zeros((FINE, FINE), dtype=np.uint8)
     cv2.fillPoly(fine, [corners], 255, lineType=cv2.LINE_AA, shift=SHIFT)
-    fine[: FINE // 2] = 0
+    fine[: round(start * FINE)] = 0
     blurred = cv2.GaussianBlur(fine.astype(np.float32), (BLUR, BLUR), 0, borderType=cv2.BORDER_REPLICATE)
     coarse = cv2.resize(blurred, (MASK_SIZE, MASK_SIZE), interpolation=cv2.INTER_AREA)
-    return np.asarray(np.rint(coarse * _FADING), dtype=np.uint8)
+    return np.asarray(np.rint(coarse * _fading(start)), dtype=np.uint8)
 
 
-def _fading() -> NDArray[np.float32]:
-    """(64, 64) in 0..1: 0 in the upper half and in the outermost cells, 1 from FADE cells on."""
+def _fading(start: float) -> NDArray[np.float32]:
+    """(64, 64) in 0..1: 0 above `start` and in the outermost cells, 1 from FADE cells on."""
     steps = np.arange(MASK_SIZE, dtype=np.float64)
     sides = np.clip(np.minimum(steps, MASK_SIZE - 1 - steps) / FADE, 0.0, 1.0)
-    rows = np.minimum(np.clip((steps - MASK_SIZE // 2 + 1) / FADE, 0.0, 1.0), sides)
-    rows[: MASK_SIZE // 2] = 0.0
+    rows = np.minimum(np.clip((steps - start * MASK_SIZE + 1) / FADE, 0.0, 1.0), sides)
     smooth = [t * t * (3.0 - 2.0 * t) for t in (rows, sides)]
     return np.outer(smooth[0], smooth[1]).astype(np.float32)
-
-
-_FADING: Final = _fading()
