@@ -7,8 +7,8 @@
     command ──Query──────────────────────────────> server      instead of Open, as often as wanted; State answers it
 
 A message is a 4-byte big-endian length and one msgpack'd struct, as in `broadcaster.wire`. The latents travel as an
-open file (SCM_RIGHTS) beside the first bytes of Open: a server under another user need not be able to find it. No torch,
-no numpy, no I/O.
+open file (SCM_RIGHTS) beside the first bytes of Open: a server under another user need not be able to find it.
+No torch, no numpy, no I/O.
 """
 
 from __future__ import annotations
@@ -145,6 +145,8 @@ class State(_Message, frozen=True):
     device: str
     version: str
     decoder: str
+    note: str
+    """What the operator should know about the speed."""
     batch: int
     uptime_s: float
     sessions: list[SessionState]
