@@ -1,10 +1,14 @@
-"""Avatars expanded for one picture size and frame rate: made once at set-up, mapped read-only by playout and head.
+"""Avatars expanded for one picture size and frame rate: made once at set-up, read by playout and head.
 
 An expanded avatar is a folder of the cache, named by avatar, size, rate and a hash of all that went into it:
 
-    base.i420    loop_frames pictures, I420, one after the other
+    base.i420    loop_frames pictures, I420, one after the other; where that would take more disk than it may:
+    base.mkv     the same pictures as H.264 in short groups, and first.i420, which stands in for damage
     inner.npz    the inside of the mouth on the grid of the mouth box: y, u, v and alpha of `upper` and `lower`
-    pack.json    size, rate, mouth box, landmarks at rest and the head's affine motion in every frame
+    frames.npz   for each base frame: affine of the head, corner of its mouth box, number of its picture
+    mesh.npy, crops.npy, masks.npy    for each base frame, where the avatar has a face mesh
+    engines/     what talking-head engines have made for themselves
+    pack.json    kind, size, rate, mouth box, mouth settings, gestures and landmarks at rest
 
 It is written under another name and renamed when complete, so a folder of that name is whole.
 """
@@ -13,30 +17,46 @@ from __future__ import annotations
 
 import fcntl
 import json
-import mmap
-import os
 import shutil
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from broadcaster.config.avatar import Mouth
+from broadcaster.config.avatar import Gesture, Mouth
 from broadcaster.errors import AssetError
+from broadcaster.studio.base_frames import BaseFrames, CodedFrames, FramesAhead, RawFrames, split
 from broadcaster.types import FaceCrop, MouthBox, Plane
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from broadcaster.studio.avatar_loop import IdleLoop
-    from broadcaster.studio.avatar_source import AvatarSource
-
-EXPANSION: Final = 1
+EXPANSION: Final = 2
 """Raised whenever the same avatar data would expand to something else."""
 
+DISK_BUDGET: Final = 2_000_000_000
+"""Bytes that raw pictures may take: 58 s of 720p at 25 a second, 25 s of 1080p."""
+
 INNER_PARTS: Final = ("upper", "lower")
+
+RAW: Final = "base.i420"
+CODED: Final = "base.mkv"
+FIRST: Final = "first.i420"
+
+START_S: Final = 10.0
+"""Decoding half a second of pictures takes 0.1 s; a disk that sleeps must wake."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackFaces:
+    """The mesh engines' part of a pack, mapped: mesh (frames, 468, 2), crops (frames, 4), masks (frames, 64, 64)."""
+
+    mesh: NDArray[np.float32]
+    crops: NDArray[np.int32]
+    masks: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,49 +65,84 @@ class ExpandedAvatar:
 
     root: Path
     name: str
+    kind: str
+    """"still" or "clip"."""
     width: int
     height: int
     fps: int
     loop_frames: int
     mouth_box: MouthBox
+    mouth: Mouth
+    gestures: Mapping[str, Gesture]
+    """Stretches of the loop, in seconds from its start. Carried for what may play them; nothing does."""
     landmarks: Mapping[str, NDArray[np.float64]]
     """Point sets at rest, in picture pixels, float64 (n, 2)."""
     motion: NDArray[np.float64]
     """(loop_frames, 2, 3): affine of the head in each base frame; takes `landmarks` to where they are there."""
-    _base: NDArray[np.uint8]
+    source_frames: NDArray[np.int32]
+    """(loop_frames,): 0 .. n - 1; equal numbers show the same picture with the same mesh and crop."""
+    _corners: NDArray[np.int32]
+    _faces: PackFaces | None
+    _frames: BaseFrames
 
     def frame(self, index: int) -> tuple[Plane, Plane, Plane]:
         """Read-only Y (h, w), U and V (h/2, w/2) of base frame `index` (0 .. loop_frames - 1)."""
-        luma, chroma = self.height * self.width, self.height * self.width // 4
-        data = self._base[index]
-        half = (self.height // 2, self.width // 2)
-        return (
-            data[:luma].reshape(self.height, self.width),
-            data[luma : luma + chroma].reshape(half),
-            data[luma + chroma :].reshape(half),
-        )
+        return self._frames.planes(index)
+
+    @property
+    def decoded(self) -> bool:
+        """The pictures are kept as a video file and decoded when they are shown."""
+        return not isinstance(self._frames, RawFrames)
+
+    @property
+    def held(self) -> int:
+        """How often another picture stood in for the wanted one: damaged, or not decoded in time."""
+        return self._frames.held
+
+    def on_air(self) -> ExpandedAvatar:
+        """The same avatar for playout: a thread decodes pictures ahead where that is needed; `frame` never waits."""
+        if not self.decoded:
+            return self
+        reader, first = _coded(self.root, self.width, self.height)
+        ahead = FramesAhead(reader, self.loop_frames, first)
+        ahead.filled(START_S)
+        return replace(self, _frames=ahead)
+
+    def close(self) -> None:
+        """Ends the thread and closes the file, where there are any; `frame` must not be called after it."""
+        self._frames.close()
+
+    def disk_bytes(self) -> int:
+        """What the folder takes on disk, engines' tensors included."""
+        return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
 
     def points(self, name: str, index: int) -> NDArray[np.float64]:
         """A landmark set as it lies in base frame `index`."""
         affine = self.motion[index]
         return np.asarray(self.landmarks[name] @ affine[:, :2].T + affine[:, 2])
 
-    @property
-    def mouth(self) -> Mouth:
-        return Mouth()
-
-    @property
-    def source_frames(self) -> NDArray[np.int32]:
-        return np.arange(self.loop_frames, dtype=np.int32)
-
     def mouth_box_at(self, index: int) -> MouthBox:
-        return self.mouth_box
+        x, y = self._corners[index]
+        return MouthBox(int(x), int(y), self.mouth_box.width, self.mouth_box.height)
+
+    @property
+    def has_mesh(self) -> bool:
+        return self._faces is not None
 
     def mesh(self, index: int) -> NDArray[np.float32]:
-        raise AssetError(f"avatar {self.name} has no face mesh: prepare it again with `broadcaster avatar prepare`")
+        return np.asarray(self._mapped().mesh[index])
 
     def crop(self, index: int) -> FaceCrop:
-        raise AssetError(f"avatar {self.name} has no face mesh: prepare it again with `broadcaster avatar prepare`")
+        faces = self._mapped()
+        left, top, right, bottom = (int(value) for value in faces.crops[index])
+        return FaceCrop(left, top, right, bottom, np.asarray(faces.masks[index]))
+
+    def _mapped(self) -> PackFaces:
+        if self._faces is None:
+            raise AssetError(
+                f"avatar {self.name} has no face mesh: prepare it again with `broadcaster avatar prepare`"
+            )
+        return self._faces
 
     def inner_mouth(self, part: str) -> tuple[Plane, Plane, Plane, Plane]:
         """Y, U, V and alpha of `part` ("upper" or "lower") on the mouth box's grid, at rest. Raises AssetError."""
@@ -107,31 +162,70 @@ def expand(
     height: int,
     fps: int,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    budget: int = DISK_BUDGET,
+    waiting: Callable[[], None] | None = None,
 ) -> ExpandedAvatar:
     """The expanded form of the avatar in `avatar_dir`, made under `cache` unless it is there already.
 
-    `progress` is told (frames done, frames in all). Raises AssetError.
+    `progress` is told (frames done, frames in all); `waiting` is called some times a second while another process
+    makes an avatar there. `budget`: bytes that raw pictures may take. Raises AssetError.
     """
     from broadcaster.studio.avatar_source import fingerprint, load_source
+    from broadcaster.studio.avatar_write import write_pack
 
     source = load_source(avatar_dir)
     folder = cache / "avatars"
-    target = folder / f"{source.manifest.name}-{width}x{height}@{fps}-{fingerprint(avatar_dir)}.{EXPANSION}"
+    target = folder / f"{pack_name(source.manifest.name, width, height, fps)}-{fingerprint(avatar_dir)}.{EXPANSION}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not target.is_dir():
+            _wait_for(lock.fileno(), waiting)
+            found = _existing(target, budget)
+            if found is None:
                 for left_over in folder.glob(".making-*"):
                     shutil.rmtree(left_over)
                 making = folder / f".making-{target.name}"
                 making.mkdir(mode=0o700)
-                _write(source, making, width, height, fps, progress)
-                making.rename(target)
-                _forget_older(target)
+                write_pack(source, making, width, height, fps, budget, progress)
+                found = target if (making / RAW).exists() else _coded_name(target)
+                making.rename(found)
+                _forget_older(found)
     except OSError as err:
         raise AssetError(f"{folder}: the avatar cannot be expanded there: {err.strerror or err}") from err
-    return open_pack(target)
+    return open_pack(found)
+
+
+def pack_name(name: str, width: int, height: int, fps: int) -> str:
+    """What the folders of an avatar's packs of one size and rate begin with."""
+    return f"{name}-{width}x{height}@{fps}"
+
+
+def _coded_name(target: Path) -> Path:
+    return target.with_name(f"{target.name}c")
+
+
+def _existing(target: Path, budget: int) -> Path | None:
+    """The pack that is there, raw or coded as the budget asks; a damaged one as well, for `open_pack` to say so."""
+    for root in (target, _coded_name(target)):
+        try:
+            facts = json.loads((root / "pack.json").read_bytes())
+            fits = facts["width"] * facts["height"] * 3 // 2 * facts["loop_frames"] <= budget
+        except (OSError, KeyError, TypeError, ValueError):
+            fits = root == target
+        if root.is_dir() and fits is (root == target):
+            return root
+    return None
+
+
+def _wait_for(lock: int, waiting: Callable[[], None] | None) -> None:
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting is not None:
+                waiting()
+            time.sleep(0.1)
 
 
 def _forget_older(target: Path) -> None:
@@ -144,109 +238,62 @@ def _forget_older(target: Path) -> None:
 def open_pack(root: Path) -> ExpandedAvatar:
     """Maps an expanded avatar. Raises AssetError when it is missing or damaged."""
     remedy = f"remove {root} and it will be made again"
+    at = root / "pack.json"
     try:
-        facts = json.loads((root / "pack.json").read_bytes())
+        facts = json.loads(at.read_bytes())
         width, height, fps, frames = (int(facts[key]) for key in ("width", "height", "fps", "loop_frames"))
         landmarks = {name: np.asarray(points, dtype=np.float64) for name, points in facts["landmarks"].items()}
-        motion = np.asarray(facts["motion"], dtype=np.float64).reshape(frames, 2, 3)
         box = MouthBox(*(int(facts["mouth_box"][key]) for key in ("x", "y", "width", "height")))
-        name = str(facts["name"])
-        with (root / "base.i420").open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size != frames * width * height * 3 // 2 or size == 0:
-                raise AssetError(f"{root / 'base.i420'}: {size} bytes do not hold {frames} pictures; {remedy}")
-            mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        name, kind, base = str(facts["name"]), str(facts["kind"]), str(facts["base"])
+        mouth = Mouth.model_validate(facts["mouth"])
+        gestures = {key: Gesture.model_validate(value) for key, value in facts["gestures"].items()}
+        opened = _frames_of(root, base, int(facts["bytes"]), (width, height, frames), remedy)
+        at = root / "frames.npz"
+        with np.load(at, allow_pickle=False) as stored:
+            motion = stored["motion"].reshape(frames, 2, 3)
+            corners, numbers = stored["corners"].reshape(frames, 2), stored["source"].reshape(frames)
+        at = root / "mesh.npy"
+        faces = _faces_of(root, frames) if facts["mesh"] else None
     except FileNotFoundError as err:
         raise AssetError(f"{err.filename}: missing; {remedy}") from err
     except OSError as err:
-        raise AssetError(f"{root}: cannot be read: {err.strerror}") from err
+        raise AssetError(f"{root}: cannot be read: {err.strerror or err}") from err
     except (KeyError, TypeError, ValueError, AttributeError) as err:
-        raise AssetError(f"{root / 'pack.json'}: damaged ({err}); {remedy}") from err
-    base = np.frombuffer(mapped, dtype=np.uint8).reshape(frames, -1)
-    for array in (motion, *landmarks.values()):
+        raise AssetError(f"{at}: damaged ({err}); {remedy}") from err
+    for array in (motion, corners, numbers, *landmarks.values()):
         array.flags.writeable = False
-    return ExpandedAvatar(root, name, width, height, fps, frames, box, landmarks, motion, base)
+    return ExpandedAvatar(
+        root, name, kind, width, height, fps, frames,
+        box, mouth, gestures, landmarks, motion, numbers, corners, faces, opened,
+    )  # fmt: skip
 
 
-def mouth_box(landmarks: Mapping[str, NDArray[np.float64]], width: int, height: int) -> MouthBox:
-    """The region that speech may change: mouth, chin and a margin in which every warp dies out.
-
-    Bounds are even, as I420 asks. Raises AssetError when the mouth lies outside the picture.
-    """
-    line = landmarks["lip_line"]
-    mouth = float(np.hypot(*(line[-1] - line[0])))
-    centre = float((line[0, 0] + line[-1, 0]) / 2)
-    top = float(landmarks["nose_base"][0, 1]) - 0.15 * mouth
-    bottom = float(landmarks["chin"][0, 1]) + 0.55 * mouth
-    left, right = (2 * round((centre + side * 1.25 * mouth) / 2) for side in (-1, 1))
-    y0, y1 = 2 * round(top / 2), 2 * round(bottom / 2)
-    if mouth < 8 or left < 0 or y0 < 0 or right > width or y1 > height:
-        raise AssetError(
-            f"the mouth (about {mouth:.0f} pixels wide) does not fit into a picture of {width}x{height}: "
-            "choose another video size, or change `focus` in the avatar's avatar.yaml"
-        )
-    return MouthBox(left, y0, right - left, y1 - y0)
+def _frames_of(root: Path, base: str, size: int, shape: tuple[int, int, int], remedy: str) -> BaseFrames:
+    width, height, frames = shape
+    if base == RAW:
+        return RawFrames(root / RAW, width, height, frames, remedy)
+    if base != CODED:
+        raise ValueError(f"base frames in {base!r}")
+    found = (root / CODED).stat().st_size
+    if found != size:
+        raise AssetError(f"{root / CODED}: {found} bytes, must be {size}; {remedy}")
+    return CodedFrames(*_coded(root, width, height))
 
 
-def _write(
-    source: AvatarSource, folder: Path, width: int, height: int, fps: int, progress: Callable[[int, int], None] | None
-) -> None:
-    from broadcaster.studio.avatar_loop import IdleLoop
+def _coded(root: Path, width: int, height: int) -> tuple[Any, tuple[Plane, Plane, Plane]]:
+    from broadcaster.studio.coded import CodedReader
 
-    loop = IdleLoop(source, width, height, fps)
-    box = mouth_box(loop.landmarks, width, height)
-    needed = loop.frames * width * height * 3 // 2
-    free = shutil.disk_usage(folder).free
-    if free < needed * 1.05:
-        raise AssetError(
-            f"{folder.parent}: {free >> 20} MiB free, the avatar needs {needed >> 20} MiB; make room there"
-        )
-    with (folder / "base.i420").open("wb") as file:
-        for done, planes in enumerate(loop, start=1):
-            for plane in planes:
-                file.write(plane.tobytes())
-            if progress is not None:
-                progress(done, loop.frames)
-        file.flush()
-        os.fsync(file.fileno())
-    _write_inner(source, loop, box, folder / "inner.npz")
-    facts = {
-        "name": source.manifest.name,
-        "title": source.manifest.title,
-        "width": width,
-        "height": height,
-        "fps": fps,
-        "loop_frames": loop.frames,
-        "mouth_box": {"x": box.x, "y": box.y, "width": box.width, "height": box.height},
-        "landmarks": {name: points.tolist() for name, points in loop.landmarks.items()},
-        "motion": loop.motion.tolist(),
-    }
-    with (folder / "pack.json").open("w") as text:
-        json.dump(facts, text)
-        text.flush()
-        os.fsync(text.fileno())
+    first = np.fromfile(root / FIRST, dtype=np.uint8)
+    if len(first) != width * height * 3 // 2:
+        raise ValueError(f"{FIRST} holds {len(first)} bytes")
+    first.flags.writeable = False
+    return CodedReader(root / CODED, width, height), split(first, width, height)
 
 
-def _write_inner(source: AvatarSource, loop: IdleLoop, box: MouthBox, path: Path) -> None:
-    """Brings the two pictures of the inner mouth onto the grid of the mouth box."""
-    from broadcaster.studio.avatar_loop import to_i420
-    from broadcaster.studio.avatar_source import opencv
-
-    cv2 = opencv()
-    arrays: dict[str, NDArray[np.uint8]] = {}
-    for part in INNER_PARTS:
-        overlay = getattr(source.manifest.inner_mouth, part)
-        picture = source.overlay(overlay, 4).astype(np.float32)
-        scale = loop.view.scale
-        if scale < 1.0:
-            picture = cv2.GaussianBlur(picture, (0, 0), 0.5 * np.sqrt(1 / scale**2 - 1))
-        corner = loop.view.to_picture(np.array([[overlay.x, overlay.y]], dtype=np.float64))[0]
-        matrix = np.array([[scale, 0, corner[0] - box.x], [0, scale, corner[1] - box.y]])
-        opaque = picture[:, :, :3].copy()
-        size = (box.width, box.height)
-        placed = cv2.warpAffine(opaque, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        alpha = cv2.warpAffine(picture[:, :, 3], matrix, size, flags=cv2.INTER_LINEAR)
-        y, u, v = to_i420(placed)
-        arrays |= {f"{part}_y": y, f"{part}_u": u, f"{part}_v": v}
-        arrays[f"{part}_alpha"] = np.clip(np.rint(alpha), 0, 255).astype(np.uint8)
-    np.savez(path, **arrays)  # type: ignore[arg-type]
+def _faces_of(root: Path, frames: int) -> PackFaces:
+    mesh, crops, masks = (
+        np.load(root / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("mesh", "crops", "masks")
+    )
+    if (mesh.shape, crops.shape, masks.shape) != ((frames, 468, 2), (frames, 4), (frames, 64, 64)):
+        raise ValueError(f"shapes {mesh.shape}, {crops.shape}, {masks.shape} for {frames} frames")
+    return PackFaces(mesh, crops, masks)

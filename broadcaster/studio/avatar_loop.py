@@ -51,6 +51,10 @@ class View:
     left: float
     top: float
 
+    @property
+    def scales(self) -> tuple[float, float]:
+        return self.scale, self.scale
+
     def to_picture(self, points: Points) -> Points:
         """Still coordinates (n, 2) to picture coordinates; pixel centres are whole numbers in both."""
         return (points + 0.5 - (self.left, self.top)) * self.scale - 0.5

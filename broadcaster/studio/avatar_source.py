@@ -1,12 +1,14 @@
-"""An avatar as it is shipped: avatar.yaml, compressed stills and landmarks, read and checked. Runs in set-up only.
+"""An avatar's folder: avatar.yaml with stills and landmarks, or with a clip and its faces; read and checked.
 
-All coordinates in the folder are pixels of the still, x to the right and y down, as (x, y) pairs.
+Runs in set-up only. All coordinates in the folder are pixels of the still or of the clip, x to the right and y down,
+as (x, y) pairs.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,9 +17,10 @@ import numpy as np
 import yaml
 from pydantic import ValidationError
 
-from broadcaster.config.avatar import Overlay, StillManifest
+from broadcaster.config.avatar import ClipManifest, Overlay, StillManifest, manifest_of
 from broadcaster.config.persona import MANIFEST
 from broadcaster.errors import AssetError
+from broadcaster.face import topology
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,14 +37,24 @@ below; `lip_line` is where the closed lips meet, left corner to right corner; `s
 
 SINGLE_POINTS: Final = ("chin", "nose_base", "neck")
 
+MESH_SET: Final = "mesh"
+"""The set of the 468 mesh points in a still's landmarks; an avatar without it has no neural engine."""
+
+FACE_FILES: Final = ("mesh", "boxes", "masks", "rest", "source")
+"""What the NPZ file of a clip holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class AvatarSource:
-    """A read and checked avatar folder. `landmarks` maps a set's name to its points, float64 (n, 2)."""
+    """A read and checked folder of a still. `landmarks` maps a set's name to its points, float64 (n, 2).
+
+    `mesh`: float32 (468, 2) of the face at rest, or None.
+    """
 
     root: Path
     manifest: StillManifest
     landmarks: dict[str, NDArray[np.float64]]
+    mesh: NDArray[np.float32] | None = None
 
     def still(self) -> NDArray[np.uint8]:
         """The neutral picture with closed mouth, BGR uint8 (h, w, 3)."""
@@ -49,6 +62,40 @@ class AvatarSource:
 
     def overlay(self, part: Overlay, channels: int) -> NDArray[np.uint8]:
         return read_picture(self.root / part.file, channels)
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFaces:
+    """The face in each frame of a clip (`config.avatar.ClipManifest`), shapes and numbers checked."""
+
+    mesh: NDArray[np.float32]
+    """(frames, 468, 2), clip pixels."""
+    boxes: NDArray[np.int32]
+    """(frames, 4): left, top, right, bottom."""
+    masks: NDArray[np.uint8]
+    """(frames, 64, 64)."""
+    rest: int
+    source: NDArray[np.int32]
+    """(frames,): equal numbers, equal pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSource:
+    """A read and checked folder of a clip; its faces are read when asked for."""
+
+    root: Path
+    manifest: ClipManifest
+
+    @property
+    def clip(self) -> Path:
+        return self.root / self.manifest.clip
+
+    def overlay(self, part: Overlay, channels: int) -> NDArray[np.uint8]:
+        return read_picture(self.root / part.file, channels)
+
+    def faces(self) -> ClipFaces:
+        """Raises AssetError that says what is wrong with the file."""
+        return _load_faces(self.root / self.manifest.faces)
 
 
 def opencv() -> Any:
@@ -65,29 +112,53 @@ def fingerprint(root: Path) -> str:
         files = sorted(path for path in root.iterdir() if path.is_file())
         for path in files:
             digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-            digest.update(path.read_bytes())
+            with path.open("rb") as file:
+                while chunk := file.read(1 << 20):
+                    digest.update(chunk)
     except OSError as err:
         raise AssetError(f"avatar {root}: cannot be read: {err.strerror}") from err
     return digest.hexdigest()[:12]
 
 
-def load_source(root: Path) -> AvatarSource:
+def load_source(root: Path) -> AvatarSource | ClipSource:
     """Reads and checks an avatar folder. Raises AssetError naming file, fault and remedy."""
     path = root / MANIFEST
     try:
-        document = yaml.safe_load(_read(path).decode("utf-8"))
-        manifest = StillManifest.model_validate(document)
+        manifest = manifest_of(yaml.safe_load(_read(path).decode("utf-8")))
     except ValidationError as err:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in err.errors())
+        faults = "; ".join(f"{_place(e['loc'])}: {e['msg']}" for e in err.errors())
         raise AssetError(f"{path}: {faults}") from err
     except (yaml.YAMLError, UnicodeDecodeError) as err:
         raise AssetError(f"{path}: not readable as YAML: {str(err).splitlines()[0]}") from err
+    for name, gesture in manifest.gestures.items():
+        if gesture.end <= gesture.start:
+            raise AssetError(f"{path}: gestures.{name}: ends at {gesture.end} s, before it starts")
+    if isinstance(manifest, ClipManifest):
+        for file in (manifest.clip, manifest.faces):
+            if not (root / file).is_file():
+                raise AssetError(f"{root / file}: missing; restore the avatar folder or choose another avatar")
+        return ClipSource(root, manifest)
     for stated in manifest.idle.blinks:
         if stated >= manifest.idle.seconds:
             raise AssetError(
                 f"{path}: idle.blinks: {stated} is after the end of the loop ({manifest.idle.seconds} s)"
             )
-    return AvatarSource(root, manifest, _load_landmarks(root / manifest.landmarks))
+    check_gestures(manifest, manifest.idle.seconds, path)
+    landmarks, mesh = _load_landmarks(root / manifest.landmarks)
+    return AvatarSource(root, manifest, landmarks, mesh)
+
+
+def check_gestures(manifest: StillManifest | ClipManifest, seconds: float, path: Path) -> None:
+    """Raises AssetError for a gesture after the end of the loop."""
+    for name, gesture in manifest.gestures.items():
+        if gesture.end > seconds + 1e-6:
+            raise AssetError(f"{path}: gestures.{name}: {gesture.end} s is after the end of the loop ({seconds:g} s)")
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    """Where a fault is, without the number of the format that pydantic puts before it."""
+    keys = loc[1:] if loc and loc[0] in (1, 2) else loc
+    return ".".join(map(str, keys)) or ("format" if loc else "file")
 
 
 def read_picture(path: Path, channels: int) -> NDArray[np.uint8]:
@@ -103,7 +174,7 @@ def read_picture(path: Path, channels: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(picture, dtype=np.uint8)
 
 
-def _load_landmarks(path: Path) -> dict[str, NDArray[np.float64]]:
+def _load_landmarks(path: Path) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float32] | None]:
     try:
         document = json.loads(_read(path))
     except ValueError as err:
@@ -124,7 +195,49 @@ def _load_landmarks(path: Path) -> dict[str, NDArray[np.float64]]:
     line = sets["lip_line"]
     if not (np.diff(line[:, 0]) > 0).all():
         raise AssetError(f"{path}: lip_line: x must grow from the left corner to the right one (a frontal face)")
-    return sets
+    return sets, _mesh_in(document, path)
+
+
+def _mesh_in(document: dict[str, Any], path: Path) -> NDArray[np.float32] | None:
+    if MESH_SET not in document:
+        return None
+    try:
+        mesh = np.asarray(document[MESH_SET], dtype=np.float32)
+    except (TypeError, ValueError) as err:
+        raise AssetError(f"{path}: {MESH_SET}: must be a list of [x, y] pairs") from err
+    if mesh.shape != (topology.POINTS, 2) or not np.isfinite(mesh).all():
+        raise AssetError(f"{path}: {MESH_SET}: shape {mesh.shape}; {topology.POINTS} finite points are needed")
+    return mesh
+
+
+def _load_faces(path: Path) -> ClipFaces:
+    remedy = "prepare the avatar again with `broadcaster avatar prepare`"
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            mesh, boxes, masks, rest, source = (stored[name] for name in FACE_FILES)
+    except FileNotFoundError as err:
+        raise AssetError(f"{path}: missing; restore the avatar folder or choose another avatar") from err
+    except KeyError as err:
+        raise AssetError(f"{path}: {err.args[0]}; {remedy}") from err
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as err:
+        raise AssetError(f"{path}: damaged ({err}); {remedy}") from err
+    count = len(source) if source.ndim == 1 else 0
+    wanted = {
+        "mesh": (mesh, np.float32, (count, topology.POINTS, 2)),
+        "boxes": (boxes, np.int32, (count, 4)),
+        "masks": (masks, np.uint8, (count, 64, 64)),
+        "source": (source, np.int32, (count,)),
+    }
+    for name, (array, kind, shape) in wanted.items():
+        if array.shape != shape or array.dtype != kind or count == 0:
+            raise AssetError(
+                f"{path}: {name}: {array.dtype} {array.shape}; must be {np.dtype(kind)} {shape}; {remedy}"
+            )
+    if rest.size != 1 or not 0 <= int(rest.reshape(-1)[0]) < count:
+        raise AssetError(f"{path}: rest: must be one of the {count} frames; {remedy}")
+    if not np.isfinite(mesh).all() or (boxes[:, :2] >= boxes[:, 2:]).any():
+        raise AssetError(f"{path}: holds a mesh that is not finite or a box without area; {remedy}")
+    return ClipFaces(mesh, boxes, masks, int(rest.reshape(-1)[0]), source)
 
 
 def _read(path: Path) -> bytes:

@@ -89,7 +89,17 @@ FAULTS: dict[str, tuple[Edit, str]] = {
     "unknown key": (manifest(colour="red"), r"avatar\.yaml: colour: Extra inputs"),
     "missing key": (manifest(licence=None), r"avatar\.yaml: licence: Field required"),
     "path outside the folder": (manifest(still="../still.webp"), r"avatar\.yaml: still:"),
-    "newer format": (manifest(format=2), r"avatar\.yaml: format:"),
+    "newer format": (manifest(format=3), r"avatar\.yaml: file: Input tag '3'"),
+    "no format": (manifest(format=None), r"avatar\.yaml: file: Unable to extract tag"),
+    "a still called a clip": (manifest(format=2), r"avatar\.yaml: clip: Field required; faces: Field required"),
+    "gesture backwards": (
+        manifest(gestures={"nod": {"start": 2, "end": 1}}),
+        r"gestures\.nod: ends at 1\.0 s, before",
+    ),
+    "gesture after the end": (
+        manifest(gestures={"nod": {"start": 2, "end": 99}}),
+        r"gestures\.nod: 99\.0 s is after",
+    ),
     "loop too short": (manifest(idle={"seconds": 3}), r"idle\.seconds: .*greater than or equal to 8"),
     "blink after the end": (manifest(idle={"seconds": 8, "blinks": [8.5]}), r"idle\.blinks: 8\.5 is after the end"),
     "no landmarks": (remove("landmarks.json"), r"landmarks\.json: missing"),
@@ -99,6 +109,8 @@ FAULTS: dict[str, tuple[Edit, str]] = {
     "too few points": (points(lip_line=[[1, 2], [3, 4]]), r"lip_line: 2 points, at least 5"),
     "odd numbers": (points(chin=[1, 2, 3]), r"chin: must be a list of \[x, y\] pairs"),
     "not a number": (points(chin=[[float("nan"), 2]]), r"chin: 1 points, at least 1 finite"),
+    "mesh too short": (points(mesh=[[1, 2]]), r"mesh: shape \(1, 2\); 468 finite points"),
+    "mesh of words": (points(mesh="face"), r"mesh: must be a list of \[x, y\] pairs"),
     "backwards line": (points(lip_line=[[5, 1], [4, 1], [3, 1], [2, 1], [1, 1]]), r"x must grow from the left"),
 }
 
