@@ -94,8 +94,8 @@ def mouth_openness(mesh: Mesh) -> float:
 
 
 def eye_openness(mesh: Mesh) -> float:
-    """How open the eyes are (the wider one counts), as the lids' distance over the eye's width: about 0.3 open, half of
-    that shut (the network never quite lets the lids meet)."""
+    """How open the eyes are (the wider one counts), as the lids' distance over the eye's width: about 0.3 open, half
+    of that shut (the network never quite lets the lids meet)."""
     points = np.asarray(mesh, dtype=np.float64)
     return max(
         sum(_length(points[low] - points[high]) for high, low in lids) / len(lids) / _width(points, corners)

@@ -56,5 +56,5 @@ STEADY: Final = (
     *(168, 6, 197, 195, 5, 4, 1, 2, 98, 327, 129, 358),
     *(117, 118, 346, 347, 234, 454, 93, 323),
 )
-"""Points that neither speech nor blinks move: temples, corners of the eyes, nose, cheekbones, ears. Not the forehead's:
-measured on a head of known motion, the network lifts the hairline by 2 % of the face when the mouth opens."""
+"""Points that neither speech nor blinks move: temples, corners of the eyes, nose, cheekbones, ears. Not the
+forehead's: on a head of known motion, the network lifts the hairline by 2 % of the face when the mouth opens."""

@@ -1,4 +1,4 @@
-"""Lays the rendered presenter over a studio background and writes `avatars/host` (needs OpenCV and numpy).
+"""Lays the rendered presenter over a studio background and writes `avatars/host` (in the project's environment).
 
 python finish_presenter.py RENDERED avatars/host
 """
@@ -12,6 +12,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
+from broadcaster.head.prepare.mesh import FaceMesher
 
 QUALITY = 98
 UPPER_DOWN, LOWER_DOWN = 13, 7
@@ -159,6 +161,7 @@ def main() -> None:
         "left_eye": hull(points["left_eye"]),
         "right_eye": hull(points["right_eye"]),
         **{name: np.array(points[name]) for name in ("shoulders", "chin", "nose_base", "neck")},
+        "mesh": FaceMesher().find(cv2.imread(str(target / "still.webp")))[0].mesh.astype(np.float64),
     }
     text = json.dumps({name: np.round(at, 2).tolist() for name, at in sets.items()})
     (target / "landmarks.json").write_text(text.replace("]], ", "]],\n") + "\n")

@@ -3,7 +3,7 @@
 Three networks of Google's MediaPipe (Apache-2.0, package data) through OpenCV alone: BlazeFace for near and for far
 faces, and the face mesh. Inputs, anchors, decoding and the cut for the mesh are as in MediaPipe's published graphs
 (`face_detection_short_range`, `face_detection_full_range`, `face_landmark`, `ssd_anchors_calculator`); the mesh is
-run twice, the second time on a cut placed by the first mesh, so that it does not depend on the detector's jitter.
+run on a cut placed by a mesh, so that it does not depend on the detector's jitter.
 """
 
 from __future__ import annotations
@@ -48,6 +48,11 @@ OVERLAP: Final = 0.3
 MESH_SIDE: Final = 192
 MESH_MARGIN: Final = 1.5
 """The square that is cut for the mesh, in sizes of the face's box."""
+
+RUNS: Final = 4
+SETTLED: Final = 0.04
+"""The mesh is run at least twice, and until the cut that it asks for differs from the one it got by less than this share
+of its side; a cut that does not settle within RUNS shows no face."""
 
 EYES: Final = (33, 263)
 """The outer corners of the eyes; the cut is turned so that they lie level."""
@@ -106,6 +111,8 @@ class FaceMesher:
     def _detected(self, bgr: Image) -> list[tuple[_Cut, float]]:
         """Faces of both detectors, the surer one of those that overlap."""
         rows = np.vstack([self._near.detect(bgr), self._far.detect(bgr)])
+        if not len(rows):
+            rows = self._searched(bgr)
         kept: list[Array] = []
         for row in rows[np.argsort(-rows[:, 0], kind="stable")]:
             if all(_shared(row[1:5], other[1:5]) < OVERLAP for other in kept):
@@ -117,15 +124,28 @@ class FaceMesher:
             cuts.append((_Cut((left + right) / 2, (top + bottom) / 2, side, angle), float(score)))
         return cuts
 
+    def _searched(self, bgr: Image) -> Array:
+        """What the near detector finds in overlapping squares of half the picture's shorter side: faces down to about
+        a twelfth of that side, which are too small for an avatar, but should be told from none."""
+        side = max(min(bgr.shape[:2]) // 2, 1)
+        rows = [np.empty((0, 9))]
+        for top, left in _corners(bgr.shape[0], bgr.shape[1], side):
+            found = self._near.detect(bgr[top : top + side, left : left + side])
+            found[:, 1:] += np.tile([left, top], 4)
+            rows.append(found)
+        return np.vstack(rows)
+
     def _meshed(self, bgr: Image, cut: _Cut, score: float) -> FoundFace | None:
-        first, certain = self._run(bgr, cut)
-        if certain < LEAST_SCORE or not np.isfinite(first).all():
-            return None
-        points, certain = self._run(bgr, _around(first[:, :2]))
-        if certain < LEAST_SCORE or not np.isfinite(points).all():
-            return None
-        yaw, pitch, roll = _pose(points)
-        return FoundFace(score, points[:, :2].astype(np.float32), certain, yaw, pitch, roll)
+        for run in range(RUNS):
+            points, certain = self._run(bgr, cut)
+            if certain < LEAST_SCORE or not np.isfinite(points).all():
+                return None
+            placed = _around(points[:, :2])
+            if run and _settled(cut, placed):
+                yaw, pitch, roll = _pose(points)
+                return FoundFace(score, points[:, :2].astype(np.float32), certain, yaw, pitch, roll)
+            cut = placed
+        return None
 
     def _run(self, bgr: Image, cut: _Cut) -> tuple[Array, float]:
         """The mesh (468, 3) of a cut in picture pixels (z too, towards the camera negative) and its score."""
@@ -214,6 +234,15 @@ def _anchors(side: int, strides: tuple[int, ...]) -> Array:
     return np.vstack(rows)
 
 
+def _corners(height: int, width: int, side: int) -> list[tuple[int, int]]:
+    """Upper left corners of squares that cover a picture, each over half of its neighbours."""
+    return [
+        (int(top), int(left))
+        for top in np.linspace(0, height - side, max(1, -(-2 * height // side) - 1))
+        for left in np.linspace(0, width - side, max(1, -(-2 * width // side) - 1))
+    ]
+
+
 def _around(mesh: NDArray[Any]) -> _Cut:
     """The cut for the mesh from a mesh: level with the eyes, around all points."""
     points = np.asarray(mesh, dtype=np.float64)
@@ -224,6 +253,11 @@ def _around(mesh: NDArray[Any]) -> _Cut:
     low, high = level.min(axis=0), level.max(axis=0)
     x, y = (low + high) / 2 @ turned
     return _Cut(float(x), float(y), MESH_MARGIN * float((high - low).max()), angle)
+
+
+def _settled(cut: _Cut, placed: _Cut) -> bool:
+    moved = np.hypot(placed.x - cut.x, placed.y - cut.y) + abs(placed.side - cut.side) / 2
+    return bool(moved < SETTLED * cut.side)
 
 
 def _pose(points: Array) -> tuple[float, float, float]:

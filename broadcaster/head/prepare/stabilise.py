@@ -1,9 +1,9 @@
 """Meshes over time without jitter: off line, so nothing lags. Pure numpy, any thread.
 
-A mesh network looks at each picture by itself, and its points tremble by a few tenths of a pixel. Here a face's motion
-is taken apart: the affine of the head (points that speech does not move) and what the face does within it. Both are
-smoothed by kernels that are symmetric in time: the head's and the rest of the face's widely, lids and lips narrowly, so
-that blinks and speech stay.
+A mesh network looks at each picture by itself, and its points tremble by a few tenths of a pixel. Here a face's
+motion is taken apart: the affine of the head (points that speech does not move) and what the face does within it.
+Both are smoothed by kernels that are symmetric in time: the head's and the rest of the face's widely, lids and lips
+narrowly, so that blinks and speech stay.
 """
 
 from __future__ import annotations

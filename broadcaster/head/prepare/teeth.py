@@ -1,8 +1,8 @@
 """The inside of the mouth for a new avatar: our own teeth, scaled and turned to its mouth. Any thread; OpenCV lazily.
 
-The two pictures are those of the shipped presenter (rendered for this project, CC0-1.0; package data), because no video
-of a shut mouth shows what is behind the lips. They are used by the engine that moves lips by warping; networks paint
-teeth themselves.
+The two pictures are those of the shipped presenter (rendered for this project, CC0-1.0; package data), because no
+video of a shut mouth shows what is behind the lips. They are used by the engine that moves lips by warping; networks
+paint teeth themselves.
 """
 
 from __future__ import annotations
