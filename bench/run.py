@@ -32,6 +32,7 @@ BENCHES = (
     "voice_faults",
     "cloud_voice",
     "mouth_timing",
+    "paste",
     "intelligibility",
     "inbox",
     "room_paid",

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from broadcaster.types import FaceCrop, Plane
 
+    Floats = NDArray[np.float32]
     Image = NDArray[np.uint8]
     Planes = tuple[Plane, Plane, Plane]
+    Region = tuple[int, int, int, int]
 
 MARGIN: Final = 8
 """Base pixels around the mask: the compositor fades a patch in over as many, and so changes nothing of the blend."""
@@ -43,7 +45,9 @@ class Paster:
 
     def box(self, crop: FaceCrop) -> MouthBox:
         """What a patch for this crop covers: the mask and its margin, even, inside the picture."""
-        painted = self._painted(crop)
+        return self._box(crop, self._painted(crop))
+
+    def _box(self, crop: FaceCrop, painted: Region | None) -> MouthBox:
         if painted is None:
             x = 2 * (min(max(0, (crop.left + crop.right) // 2), self._width - LEAST_BOX) // 2)
             y = 2 * (min(max(0, (crop.top + crop.bottom) // 2), self._height - LEAST_BOX) // 2)
@@ -59,19 +63,19 @@ class Paster:
         `base`: the whole picture's planes, only read. `face`: uint8 (n, n, 3), RGB, over the crop; None: the base
         alone. `share`: how much of the face is shown, 0..1.
         """
-        box = self.box(crop)
+        painted = self._painted(crop)
+        box = self._box(crop, painted)
         y, u, v = (
             plane[
                 box.y // scale : (box.y + box.height) // scale, box.x // scale : (box.x + box.width) // scale
             ].copy()
             for plane, scale in zip(base, (1, 2, 2), strict=True)
         )
-        painted = self._painted(crop)
         if face is not None and share > 0 and painted is not None:
             self._blend((y, u, v), box, crop, painted, face, share)
         return box, y.tobytes() + u.tobytes() + v.tobytes()
 
-    def _painted(self, crop: FaceCrop) -> tuple[int, int, int, int] | None:
+    def _painted(self, crop: FaceCrop) -> Region | None:
         """Left, top, right, bottom of what the mask lets through: even picture pixels, or None where that is nothing.
 
         Linear interpolation carries a mask's value one of its own pixels further.
@@ -95,19 +99,12 @@ class Paster:
         return left, top, right, bottom
 
     def _blend(
-        self,
-        planes: Planes,
-        box: MouthBox,
-        crop: FaceCrop,
-        painted: tuple[int, int, int, int],
-        face: Image,
-        share: float,
+        self, planes: Planes, box: MouthBox, crop: FaceCrop, painted: Region, face: Image, share: float
     ) -> None:
         cv2 = self._cv2
         left, top, right, bottom = painted
-        pixels, mask = self._enlarged(face, crop, painted)
+        rgb, mask = self._enlarged(face, crop, painted)
         weight = mask * np.float32(share / 255)
-        rgb = pixels.astype(np.float32)
         rows, columns = slice(top - box.y, bottom - box.y), slice(left - box.x, right - box.x)
         half = (slice(rows.start // 2, rows.stop // 2), slice(columns.start // 2, columns.stop // 2))
         _mix(planes[0][rows, columns], cv2.transform(rgb, ROWS[0]) * weight, 1.0 - weight)
@@ -117,7 +114,7 @@ class Paster:
             weighted = cv2.transform(rgb, row) * weight
             _mix(plane[half], cv2.resize(weighted, size, interpolation=cv2.INTER_AREA), kept)
 
-    def _enlarged(self, face: Image, crop: FaceCrop, painted: tuple[int, int, int, int]) -> tuple[Image, Image]:
+    def _enlarged(self, face: Image, crop: FaceCrop, painted: Region) -> tuple[Floats, Image]:
         """Face and mask over `painted`, in picture pixels. Beyond the crop the mask is 0.
 
         The lower half alone is enlarged where that is enough: with an even height its rows are the same. Linear as
@@ -132,7 +129,9 @@ class Paster:
             skipped = height // 2
             face, mask = face[face.shape[0] // 2 :], mask[mask.shape[0] // 2 :]
         size = (width, height - skipped)
-        pixels = cv2.resize(face, size, interpolation=cv2.INTER_AREA if shrunk else cv2.INTER_LINEAR)
+        pixels = cv2.resize(
+            face.astype(np.float32), size, interpolation=cv2.INTER_AREA if shrunk else cv2.INTER_LINEAR
+        )
         mask = cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR)
         x, y = left - crop.left, top - crop.top - skipped
         over = (max(0, -y), max(0, y + bottom - top - size[1]), max(0, -x), max(0, x + right - left - size[0]))
@@ -170,10 +169,9 @@ def cut_face(base: Planes, crop: FaceCrop, size: int, interpolation: int | None 
     return face
 
 
-def _mix(under: Plane, weighted: NDArray[np.float32], kept: NDArray[np.float32]) -> None:
-    """under * kept + weighted, rounded, in place."""
-    mixed = under * kept
+def _mix(under: Plane, weighted: Floats, kept: Floats) -> None:
+    """under * kept + weighted, rounded, in place. The weights add up to 1, so the sum needs no clipping."""
+    mixed = under.astype(np.float32)
+    mixed *= kept
     mixed += weighted
-    np.rint(mixed, out=mixed)
-    np.clip(mixed, 0, 255, out=mixed)
-    under[...] = mixed
+    under[...] = np.rint(mixed, out=mixed)

@@ -47,22 +47,23 @@ def i420(pixels: Pixels) -> Planes:
 
 
 def expanded_mask(crop: FaceCrop) -> tuple[tuple[int, int, int, int], Pixels]:
-    """The square around the crop, and the mask at its full size: what a prepared avatar of MuseTalk keeps."""
+    """The square around the crop, and the mask at its full size in three channels, as a prepared avatar of MuseTalk
+    is read back."""
     width, height = crop.right - crop.left, crop.bottom - crop.top
     x, y = (crop.left + crop.right) // 2, (crop.top + crop.bottom) // 2
     half = int(max(width, height) // 2 * 1.5)
     mask = np.zeros((2 * half, 2 * half), np.uint8)
     into = mask[crop.top - y + half : crop.bottom - y + half, crop.left - x + half : crop.right - x + half]
     into[...] = cv2.resize(crop.mask, (width, height), interpolation=cv2.INTER_LINEAR)
-    return (x - half, y - half, x + half, y + half), mask
+    return (x - half, y - half, x + half, y + half), np.repeat(mask[..., None], 3, axis=2)
 
 
 def blended(frame: Pixels, face: Pixels, crop: FaceCrop, square: tuple[int, int, int, int], mask: Pixels) -> Pixels:
-    """A copy of `frame` (RGB) with the face in it."""
+    """A copy of `frame` with the face in it; both BGR, and PIL wants RGB."""
     copied = deepcopy(frame)
     resized = cv2.resize(face, (crop.right - crop.left, crop.bottom - crop.top))
-    body = Image.fromarray(copied)
+    body = Image.fromarray(copied[:, :, ::-1])
     around = body.crop(square)
-    around.paste(Image.fromarray(resized), (crop.left - square[0], crop.top - square[1]))
-    body.paste(around, square[:2], Image.fromarray(mask))
-    return np.array(body)
+    around.paste(Image.fromarray(resized[:, :, ::-1]), (crop.left - square[0], crop.top - square[1]))
+    body.paste(around, square[:2], Image.fromarray(mask).convert("L"))
+    return np.array(body)[:, :, ::-1]

@@ -77,7 +77,7 @@ def test_the_blend_is_that_of_the_whole_picture_in_rgb(name: str, smooth: bool) 
     box, planes = Paster(WIDTH, HEIGHT).paste(base, crop, face)
     ours = pasted(base, box, planes)
     square, mask = expanded_mask(crop)
-    theirs = i420(blended(rgb(base), face, crop, square, mask))
+    theirs = i420(blended(rgb(base)[..., ::-1], face[..., ::-1], crop, square, mask)[..., ::-1])
     worst = apart(ours, theirs)
     print(f"crop {name}, smooth {smooth}: {worst} LSB from the PIL method")
     assert worst <= 1
