@@ -1,7 +1,7 @@
 """Networks for the engine onnx: of the published ones' inputs and outputs, but so small that a test is quick.
 
-The face that comes out is the face that went in, darker, and brighter again with what is heard: so a test sees whether
-picture and sound arrived.
+The face that comes out is the face that went in, darker, and brighter again with what is heard: so a test sees
+whether picture and sound arrived.
 """
 
 from __future__ import annotations
