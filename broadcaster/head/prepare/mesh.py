@@ -51,8 +51,8 @@ MESH_MARGIN: Final = 1.5
 
 RUNS: Final = 4
 SETTLED: Final = 0.04
-"""The mesh is run at least twice, and until the cut that it asks for differs from the one it got by less than this share
-of its side; a cut that does not settle within RUNS shows no face."""
+"""The mesh is run at least twice, and until the cut that it asks for differs from the one it got by less than this
+share of its side; a cut that does not settle within RUNS shows no face."""
 
 EYES: Final = (33, 263)
 """The outer corners of the eyes; the cut is turned so that they lie level."""
