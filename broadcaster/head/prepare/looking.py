@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from broadcaster.face.landmarks import face_width
+from broadcaster.head.prepare.covered import TRACE, trace_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +35,7 @@ MOST_ROLL: Final = 25.0
 """Degrees. Further turned, one half of the mouth hides behind the other, and the engines have seen few such faces."""
 
 LEAST_MESH_SCORE: Final = 0.8
-"""Below it something covers the face, or it is blurred."""
+"""Below it something covers the eyes, or the face is blurred. What covers the mouth alone, `covered` finds."""
 
 LOOK_WIDTH: Final = 96
 """Pixels of the small grey picture that the seam is searched with."""
@@ -74,6 +75,8 @@ class Seen:
     pitch: float
     roll: float
     mesh: NDArray[np.float32]
+    trace: NDArray[np.uint8]
+    """What `covered` needs of the mouth; zeros without a face."""
     look: NDArray[np.uint8]
     """The whole picture in grey, LOOK_WIDTH wide."""
 
@@ -103,8 +106,9 @@ def _seen(face: FoundFace | None, faces: int, crowd: bool, bgr: NDArray[np.uint8
     look = small_grey(bgr)
     if face is None:
         nothing = np.full((468, 2), np.nan, dtype=np.float32)
-        return Seen(Fault.NO_FACE, 0, 0.0, 0.0, 0.0, 0.0, nothing, look)
-    seen = Seen(Fault.NONE, faces, face.mesh_score, face.yaw, face.pitch, face.roll, face.mesh, look)
+        return Seen(Fault.NO_FACE, 0, 0.0, 0.0, 0.0, 0.0, nothing, np.zeros(TRACE, dtype=np.uint8), look)
+    trace = trace_of(bgr, face.mesh)
+    seen = Seen(Fault.NONE, faces, face.mesh_score, face.yaw, face.pitch, face.roll, face.mesh, trace, look)
     return replace(seen, fault=fault_of(face, crowd, (bgr.shape[1], bgr.shape[0])))
 
 
@@ -132,5 +136,4 @@ def small_grey(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
     height, width = bgr.shape[:2]
     small = cv2.resize(bgr, (LOOK_WIDTH, look_height(width, height)), interpolation=cv2.INTER_AREA)
-    grey: NDArray[np.uint8] = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
-    return grey
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), dtype=np.uint8)

@@ -1,17 +1,18 @@
 """What was seen in the pictures of a video, kept on disk while it grows: nothing is looked at twice. One thread.
 
-Three files of equal records, one for each picture: `marks.f32` (fault, faces, mesh score, yaw, pitch, roll),
-`mesh.f32` (468 points) and `looks.u8` (the small grey picture). After a kill the last records may be missing or torn
-in any of them: what all three hold in whole is what counts.
+Files of equal records, one for each picture: `marks.f32` (fault, faces, mesh score, yaw, pitch, roll), `mesh.f32`
+(468 points), `trace.u8` (of the mouth) and `looks.u8` (the small grey picture). After a kill the last records may
+be missing or torn in any of them: what all of them hold in whole is what counts.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
+from broadcaster.head.prepare.covered import TRACE, covered
 from broadcaster.head.prepare.looking import FIND_EVERY, LOOK_WIDTH, Fault, Seen, look_height
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 MARKS: Final = 6
 POINTS: Final = 468
-
-BYTES_PER_PICTURE: Final = 4 * MARKS + 8 * POINTS
-"""Without the small picture, which depends on the shape."""
 
 
 class Survey:
@@ -33,6 +31,7 @@ class Survey:
         self._records = {
             folder / "marks.f32": 4 * MARKS,
             folder / "mesh.f32": 8 * POINTS,
+            folder / "trace.u8": TRACE,
             folder / "looks.u8": self._look[0] * self._look[1],
         }
         self._files: list[BinaryIO] = []
@@ -58,9 +57,8 @@ class Survey:
 
     def add(self, seen: Seen) -> None:
         marks = (seen.fault, seen.faces, seen.mesh_score, seen.yaw, seen.pitch, seen.roll)
-        for file, record in zip(
-            self._files, (np.array(marks, dtype="<f4"), seen.mesh.astype("<f4"), seen.look), strict=True
-        ):
+        records = (np.array(marks, dtype="<f4"), seen.mesh.astype("<f4"), seen.trace, seen.look)
+        for file, record in zip(self._files, records, strict=True):
             file.write(record.tobytes())
 
     def close(self) -> None:
@@ -71,23 +69,34 @@ class Survey:
     @property
     def marks(self) -> NDArray[np.float32]:
         """(n, 6): fault, faces, mesh score, yaw, pitch, roll."""
-        return self._mapped("marks.f32", "<f4", (MARKS,))
+        marks: NDArray[np.float32] = self._mapped("marks.f32", "<f4", (MARKS,))
+        return marks
 
     @property
     def faults(self) -> list[Fault]:
-        return [Fault(int(value)) for value in self.marks[:, 0]]
+        """One for each picture. What covers the mouth shows only beside all the others."""
+        faults = [Fault(int(value)) for value in self.marks[:, 0]]
+        usable = [k for k, fault in enumerate(faults) if fault == Fault.NONE]
+        if usable:
+            faces: NDArray[np.uint8] = self._mapped("trace.u8", "u1", (TRACE,))
+            for k, hidden in zip(usable, covered(faces[usable]), strict=True):
+                if hidden:
+                    faults[k] = Fault.COVERED
+        return faults
 
     @property
     def meshes(self) -> NDArray[np.float32]:
         """(n, 468, 2), NaN where there was no face."""
-        return self._mapped("mesh.f32", "<f4", (POINTS, 2))
+        meshes: NDArray[np.float32] = self._mapped("mesh.f32", "<f4", (POINTS, 2))
+        return meshes
 
     @property
     def looks(self) -> NDArray[np.uint8]:
         """(n, height, LOOK_WIDTH) grey."""
-        return self._mapped("looks.u8", "u1", self._look)
+        looks: NDArray[np.uint8] = self._mapped("looks.u8", "u1", self._look)
+        return looks
 
-    def _mapped(self, name: str, kind: str, shape: tuple[int, ...]) -> NDArray[np.generic]:
+    def _mapped(self, name: str, kind: str, shape: tuple[int, ...]) -> Any:
         path = next(path for path in self._records if path.name == name)
         count = self.count
         if count == 0:
