@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -32,6 +33,9 @@ log = logging.getLogger(__name__)
 
 EX_CONFIG: Final = 78
 
+BEFORE_START: Final = -(1 << 30)
+"""Progress counts from here while a child prepares to start (see `parent.keeper`)."""
+
 NOTICES: Final = 64
 """Notices of the parent that wait for the director: some ten come with each restart of a child."""
 
@@ -40,14 +44,16 @@ def playout(child: ChildContext) -> None:
     """Clock, compositor, encoder, fan-out to the sinks."""
     from broadcaster.playout.process import run_playout
 
-    run_playout(child.config, child.paths, avatar_of(child.loaded, child.paths), child.beat, child.stop)
+    avatar = avatar_of(child.loaded, child.paths, child.beat).on_air()
+    run_playout(child.config, child.paths, avatar, child.beat, child.stop)
 
 
 def head(child: ChildContext) -> None:
     """Mouth patches for the speech that playout anchors."""
     from broadcaster.head.process import run_head
 
-    run_head(child.config.head, child.paths, avatar_of(child.loaded, child.paths), child.beat, child.stop)
+    avatar = avatar_of(child.loaded, child.paths, child.beat)
+    run_head(child.config.head, child.paths, avatar, child.beat, child.stop)
 
 
 def voice(child: ChildContext) -> None:
@@ -179,14 +185,29 @@ def _events(child: ChildContext) -> tuple[asyncio.Event, asyncio.Queue[Notice]]:
     return stop, notices
 
 
-def avatar_of(loaded: LoadedConfig, paths: Paths) -> ExpandedAvatar:
-    """The channel's avatar in its picture size; expanded now if set-up has not done it."""
+def avatar_of(
+    loaded: LoadedConfig, paths: Paths, beat: Callable[[int, bool, str], None] | None = None
+) -> ExpandedAvatar:
+    """The channel's avatar in its picture size; expanded now if set-up has not done it.
+
+    That may take minutes: `beat` is told about once a second, with progress below 0, as before any start.
+    """
     from broadcaster.config.checks import find_avatar
     from broadcaster.studio.avatar import expand
 
-    video = loaded.config.video
-    folder = find_avatar(loaded.config.avatar, loaded.base)
-    return expand(folder, paths.cache, video.width, video.height, video.fps)
+    config, video = loaded.config, loaded.config.video
+    folder = find_avatar(config.avatar, loaded.base)
+    told, count = time.monotonic(), BEFORE_START
+
+    def alive(done: int = 0, total: int = 0) -> None:
+        nonlocal told, count
+        if beat is not None and time.monotonic() >= told + 1.0:
+            told, count = time.monotonic(), count + 1
+            how_far = f" ({done} of {total} pictures)" if total else ""
+            beat(count, False, f"making the presenter's pictures{how_far}")
+
+    budget = round(config.avatar_disk_gb * 1e9)
+    return expand(folder, paths.cache, video.width, video.height, video.fps, alive, budget=budget, waiting=alive)
 
 
 ROLES: Final[dict[str, Callable[[ChildContext], None]]] = {

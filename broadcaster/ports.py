@@ -323,7 +323,8 @@ class AvatarPack(Protocol):
     def loop_frames(self) -> int: ...
 
     def frame(self, index: int) -> tuple[Plane, Plane, Plane]:
-        """Read-only Y, U, V planes of base frame `index`, views into one memory map."""
+        """Read-only Y, U, V planes of base frame `index`. On air, where that is not decoded in time: the very tuple
+        that was returned last."""
 
 
 class FacePack(AvatarPack, Protocol):

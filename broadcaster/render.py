@@ -78,13 +78,13 @@ class _Render:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._sentences = 0
-        avatar = avatar_of(loaded, paths)
+        avatar, its_own = avatar_of(loaded, paths), avatar_of(loaded, paths)  # a reader of pictures has one thread
         config = loaded.config
         aigc = identified(config.aigc, config.channel, run)
         config = config.model_copy(update={"aigc": aigc})
         self._playout = OfflinePlayout(config, paths, avatar, out, self._on_aired)
         self._threads = [
-            self._thread("head", lambda: run_head(config.head, paths, avatar, _no_beat, self._stop)),
+            self._thread("head", lambda: run_head(config.head, paths, its_own, _no_beat, self._stop)),
             self._thread("voice", lambda: run_voice(config.voice, paths, _no_beat, self._stop)),
         ]
         self._rehearsal: Rehearsal | None = None

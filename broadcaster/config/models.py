@@ -216,6 +216,8 @@ class Config(Section):
     """Name of the channel: a-z, 0-9, "-" and "_". One instance runs per channel and keeps its state under it."""
     avatar: str = "host"
     """The presenter: a folder under avatars/, or a path to one."""
+    avatar_disk_gb: Annotated[float, Field(ge=0, le=1000)] = 2.0
+    """Gigabytes that the presenter's pictures may take uncompressed; more are kept as a video and decoded ahead."""
     state_dir: ConfigPath | None = None
     """Folder for journal, sockets and cache. Empty: systemd's folders, or ~/.local/state and its neighbours."""
     video: Video = Video()

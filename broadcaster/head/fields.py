@@ -35,6 +35,9 @@ MARGIN: Final = 0.05
 BLENDING: Final = 0.18
 """Fields are zero within MARGIN of the box's edge (of its shorter side) and full from BLENDING on."""
 
+STEADY: Final = 0.97
+"""A head whose nearest view is no larger than this keeps within the MARGIN."""
+
 UPPER: Final = 0
 LOWER: Final = 1
 
@@ -59,8 +62,12 @@ class MouthFields:
 
 
 def build_fields(avatar: FacePack) -> MouthFields:
-    """Fields for an avatar's mouth. Raises AssetError when its landmarks do not make a mouth."""
+    """Fields for an avatar's mouth. Raises AssetError when its landmarks do not make a mouth.
+
+    Where the head moves, they fill no more of the box than stays inside it in every base frame.
+    """
     box = avatar.mouth_box
+    inset = _inset(avatar.motion, box.width, box.height)
     line = avatar.landmarks["lip_line"] - (box.x, box.y)
     outer = avatar.landmarks["lips_outer"] - (box.x, box.y)
     chin = avatar.landmarks["chin"][0] - (box.x, box.y)
@@ -89,9 +96,12 @@ def build_fields(avatar: FacePack) -> MouthFields:
     nodes = np.stack(
         np.meshgrid((np.arange(columns) + 0.5) * step - 0.5, (np.arange(rows) + 0.5) * step - 0.5), axis=-1
     )
-    window = _window(nodes, box.width, box.height)
+    window = _window(nodes - inset, *(np.array([box.width, box.height]) - 2 * inset))
     grid = local(nodes.reshape(-1, 2))
-    corners = local(np.array([[0, 0], [box.width, 0], [0, box.height], [box.width, box.height]], dtype=np.float64))
+    corners = local(
+        np.array([[0, 0], [box.width, 0], [0, box.height], [box.width, box.height]], dtype=np.float64)
+        + np.array([[1, 1], [-1, 1], [1, -1], [-1, -1]]) * inset
+    )
     low, high = corners.min(axis=0), corners.max(axis=0)
 
     basis = np.zeros((len(PARAMETERS), 2, rows, columns, 2), dtype=np.float32)
@@ -240,7 +250,15 @@ def _along(points: Array, count: int) -> Array:
     return np.column_stack([x, np.interp(x, points[order, 0], points[order, 1])])
 
 
-def _window(nodes: Array, width: int, height: int) -> Array:
+def _inset(motion: Array, width: int, height: int) -> Array:
+    """(2,): what to leave free at each side of a box, so that the rest, moved as the head moves, stays within it."""
+    size = np.array([width, height], dtype=np.float64)
+    reach = (np.abs(motion[:, :, :2]) @ size).max(axis=0)
+    share = float((size / reach).min())
+    return np.zeros(2) if share > STEADY else size * (1 - share) / 2
+
+
+def _window(nodes: Array, width: float, height: float) -> Array:
     inside = np.minimum(
         np.minimum(nodes[..., 0] + 0.5, width - 0.5 - nodes[..., 0]),
         np.minimum(nodes[..., 1] + 0.5, height - 0.5 - nodes[..., 1]),

@@ -52,7 +52,8 @@ class StillHead:
             known = line.middle(tick) < self._track.samples
             if not known and (not self._track.complete or line.over(tick, self._track.samples)):
                 return
-            base, box = base_index(tick, avatar.loop_frames), avatar.mouth_box
+            base = base_index(tick, avatar.loop_frames)
+            box = avatar.mouth_box_at(base)
             planes = b"".join(plane.tobytes() for plane in base_planes(avatar, box, base))
             yield MouthPatch(line.generation, line.epoch, tick, base, box, planes)
 

@@ -7,6 +7,7 @@ the base picture itself. It is lip animation from mouth shapes, not a reconstruc
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 INVERSION_STEPS: Final = 4
 """Fixed-point steps that turn a forward field into the backward map; 4 leave less than a tenth of a pixel."""
+
+TORN: Final = 0.35 / JAW_DROP
+"""Of the jaw: beyond 0.35 mouth widths warped photographs look torn."""
 
 EDGE: Final = 1.2
 """Softness of the lips' inner edge, in pixels."""
@@ -83,14 +87,16 @@ class WarpHead:
             else:
                 shape = self._mouth.shape_at(sample)
             base = base_index(tick, avatar.loop_frames)
-            yield MouthPatch(line.generation, line.epoch, tick, base, avatar.mouth_box, self.patch(base, shape))
+            box = avatar.mouth_box_at(base)
+            yield MouthPatch(line.generation, line.epoch, tick, base, box, self.patch(base, shape))
 
     def patch(self, base: int, shape: MouthShape) -> bytes:
         """I420 of the mouth box over base frame `base` with the mouth in `shape`."""
         if self._avatar is None:
             raise HeadError("the warp engine has no avatar loaded", retryable=False)
-        planes = base_planes(self._avatar, self._avatar.mouth_box, base)
+        planes = base_planes(self._avatar, self._avatar.mouth_box_at(base), base)
         if not shape.at_rest:
+            shape = opened(shape, self._avatar.mouth.opening)
             planes = self._warped(planes, self._affine(base), shape)
         return b"".join(plane.tobytes() for plane in planes)
 
@@ -100,12 +106,11 @@ class WarpHead:
         return float(np.max(moved[LOWER][:, 1] - moved[UPPER][:, 1], initial=0.0))
 
     def _affine(self, base: int) -> Array:
-        """Takes box pixels at rest to box pixels of base frame `base`."""
+        """Takes pixels of the box at rest to pixels of the box in base frame `base`."""
         assert self._avatar is not None
-        box = self._avatar.mouth_box
+        rest, there = self._avatar.mouth_box, self._avatar.mouth_box_at(base)
         affine: Array = self._avatar.motion[base].copy()
-        corner = np.array([box.x, box.y])
-        affine[:, 2] += affine[:, :2] @ corner - corner
+        affine[:, 2] += affine[:, :2] @ np.array([rest.x, rest.y]) - np.array([there.x, there.y])
         return affine
 
     def _moved_lines(self, shape: MouthShape) -> Array:
@@ -184,6 +189,14 @@ class WarpHead:
         _blend(planes[0][y0:y1, x0:x1], colour[:, :, 0], alpha)
         for plane, channel in ((1, 1), (2, 2)):
             _blend(planes[plane][y0 // 2 : y1 // 2, x0 // 2 : x1 // 2], small[:, :, channel], small_alpha)
+
+
+def opened(shape: MouthShape, opening: float) -> MouthShape:
+    """`shape` with the jaw and the lips' own opening taken `opening` times as far, the jaw not beyond TORN."""
+    if opening == 1.0:
+        return shape
+    jaw = min(shape.jaw * opening, max(TORN, shape.jaw))
+    return replace(shape, jaw=jaw, upper=shape.upper * opening, lower=shape.lower * opening)
 
 
 def _blend(under: Image, over: Floats, alpha: Floats) -> None:

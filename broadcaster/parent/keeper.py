@@ -1,7 +1,8 @@
 """The life of one child as the parent judges it: alive, hung, due for a restart. Pure; the clock is handed in.
 
 A child proves that it is well by a `Beat` whose progress is higher than the last one. Until it says that it is ready,
-or advances, it is starting (models load, an avatar is expanded) and has `Limits.start_s`; then `Limits.silence_s`.
+or advances, it is starting (models load) and has `Limits.start_s`; then `Limits.silence_s`. Progress below 0 is work
+before the start that may take longer (an avatar is expanded): it has `start_s` again from each such beat.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ LIMITS: Final = {
 voice imports torch and reads gigabytes, and holds the interpreter's lock for seconds at a time meanwhile; what that
 costs the picture's cores is also why it is not tried again every half minute."""
 
+NOTHING: Final = -(1 << 31)
+"""Progress of a child that has not beaten yet: less than any."""
+
 PLAYOUT_CAP_S: Final = 1.0
 """Playout is restarted for ever, and never later than this: it must be on air again within 5 s."""
 
@@ -60,7 +64,7 @@ class Keeper:
         self.limits = limits
         self.running = False
         self.ready = False
-        self.progress = -1
+        self.progress = NOTHING
         self.note = ""
         self.starts = 0
         self.restart_at: float | None = 0.0
@@ -74,7 +78,7 @@ class Keeper:
 
     def started(self, now: float) -> None:
         self.running, self.ready, self.note = True, False, ""
-        self.progress, self._proven, self._advanced_at = -1, False, now
+        self.progress, self._proven, self._advanced_at = NOTHING, False, now
         self.restart_at = None
         self.starts += 1
         self._started_at = now

@@ -12,7 +12,7 @@ from typing import Final
 from broadcaster.config import LoadedConfig, VoiceConfig
 from broadcaster.config.voices import local_voice
 
-FROZEN: Final = ("channel", "state_dir", "avatar", "video", "audio", "label", "aigc", "logging")
+FROZEN: Final = ("channel", "state_dir", "avatar", "avatar_disk_gb", "video", "audio", "label", "aigc", "logging")
 """Keys whose change needs a restart of the daemon: the stream would have to be interrupted, or paths would move."""
 
 RESTARTS: Final = {

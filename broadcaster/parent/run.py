@@ -25,7 +25,7 @@ from broadcaster.errors import WireError
 from broadcaster.handover import pack_config
 from broadcaster.parent.checking import ReloadCheck, check_command
 from broadcaster.parent.ending import Ending
-from broadcaster.parent.keeper import Keeper, roles_of
+from broadcaster.parent.keeper import NOTHING, Keeper, roles_of
 from broadcaster.parent.process import ChildProcess, exit_text, reap_strangers
 from broadcaster.parent.reload import plan
 from broadcaster.telemetry.notify import Notifier
@@ -189,6 +189,8 @@ class Parent:
         if keeper.ready and not was_ready:
             log.info("child is ready", extra={"role": role})
         if role == "playout" and self._ending is None:
+            if advanced and not self._on_air:
+                self._notifier.extend_timeout(keeper.limits.start_s)
             if keeper.ready and not self._on_air:
                 self._on_air = True
                 self._notifier.ready()
@@ -314,7 +316,7 @@ class Parent:
             elif number == signal.SIGUSR1:
                 faulthandler.dump_traceback(all_threads=True)
                 for role, child in self._children.items():
-                    if self._keepers[role].progress >= 0:  # before its first beat the signal would end it
+                    if self._keepers[role].progress > NOTHING:  # before its first beat the signal would end it
                         child.signal(signal.SIGUSR1)
 
     def _stop(self, number: int, now: float) -> None:

@@ -29,7 +29,7 @@ def playout_status(
         tick=loop.tick,
         fps=fps,
         late_ticks=clock.late,
-        held_ticks=clock.held,
+        held_ticks=clock.held + loop.compositor.held,
         reanchored=clock.reanchored,
         tick_ms=timing.work_ms,
         lateness_p99_ms=timing.lateness_p99_ms,

@@ -55,7 +55,7 @@ class TickLoop(Generic[M]):
         self.timing = Timing()
         self._clock = clock
         self._talk = talk
-        self._compositor = compositor
+        self.compositor = compositor
         self._mixer = mixer
         self._encoder = encoder
         self._packets = packets
@@ -80,7 +80,7 @@ class TickLoop(Generic[M]):
             log.exception("a tick could not be composed: idle picture, speech dropped", extra={"tick": n})
             self.faults += 1
             self._talk.reset()
-            frame, sound = self._compositor.compose(n), self._mixer.mix(n, None)
+            frame, sound = self.compositor.compose(n), self._mixer.mix(n, None)
         self._last = frame
         for packet in self._encoder.audio.encode(sound, samples_at(n, self._fps)):
             self._packets.put(packet)
@@ -94,8 +94,8 @@ class TickLoop(Generic[M]):
         if tick.hold and self._last is not None:
             return self._last, sound
         if mouth is None:
-            return self._compositor.compose(n), sound
-        return self._compositor.compose(n, mouth.patch, mouth.gain), sound
+            return self.compositor.compose(n), sound
+        return self.compositor.compose(n, mouth.patch, mouth.gain), sound
 
     def _guarded(self, on_message: Callable[[M], None]) -> Callable[[M], None]:
         def handle(message: M) -> None:

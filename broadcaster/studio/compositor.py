@@ -1,10 +1,12 @@
 """Composes one picture per tick in I420: base frame, mouth patch, label. Runs in playout's tick thread.
 
-The frame is copied from the avatar's memory map once per tick, then only the mouth box and the label's box
-are written. The label over each base frame is computed once and kept.
+The base frame is copied once per tick, then only the mouth box and the label's box are written. What is kept does not
+grow with the avatar's loop.
 """
 
 from __future__ import annotations
+
+from collections import OrderedDict
 
 import av
 import numpy as np
@@ -23,6 +25,12 @@ FADE_TICKS = 3
 FRAME_POOL = 4
 """The encoder may still hold a reference to the last frame while the next is written."""
 
+ALPHAS = 48
+"""Sizes and gains of patches whose weights are kept; an engine's box may change its size with the head's distance."""
+
+STANDS_STILL = 5
+"""A base frame that is not there shows the last picture again with its mouth; past this many ticks without it."""
+
 
 class Compositor:
     """`compose` returns a frame valid until FRAME_POOL more have been composed."""
@@ -30,28 +38,41 @@ class Compositor:
     def __init__(self, avatar: AvatarPack, label: Overlay) -> None:
         self._avatar = avatar
         self._label = label
-        self._labels: dict[int, tuple[Plane, Plane, Plane]] = {}
+        self.held = 0
+        """Ticks that showed another base frame than their own, because that was not decoded in time or is damaged."""
+        self._held_now = 0
+        self._shown: tuple[int, tuple[Plane, Plane, Plane]] | None = None
         self._frames = [_new_frame(avatar.width, avatar.height) for _ in range(FRAME_POOL)]
         self._planes = [_planes_of(frame) for frame in self._frames]
         self._next = 0
-        self._alphas: dict[tuple[int, int, int], tuple[NDArray[np.uint16], NDArray[np.uint16]]] = {}
+        self._alphas: OrderedDict[tuple[int, int, int], tuple[NDArray[np.uint16], NDArray[np.uint16]]] = OrderedDict()
 
     def compose(self, tick: int, patch: MouthPatch | None = None, gain: int = FADE_TICKS) -> av.VideoFrame:
         """The picture of `tick`. `gain`: 0..FADE_TICKS, how much of the patch is shown.
 
-        A patch whose base index is not the one of this tick is a programming error (ValueError).
+        A patch whose base index is not the one of this tick is a programming error (ValueError). Where the avatar has
+        only its last base frame to give, the last picture is shown again, and after STANDS_STILL that base frame.
         """
         index = base_index(tick, self._avatar.loop_frames)
+        base = self._avatar.frame(index)
+        if self._shown is not None and base is self._shown[1] and index != self._shown[0]:
+            self.held += 1
+            self._held_now += 1
+            index, patch = self._shown[0], None
+            if self._held_now <= STANDS_STILL:
+                return self._frames[self._next - 1]
+        else:
+            self._held_now = 0
+            self._shown = (index, base)
         frame, planes = self._frames[self._next], self._planes[self._next]
         self._next = (self._next + 1) % FRAME_POOL
-        base = self._avatar.frame(index)
         for target, source in zip(planes, base, strict=True):
             np.copyto(target, source)
         if patch is not None and gain > 0:
             if patch.base != index:
                 raise ValueError(f"patch for base {patch.base} offered at tick {tick} with base {index}")
             self._lay(planes, patch, gain)
-        self._stamp(planes, index, base)
+        self._stamp(planes, base)
         return frame
 
     def _lay(self, planes: tuple[Plane, Plane, Plane], patch: MouthPatch, gain: int) -> None:
@@ -74,11 +95,8 @@ class Compositor:
             mixed >>= 8
             region[...] = mixed
 
-    def _stamp(self, planes: tuple[Plane, Plane, Plane], index: int, base: tuple[Plane, Plane, Plane]) -> None:
-        stamped = self._labels.get(index)
-        if stamped is None:
-            stamped = self._labels[index] = self._label.over(base)
-        for plane, part, scale in zip(planes, stamped, (1, 2, 2), strict=True):
+    def _stamp(self, planes: tuple[Plane, Plane, Plane], base: tuple[Plane, Plane, Plane]) -> None:
+        for plane, part, scale in zip(planes, self._label.over(base), (1, 2, 2), strict=True):
             region_of(plane, self._label.box, scale)[...] = part
 
     def _alpha(self, box: MouthBox, gain: int) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
@@ -91,6 +109,8 @@ class Compositor:
             edge = np.clip(np.minimum.outer(ramp_y, ramp_x) / FEATHER, 0, 1)
             alpha = np.rint(edge * 256 * gain / FADE_TICKS).astype(np.uint16)
             known = self._alphas[key] = (alpha, np.ascontiguousarray(alpha[::2, ::2]))
+            if len(self._alphas) > ALPHAS:
+                self._alphas.popitem(last=False)
         return known
 
 

@@ -54,7 +54,7 @@ configs = st.builds(
         optional={
             name: section(field.annotation)
             for name, field in Config.model_fields.items()
-            if name not in ("channel", "avatar", "state_dir", "sinks", "sources", "alarms")
+            if name not in ("channel", "avatar", "avatar_disk_gb", "state_dir", "sinks", "sources", "alarms")
         },
     ),
 )

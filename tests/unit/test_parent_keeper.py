@@ -77,6 +77,19 @@ def test_beats_without_progress_are_silence() -> None:
     assert k.hung(10.0) is not None
 
 
+def test_work_before_the_start_has_the_longer_limit_again_from_each_beat() -> None:
+    k = keeper()
+    k.started(0.0)
+    for second in range(0, 400, 80):
+        assert k.beat(second - 1000, False, "making the presenter's pictures", float(second))
+        assert k.hung(second + 79.0) is None
+    assert not k.proven
+    assert k.hung(320.0 + 90.0) == "not started after 90 s"
+    assert k.beat(0, True, "", 400.0)
+    assert k.proven
+    assert k.hung(410.0) == "no progress for 10.0 s"
+
+
 def test_a_loading_child_has_the_longer_limit() -> None:
     k = keeper()
     k.started(100.0)
