@@ -68,12 +68,19 @@ class RemoteFaces:
         """What came and was not taken."""
         self._asked = 0
         self._heard_at = 0.0
+        self._ended = ""
+        """Why there is no connection any more."""
         self.lost = 0
         """Faces that the server refused: none, as long as both keep to the bound."""
 
     @property
     def asked(self) -> int:
         return self._asked
+
+    @property
+    def owing(self) -> int:
+        """Faces that the server still owes an answer, void ones too."""
+        return self._sent
 
     def load(self, latents: Path) -> None:
         """Connects and opens a session. Raises AssetError for the latents, HeadError for the server."""
@@ -95,6 +102,7 @@ class RemoteFaces:
             except BaseException:
                 link.close()
                 raise
+        self._ended = ""
         self.batch = min(self.batch, answer.batch)
         self._bound, self._patience_s = answer.bound, answer.patience_s
         self._link = link
@@ -128,7 +136,8 @@ class RemoteFaces:
     def take(self, timeout: float) -> list[Face]:
         deadline = time.monotonic() + timeout
         while True:
-            self._read(max(0.0, deadline - time.monotonic()) if not self._made else 0.0)
+            if self._link is not None or not self._made:
+                self._read(max(0.0, deadline - time.monotonic()) if not self._made else 0.0)
             if self._made:
                 faces = self._made.popleft()
                 self._asked -= len(faces)
@@ -185,9 +194,12 @@ class RemoteFaces:
                 self._heard_at = time.monotonic()
                 self._answer(link, message)
                 self._pass_on()
-        except BaseException:
+        except HeadError as err:
             self.close()
-            raise
+            self._ended = str(err)
+            if not self._made:
+                raise
+            return  # what has come is taken first
         if self._sent and time.monotonic() - self._heard_at > self._patience_s:
             self.close()
             raise link.lost(f"has made no face for {self._patience_s:.0f} s")
@@ -211,14 +223,16 @@ class RemoteFaces:
                 raise link.lost(f"sent a {type(message).__name__} that does not fit")
 
     def _send(self, message: ToServer) -> None:
-        link = self._open_link()
         try:
-            link.send(message)
-        except BaseException:
+            self._open_link().send(message)
+        except HeadError as err:
             self.close()
+            self._ended = str(err)
             raise
 
     def _open_link(self) -> ServerLink:
         if self._link is None:
-            raise HeadError(f"there is no connection to the engine server at {self._path}", retryable=True)
+            raise HeadError(
+                self._ended or f"there is no connection to the engine server at {self._path}", retryable=True
+            )
         return self._link

@@ -33,8 +33,10 @@ PEERS: Final = 64
 """Connections at a time: several times the channels that the largest GPU serves."""
 
 TICK_S: Final = 0.25
-PAUSED_TICK_S: Final = 0.02
-"""How often time-outs are looked at, and whether a session that is not read can be read again."""
+"""How often time-outs are looked at."""
+
+SOON_S: Final = 0.02
+"""And while a session waits to be read again, or the server ends."""
 
 OPEN_S: Final = 10.0
 """From connecting to the first message."""
@@ -100,8 +102,8 @@ class EngineServer:
     # -- one turn of the loop
 
     def _turn(self, listener: socket.socket | None) -> None:
-        paused = any(peer.paused for peer in self._peers)
-        for key, mask in self._selector.select(PAUSED_TICK_S if paused else TICK_S):
+        soon = self._stopping.is_set() or any(peer.paused for peer in self._peers)
+        for key, mask in self._selector.select(SOON_S if soon else TICK_S):
             peer = key.data
             if isinstance(peer, Peer):
                 if mask & selectors.EVENT_READ and not peer.gone:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-
 from broadcaster.errors import AssetError, HeadError
 from broadcaster.head.musetalk.batcher import BOUND, Batcher
 from broadcaster.head.musetalk.faces import AHEAD, BEHIND, STEP
