@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from broadcaster.errors import HeadError
 from broadcaster.head.musetalk.faces import FACE_SIZE
 from broadcaster.head.musetalk.generator import DEPTH, Job, Latents
+from broadcaster.head.musetalk.window import WINDOW
 
 
 class FaceMaker:
@@ -24,6 +25,7 @@ class FaceMaker:
 
     def __init__(self, batch: int = 4) -> None:
         self.batch = batch
+        self.window = WINDOW
         self.batches: list[int] = []
         """Faces asked for in each batch."""
         self._ready = threading.Semaphore(0)

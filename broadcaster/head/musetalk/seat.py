@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from broadcaster.head.musetalk.messages import Ask, Begin, Flush, Hear, Rewind, SessionState
-from broadcaster.head.musetalk.window import SoundWindow
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
     from broadcaster.head.musetalk.generator import Job
     from broadcaster.head.musetalk.shelf import Placed
+    from broadcaster.head.musetalk.window import SoundWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +78,19 @@ class Meter:
 
 @dataclass(slots=True, eq=False)
 class Seat:
-    """One session, as the workshop knows it. Fields below `said` belong to the workshop's thread, or to its lock."""
+    """One session, as the workshop knows it. `sound` belongs to the workshop's thread, the rest to its lock."""
 
     channel: str
     pid: int
+    sound: SoundWindow
+    opened_at: float
     said: deque[Said] = field(default_factory=deque)
     unsent: int = 0
     """Faces handed back that its client has not read."""
     placed: Placed | None = None
-    sound: SoundWindow = field(default_factory=SoundWindow)
     number: int = 0
     owed: int = 0
     """Faces asked for that are waiting or in the making."""
-    opened_at: float = 0.0
     asked: int = 0
     made: int = 0
     void: int = 0

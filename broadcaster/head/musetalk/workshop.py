@@ -33,6 +33,7 @@ from broadcaster.head.musetalk.messages import (
 )
 from broadcaster.head.musetalk.seat import About, Arrived, Meter, Said, Seat, Wish
 from broadcaster.head.musetalk.shelf import Placed, Shelf
+from broadcaster.head.musetalk.window import SoundWindow, Window
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,6 +62,7 @@ class Generator(Protocol):
     """What is needed of `generator.FaceGenerator`."""
 
     batch: int
+    window: Window
 
     @property
     def room(self) -> bool: ...
@@ -122,7 +124,7 @@ class Workshop:
 
     def seat(self, channel: str, pid: int) -> Seat:
         """A place for a new session; `Arrived` opens it."""
-        seat = Seat(channel, pid, opened_at=self._clock())
+        seat = Seat(channel, pid, SoundWindow(self._generator.window), self._clock())
         with self._lock:
             self._seats.append(seat)
             self._batcher.add(seat)
