@@ -13,6 +13,7 @@ from broadcaster.cli import (
     latency,
     log,
     memory,
+    models,
     moderate,
     persona,
     prompts,
@@ -63,6 +64,7 @@ app.command()(latency.latency)
 app.command()(moderate.moderate)
 app.command()(tools.doctor)
 app.add_typer(avatar.app, name="avatar")
+app.add_typer(models.app, name="models")
 app.add_typer(voice.app, name="voice")
 app.add_typer(persona.app, name="persona")
 app.add_typer(memory.app, name="memory")

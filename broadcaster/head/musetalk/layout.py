@@ -16,7 +16,11 @@ published one below is taken. Sources: upstream's README and loaders, musetalk.j
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from broadcaster.config.head import MuseTalkConfig
 
 Version = Literal["1.5", "1.0"]
 DecoderName = Literal["full", "fast"]
@@ -171,3 +175,8 @@ def parts_for(version: Version, decoder: DecoderName = "full") -> tuple[Part, ..
     if decoder == "fast":
         names.append("taesd")
     return tuple(PARTS[name] for name in names)
+
+
+def weights_folder(config: MuseTalkConfig, models: Path) -> Path:
+    """Where the weights lie: `head.musetalk.models`, or a folder of the cache's `models` (`Paths.models`)."""
+    return config.models or models / "musetalk"
