@@ -4,7 +4,7 @@
     landmarks   the named point sets of an avatar (`config.avatar`), and the affine between two faces
     crop        what a neural engine cuts out (MuseTalk's rule) and the mask over it
 
-Pure geometry in pixels, x right and y down; OpenCV is imported where a mask is drawn. No stage: studio, head and the
+Pure geometry in pixels, x right and y down, numpy alone. No stage: studio, head and the
 preparation of avatars share it.
 """
 

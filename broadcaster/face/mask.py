@@ -1,8 +1,9 @@
-"""How much of a generated face is shown: the lower face, its edge blurred. Pure drawing, any thread; OpenCV lazily.
+"""How much of a generated face is shown: the lower face, its edge soft. Pure arithmetic, any thread.
 
-Upstream parses the face with a network, keeps the rows below the middle of the crop and blurs the edge
-(`musetalk/utils/blending.py`). Here the mesh says where the lower face is: a polygon along the jaw, blurred by the
-same kernel, and faded to nothing within a few cells of the middle and of the box's edge, so that no seam can show.
+Upstream parses the face with a network, keeps the rows below the middle of the crop and blurs the edge by a Gaussian
+(`musetalk/utils/blending.py`). Here the mesh says where the lower face is: a polygon along the jaw. What a Gaussian
+makes of its edge follows from the distance to it, so the mask moves as smoothly as the mesh; and it fades to nothing
+within a few cells of the middle and of the box's edge, so that no seam can show.
 """
 
 from __future__ import annotations
@@ -18,18 +19,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Mesh = NDArray[np.float32]
+    Points = NDArray[np.float64]
 
 MASK_SIZE: Final = 64
 """Cells along each side of a mask; it is stretched over the box."""
 
-FINE: Final = 256
-"""The polygon is drawn and blurred at this size: then the blur's kernel is what upstream's is for a box of 256."""
-
-BLUR: Final = 39
-"""int(0.1 * side // 2 * 2) + 1 for side = 2 * int(256 // 2 * 1.5): upstream's square around a box of this size."""
-
-SHIFT: Final = 6
-"""Binary places of a polygon's corners: a 64th of a fine cell, so that the mask moves as smoothly as the mesh."""
+SOFT: Final = 1.55
+"""Standard deviation of the edge, in cells. Upstream's kernel has int(0.1 * side // 2 * 2) + 1 = 39 pixels for the
+square of side 384 around a box of 256, which OpenCV makes a Gaussian of 6.2 pixels."""
 
 FADE: Final = 4
 """Cells over which the mask fades in at the box's middle and at its edges."""
@@ -48,10 +45,8 @@ _JAW: Final = (234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 37
 
 
 def mask_of(mesh: Mesh, box: tuple[int, int, int, int], mouth: Mouth, start: float = 0.5) -> NDArray[np.uint8]:
-    """uint8 (64, 64) over `box`: 255 where only the generated face shows. 0 along the edges and above `start`, a share
-    of the box's height: the middle, as MuseTalk has it, where nothing is said."""
-    import cv2
-
+    """uint8 (64, 64) over `box`: 255 where only the generated face shows. 0 along the edges and above `start`, a
+    share of the box's height: the middle, as MuseTalk has it, where nothing is said."""
     left, top, right, bottom = box
     points = np.asarray(mesh, dtype=np.float64)
     jaw = points[list(_JAW)]
@@ -60,21 +55,38 @@ def mask_of(mesh: Mesh, box: tuple[int, int, int, int], mouth: Mouth, start: flo
     depth = np.sin(np.linspace(0.0, np.pi, len(jaw)))[:, None]
     middle = (jaw[0] + jaw[-1]) / 2
     polygon = jaw + reach * depth * down - INSET * (1.0 - depth) * (jaw - middle)
-    cells = (polygon - (left, top)) * (FINE / np.array([right - left, bottom - top])) - 0.5
-    ears = cells[[-1, 0]] - (0.0, float(FINE))
-    corners = np.rint(np.vstack([cells, ears]) * (1 << SHIFT)).astype(np.int32)
-    fine = np.zeros((FINE, FINE), dtype=np.uint8)
-    cv2.fillPoly(fine, [corners], 255, lineType=cv2.LINE_AA, shift=SHIFT)
-    fine[: round(start * FINE)] = 0
-    blurred = cv2.GaussianBlur(fine.astype(np.float32), (BLUR, BLUR), 0, borderType=cv2.BORDER_REPLICATE)
-    coarse = cv2.resize(blurred, (MASK_SIZE, MASK_SIZE), interpolation=cv2.INTER_AREA)
-    return np.asarray(np.rint(coarse * _fading(start)), dtype=np.uint8)
+    cells = (polygon - (left, top)) * (MASK_SIZE / np.array([right - left, bottom - top])) - 0.5
+    outline = np.vstack([cells, cells[[-1, 0]] - (0.0, 2.0 * MASK_SIZE)])
+    first = min(int(start * MASK_SIZE), MASK_SIZE - 1)
+    mask = np.zeros((MASK_SIZE, MASK_SIZE), dtype=np.uint8)
+    mask[first:] = np.rint(255.0 * _normal(_depth_within(outline, first) / SOFT) * _fading(start)[first:])
+    return mask
 
 
-def _fading(start: float) -> NDArray[np.float32]:
+def _depth_within(polygon: Points, first: int) -> Points:
+    """(64 - first, 64): how far each cell from row `first` on lies within the polygon (n, 2), in cells; negative
+    outside."""
+    at = np.arange(MASK_SIZE, dtype=np.float64)
+    x, y = at[None, :, None], at[first:, None, None]
+    (x0, y0), (x1, y1) = polygon.T, np.roll(polygon, -1, axis=0).T
+    dx, dy = x1 - x0, y1 - y0
+    along = np.clip(((x - x0) * dx + (y - y0) * dy) / np.maximum(dx * dx + dy * dy, 1e-12), 0.0, 1.0)
+    distance = np.sqrt(np.min((x - x0 - along * dx) ** 2 + (y - y0 - along * dy) ** 2, axis=-1))
+    crosses = (y0 > y) != (y1 > y)
+    beyond = x < x0 + (y - y0) * dx / np.where(dy == 0.0, 1.0, dy)
+    inside = np.count_nonzero(crosses & beyond, axis=-1) % 2 == 1
+    return np.where(inside, distance, -distance)
+
+
+def _normal(value: Points) -> Points:
+    """The normal distribution, to 3 places."""
+    return np.asarray(0.5 + 0.5 * np.tanh(0.7978846 * (value + 0.044715 * value**3)))
+
+
+def _fading(start: float) -> Points:
     """(64, 64) in 0..1: 0 above `start` and in the outermost cells, 1 from FADE cells on."""
     steps = np.arange(MASK_SIZE, dtype=np.float64)
     sides = np.clip(np.minimum(steps, MASK_SIZE - 1 - steps) / FADE, 0.0, 1.0)
     rows = np.minimum(np.clip((steps - start * MASK_SIZE + 1) / FADE, 0.0, 1.0), sides)
     smooth = [t * t * (3.0 - 2.0 * t) for t in (rows, sides)]
-    return np.outer(smooth[0], smooth[1]).astype(np.float32)
+    return np.outer(smooth[0], smooth[1])

@@ -45,12 +45,15 @@ LEAST_SCORE: Final = 0.5
 OVERLAP: Final = 0.3
 """Detections that share more than this much of their union are one face."""
 
+LEAST_SQUARE: Final = 64
+"""Pixels; smaller pictures are not searched in squares."""
+
 MESH_SIDE: Final = 192
 MESH_MARGIN: Final = 1.5
 """The square that is cut for the mesh, in sizes of the face's box."""
 
-RUNS: Final = 4
-SETTLED: Final = 0.04
+RUNS: Final = 6
+SETTLED: Final = 0.02
 """The mesh is run at least twice, and until the cut that it asks for differs from the one it got by less than this
 share of its side; a cut that does not settle within RUNS shows no face."""
 
@@ -87,13 +90,15 @@ class _Cut:
 class FaceMesher:
     """`find` looks at the whole picture; `follow` looks where the face was in the picture before."""
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, assets: Path = ASSETS) -> None:
         """Loads and checks the networks. `threads`: OpenCV's, for the whole process. Raises AssetError."""
         self._cv2 = opencv(threads)
-        self._near = _Detector(self._cv2, NEAR, 128, (8, 16, 16, 16), ("regressors", "classificators"))
-        self._far = _Detector(self._cv2, FAR, 192, (4,), ("reshaped_regressor_face_4", "reshaped_classifier_face_4"))
-        self._mesh = _network(self._cv2, MESH)
-        self._mesh_outputs = _outputs(self._mesh, MESH)
+        self._near = _Detector(self._cv2, assets / NEAR, 128, (8, 16, 16, 16), ("regressors", "classificators"))
+        self._far = _Detector(
+            self._cv2, assets / FAR, 192, (4,), ("reshaped_regressor_face_4", "reshaped_classifier_face_4")
+        )
+        self._mesh = _network(self._cv2, assets / MESH)
+        self._mesh_outputs = list(self._mesh.getUnconnectedOutLayersNames())
 
     def find(self, bgr: Image) -> list[FoundFace]:
         """Every face of a picture (h, w, 3), BGR uint8, largest first."""
@@ -127,8 +132,10 @@ class FaceMesher:
     def _searched(self, bgr: Image) -> Array:
         """What the near detector finds in overlapping squares of half the picture's shorter side: faces down to about
         a twelfth of that side, which are too small for an avatar, but should be told from none."""
-        side = max(min(bgr.shape[:2]) // 2, 1)
+        side = min(bgr.shape[:2]) // 2
         rows = [np.empty((0, 9))]
+        if side < LEAST_SQUARE:
+            return rows[0]
         for top, left in _corners(bgr.shape[0], bgr.shape[1], side):
             found = self._near.detect(bgr[top : top + side, left : left + side])
             found[:, 1:] += np.tile([left, top], 4)
@@ -191,9 +198,9 @@ class FaceMesher:
 class _Detector:
     """One BlazeFace network."""
 
-    def __init__(self, cv2: Any, name: str, side: int, strides: tuple[int, ...], outputs: tuple[str, str]) -> None:
+    def __init__(self, cv2: Any, path: Path, side: int, strides: tuple[int, ...], outputs: tuple[str, str]) -> None:
         self._cv2, self._side = cv2, side
-        self._net = _network(cv2, name)
+        self._net = _network(cv2, path)
         self._outputs = list(outputs)
         self._anchors = _anchors(side, strides)
 
@@ -291,15 +298,14 @@ def _shared(one: Array, other: Array) -> float:
     return both / max(areas - both, 1e-9)
 
 
-def _network(cv2: Any, name: str) -> Any:
+def _network(cv2: Any, path: Path) -> Any:
     """A network from the package's data. Raises AssetError."""
-    path = ASSETS / name
     remedy = "install the broadcaster again"
     try:
         data = path.read_bytes()
     except OSError as err:
         raise AssetError(f"{path}: the face network cannot be read: {err.strerror}; {remedy}") from err
-    if hashlib.sha256(data).hexdigest() != SHA256[name]:
+    if hashlib.sha256(data).hexdigest() != SHA256[path.name]:
         raise AssetError(f"{path}: the face network is damaged (its SHA-256 is another); {remedy}")
     # OpenCV 5's new engine loses one of the two outputs, and given bytes instead of a path OpenCV 5 takes it anyway.
     engine = (cv2.dnn.ENGINE_CLASSIC,) if hasattr(cv2.dnn, "ENGINE_CLASSIC") else ()
@@ -307,10 +313,3 @@ def _network(cv2: Any, name: str) -> Any:
         return cv2.dnn.readNetFromTFLite(str(path), *engine)
     except cv2.error as err:
         raise AssetError(f"{path}: OpenCV {cv2.__version__} cannot read the face network; {remedy}") from err
-
-
-def _outputs(network: Any, name: str) -> list[str]:
-    names = list(network.getUnconnectedOutLayersNames())
-    if len(names) != 2:
-        raise AssetError(f"{ASSETS / name}: {len(names)} outputs instead of 2; install the broadcaster again")
-    return names
