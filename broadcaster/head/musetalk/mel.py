@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from broadcaster.head.slaney import mel_bands
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -29,35 +31,7 @@ RANGE: Final = 8.0
 """Decades below the loudest that are heard."""
 
 _RATE: Final = 16_000
-_LINEAR_HZ: Final = 200.0 / 3
-_BREAK_HZ: Final = 1000.0
-_LOG_STEP: Final = np.log(6.4) / 27.0
-
-
-def _mel_of(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Slaney's scale: linear below 1 kHz, logarithmic above."""
-    above = _BREAK_HZ / _LINEAR_HZ + np.log(np.maximum(hertz, _BREAK_HZ) / _BREAK_HZ) / _LOG_STEP
-    return np.where(hertz < _BREAK_HZ, hertz / _LINEAR_HZ, above)
-
-
-def _hertz_of(mels: NDArray[np.float64]) -> NDArray[np.float64]:
-    at_break = _BREAK_HZ / _LINEAR_HZ
-    above = _BREAK_HZ * np.exp(_LOG_STEP * (np.maximum(mels, at_break) - at_break))
-    return np.where(mels < at_break, mels * _LINEAR_HZ, above)
-
-
-def _bands() -> NDArray[np.float64]:
-    """(BANDS, WINDOW / 2 + 1): triangles of equal area."""
-    top = _mel_of(np.array([_RATE / 2.0]))[0]
-    edges = _hertz_of(np.linspace(0.0, top, BANDS + 2))
-    bins = np.linspace(0.0, _RATE / 2, HALF + 1)
-    low, middle, high = (edges[i : i + BANDS, None] for i in range(3))
-    rising, falling = (bins - low) / (middle - low), (high - bins) / (high - middle)
-    bands: NDArray[np.float64] = np.maximum(0.0, np.minimum(rising, falling)) * (2.0 / (high - low))
-    return bands
-
-
-_BANDS: Final = _bands()
+_BANDS: Final = mel_bands(BANDS, WINDOW, _RATE, 0.0, _RATE / 2)
 _HANN: Final = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
 
 
