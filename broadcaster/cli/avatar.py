@@ -1,4 +1,4 @@
-"""avatar expand: makes the presenter's pictures for the configured size, once, at set-up."""
+"""avatar: presenters prepared, listed, checked, removed; and expanded for the configured size, once, at set-up."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from broadcaster.cli import avatar_prepare, avatar_shelf
 from broadcaster.cli.common import ConfigOption, load
 from broadcaster.config.checks import find_avatar
 from broadcaster.paths import channel_paths
@@ -16,6 +17,12 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Prepare pre
 @app.callback()
 def avatar() -> None:
     """Prepare presenters."""
+
+
+app.command()(avatar_prepare.prepare)
+app.command("list")(avatar_shelf.list_avatars)
+app.command()(avatar_shelf.show)
+app.command()(avatar_shelf.check)
 
 
 @app.command()
@@ -44,3 +51,6 @@ def expand(config: ConfigOption = None) -> None:
     if shown:
         typer.echo(err=True)
     typer.echo(f"Avatar {folder.name} is ready at {video.width}x{video.height}, {video.fps} fps: {pack.root}")
+
+
+app.command()(avatar_shelf.remove)
