@@ -75,7 +75,7 @@ def _depth_within(polygon: Points, first: int) -> Points:
     crosses = (y0 > y) != (y1 > y)
     beyond = x < x0 + (y - y0) * dx / np.where(dy == 0.0, 1.0, dy)
     inside = np.count_nonzero(crosses & beyond, axis=-1) % 2 == 1
-    return np.where(inside, distance, -distance)
+    return np.asarray(np.where(inside, distance, -distance))
 
 
 def _normal(value: Points) -> Points:

@@ -1,4 +1,4 @@
-"""The mesh networks through OpenCV: what they find, what they do not, and that they are the ones that were checked."""
+"""The mesh networks through OpenCV: what they find and what not, and that they are the ones that were checked."""
 
 from __future__ import annotations
 

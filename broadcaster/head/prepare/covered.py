@@ -126,4 +126,5 @@ def _lips_minus_skin(cv2: Any, bgr: Image, points: Array) -> Array:
     radius = max(1, round(float(np.ptp(outer[:, 0])) / 12))
     for x, y in np.rint(cheeks - low).astype(int).tolist():
         cv2.circle(skin, (x, y), radius, 255, -1)
-    return np.asarray(cv2.mean(part, ring)[:3]) - np.asarray(cv2.mean(part, skin)[:3])
+    lips, cheek = (np.array(cv2.mean(part, where)[:3], dtype=np.float64) for where in (ring, skin))
+    return np.asarray(lips - cheek)
