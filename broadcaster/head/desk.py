@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from broadcaster.head.shapes import LOOK_AHEAD
 from broadcaster.head.timeline import Timeline
 from broadcaster.head.track import Track
+from broadcaster.types import SAMPLE_RATE
 from broadcaster.wire import Anchor, Cut, End, Speak, Trim, Window
 
 UTTERANCES_KEPT: Final = 8
@@ -21,8 +21,12 @@ rendered in full already. The oldest goes first."""
 EAGER_TICKS: Final = 6
 """Pictures beyond the engine's lead that are rendered as soon as an anchor comes, before the first window."""
 
-DUE_TICKS: Final = 6
-"""Pictures this near to the air do not wait for the speech that follows; windows come every four ticks."""
+DUE_TICKS: Final = 4
+"""Pictures this near to the air, and the engine's lead, do not wait for the speech that follows; windows come every
+four ticks."""
+
+SEEN_AHEAD: Final = SAMPLE_RATE * 140 // 1000
+"""The furthest that any engine looks beyond the start of a picture: the networks of musetalk, 136 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ class Desk:
             return
         track.trim(message.samples)
         if self._spoken is not None and self._spoken.track is track:
-            again = self._spoken.line.tick_of(track.samples - LOOK_AHEAD)
+            again = self._spoken.line.tick_of(track.samples - SEEN_AHEAD)
             self._next = min(self._next, max(again, self._now + 1))
 
     def cut(self, message: Cut) -> None:
@@ -91,7 +95,7 @@ class Desk:
     def window(self, message: Window) -> None:
         self._now = max(self._now, message.now)
         self._through = max(self._through, message.through)
-        if self._spoken is not None and self._next <= self._now + DUE_TICKS:
+        if self._spoken is not None and self._near():
             self._spoken.track.due = True
 
     def work(self) -> tuple[int, int] | None:
@@ -111,7 +115,12 @@ class Desk:
         """A picture was sent: the next one is due."""
         self._next = tick + 1
         if self._spoken is not None:
+            if not self._near():
+                self._spoken.track.due = False
             self._spoken.track.forget(self._spoken.line.middle(tick))
+
+    def _near(self) -> bool:
+        return self._next <= self._now + self._lead + DUE_TICKS
 
     def _track(self, generation: int, utterance: str) -> Track:
         if utterance not in self._tracks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from broadcaster.head.desk import EAGER_TICKS, UTTERANCES_KEPT, Desk
+from broadcaster.head.desk import DUE_TICKS, EAGER_TICKS, UTTERANCES_KEPT, Desk
 from broadcaster.wire import Anchor, Cut, End, Speak, Window
 
 pytestmark = pytest.mark.unit
@@ -109,6 +109,19 @@ def test_speech_about_to_sound_does_not_wait_for_more() -> None:
     assert spoken.track.due
     desk.speak(speak("u", 0.5))
     assert not spoken.track.due
+
+
+def test_pictures_far_from_the_air_wait_for_what_follows_again() -> None:
+    desk = Desk(25, LEAD)
+    desk.speak(speak("u", 0.5))
+    spoken = desk.anchor(Anchor(1, "u", 1, 50, 0))
+    assert spoken is not None
+    desk.window(Window(49, 80))
+    due = []
+    for tick in range(50, 58):
+        due.append(spoken.track.due)
+        desk.rendered(tick)
+    assert due == [True] * (LEAD + DUE_TICKS) + [False] * 2
 
 
 def test_kept_utterances_are_bounded_and_the_one_on_air_stays() -> None:

@@ -129,7 +129,7 @@ def test_the_head_makes_again_what_it_made_of_the_rest() -> None:
     desk.trim(Trim(1, "a", 0, 10 * TICK))
     work = desk.work()
     assert work is not None
-    assert work[0] == 108  # 80 ms before the end: so far a mouth looks ahead
+    assert work[0] == 106  # 140 ms before the end: so far engines look ahead
     for tick in range(108, 114):
         desk.rendered(tick)
     assert desk.work() is None  # 4 pictures at rest after the last sample, and no more
