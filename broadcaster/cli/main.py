@@ -10,6 +10,7 @@ import typer
 from broadcaster.cli import (
     air,
     avatar,
+    head,
     latency,
     log,
     memory,
@@ -64,6 +65,7 @@ app.command()(latency.latency)
 app.command()(moderate.moderate)
 app.command()(tools.doctor)
 app.add_typer(avatar.app, name="avatar")
+app.add_typer(head.app, name="head")
 app.add_typer(models.app, name="models")
 app.add_typer(voice.app, name="voice")
 app.add_typer(persona.app, name="persona")

@@ -76,6 +76,9 @@ class EngineServer:
         self._stopping.set()
         self._wake()
 
+    def state(self) -> State:
+        return self._workshop.state(self._refused)
+
     def run(self, started: Callable[[], None] = lambda: None, alive: Callable[[], None] = lambda: None) -> None:
         """Serves until `stop`. `started` is called when clients can connect, `alive` several times a second.
 
@@ -145,7 +148,7 @@ class EngineServer:
         try:
             while not (peer.closing or peer.paused or peer.gone) and (message := peer.message()) is not None:
                 if isinstance(message, Query):
-                    self._send(peer, self._state())
+                    self._send(peer, self.state())
                 elif isinstance(message, Open):
                     self._open(peer, message)
                 elif peer.seat is None:
@@ -288,6 +291,3 @@ class EngineServer:
             self._wake_in.send(b"\0")
         except (BlockingIOError, OSError):
             pass  # it is awake already, or has ended
-
-    def _state(self) -> State:
-        return self._workshop.state(self._refused)
