@@ -35,10 +35,21 @@ def weights(tmp_path: Path) -> Path:
 @pytest.fixture
 def process(short_dir: Path, weights: Path) -> Iterator[subprocess.Popen[str]]:
     """The command, still starting."""
-    words = command(
-        "serve", "--socket", short_dir / "head.sock", "--models", weights, "--device", "cpu", "--batch", 4
+    options = {"--socket": short_dir / "head.sock", "--models": weights, "--device": "cpu", "--batch": 4}
+    started = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "broadcaster.cli",
+            "head",
+            "serve",
+            *(str(w) for pair in options.items() for w in pair),
+        ],
+        cwd=short_dir,
+        env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    started = subprocess.Popen(words, cwd=short_dir, stderr=subprocess.PIPE, text=True, env=_alone())
     yield started
     started.kill()
     started.communicate()
