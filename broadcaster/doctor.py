@@ -47,6 +47,8 @@ class Row:
 def examine(loaded: LoadedConfig, *, connect: bool = False) -> Iterator[Row]:
     """Findings for one configuration. `connect` also opens (and closes) a TCP connection to every RTMP server and
     every voice behind a network."""
+    from broadcaster.doctor_head import weights
+
     config = loaded.config
     paths = channel_paths(config.channel, config.state_dir)
     examinations: list[Callable[[], Iterator[Row]]] = [
@@ -58,6 +60,7 @@ def examine(loaded: LoadedConfig, *, connect: bool = False) -> Iterator[Row]:
         lambda: _links(loaded, connect),
         lambda: _local_voice(config),
         lambda: _avatar(loaded, paths),
+        lambda: weights(config.head, paths),
         lambda: _disk(config, paths),
         lambda: _database(config, paths, connect),
         _clocks,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from broadcaster.head.musetalk.layout import PARTS, Part, PartName
+from broadcaster.head.musetalk.layout import Part, PartName
 
 HubName = Literal["huggingface", "modelscope"]
 HUBS: Final[tuple[HubName, ...]] = ("huggingface", "modelscope")
@@ -84,16 +84,3 @@ def files_of(part: Part, there: set[str]) -> list[str] | None:
 def place_of(part: Part, remote: str) -> str:
     """Where a repository's file lies in a folder of weights."""
     return f"{part.folders[0]}/{remote.rpartition('/')[2]}"
-
-
-def part_at(place: str) -> Part | None:
-    """The part that a file of a folder of weights belongs to."""
-    folder, _, name = place.rpartition("/")
-    return next(
-        (
-            part
-            for part in PARTS.values()
-            if folder in part.folders and name in (part.config_file, *part.weights, *part.extra_files)
-        ),
-        None,
-    )
