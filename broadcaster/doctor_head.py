@@ -39,6 +39,6 @@ def weights(config: HeadConfig, paths: Paths, driver: Path = NVIDIA) -> Iterator
         yield Row("weights", "ok", f"MuseTalk {settings.version} in {folder}, {megabytes:,} MB")
     if settings.device != "cpu" and not driver.exists():
         yield Row(
-            "GPU", "optional", "no NVIDIA driver is loaded; without one engine musetalk serves rendering off line only",
+            "GPU", "optional", "no NVIDIA driver is loaded: engine musetalk serves rendering off line only",
             "install the NVIDIA driver, or choose head.engine: warp",
         )  # fmt: skip

@@ -88,6 +88,16 @@ def test_names_and_shapes_of_the_published_unet() -> None:
     assert sound["embed_positions.weight"] == (1500, 384)
 
 
+def test_the_sound_encoder_is_a_fifth_of_whisper_tiny() -> None:
+    from transformers import WhisperConfig, WhisperModel
+
+    with torch.device("meta"):
+        whole = WhisperModel(WhisperConfig(**SOUND))
+    assert parameters(whole) == 37_760_640
+    names = loading.for_part(whole.state_dict(), "sound")
+    assert set(names) == set(networks.build("sound", SOUND).state_dict())
+
+
 def test_the_decoders_halves() -> None:
     vae, taesd = networks.build("vae", VAE), networks.build("taesd", TAESD)
     assert parameters(vae.decoder) == 49_490_179
