@@ -33,6 +33,7 @@ BENCHES = (
     "cloud_voice",
     "mouth_timing",
     "paste",
+    "onnx_head",
     "intelligibility",
     "inbox",
     "room_paid",
