@@ -116,6 +116,15 @@ class ExpandedAvatar:
         """What the folder takes on disk, engines' tensors included."""
         return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
 
+    def summary(self) -> str:
+        """Kind, length and how the pictures are kept, for people."""
+        kept = "decoded while they are shown" if self.decoded else "uncompressed"
+        seconds = self.loop_frames / self.fps
+        return (
+            f"a {self.kind}, loop of {seconds:.1f} s, {self.loop_frames} pictures {kept}, "
+            f"{self.disk_bytes() / 1e6:.0f} MB on disk{'' if self.has_mesh else '; no face mesh: engines warp and still'}"
+        )
+
     def points(self, name: str, index: int) -> NDArray[np.float64]:
         """A landmark set as it lies in base frame `index`."""
         affine = self.motion[index]
@@ -171,12 +180,12 @@ def expand(
     `progress` is told (frames done, frames in all); `waiting` is called some times a second while another process
     makes an avatar there. `budget`: bytes that raw pictures may take. Raises AssetError.
     """
-    from broadcaster.studio.avatar_source import fingerprint, load_source
+    from broadcaster.studio.avatar_source import load_source
     from broadcaster.studio.avatar_write import write_pack
 
     source = load_source(avatar_dir)
     folder = cache / "avatars"
-    target = folder / f"{pack_name(source.manifest.name, width, height, fps)}-{fingerprint(avatar_dir)}.{EXPANSION}"
+    target = _target(avatar_dir, source.manifest.name, folder, width, height, fps)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (folder / ".lock").open("w") as lock:
@@ -194,6 +203,22 @@ def expand(
     except OSError as err:
         raise AssetError(f"{folder}: the avatar cannot be expanded there: {err.strerror or err}") from err
     return open_pack(found)
+
+
+def find_pack(
+    avatar_dir: Path, cache: Path, width: int, height: int, fps: int, budget: int = DISK_BUDGET
+) -> Path | None:
+    """The folder that `expand` would find there; None when it would have to make it. Raises AssetError."""
+    from broadcaster.studio.avatar_source import load_source
+
+    name = load_source(avatar_dir).manifest.name
+    return _existing(_target(avatar_dir, name, cache / "avatars", width, height, fps), budget)
+
+
+def _target(avatar_dir: Path, name: str, folder: Path, width: int, height: int, fps: int) -> Path:
+    from broadcaster.studio.avatar_source import fingerprint
+
+    return folder / f"{pack_name(name, width, height, fps)}-{fingerprint(avatar_dir)}.{EXPANSION}"
 
 
 def pack_name(name: str, width: int, height: int, fps: int) -> str:
