@@ -83,8 +83,8 @@ def _rendered(heads: dict[str, TalkingHead], turns: int) -> dict[str, list[float
 
 
 def _alone(folder: Path, threads: int, title: str, note: str, times: int) -> list[Row]:
-    """The networks without anything of ours around them. The encoder's share: one run is good for a block of features,
-    of which a picture at 25 a second has `rate` / 25."""
+    """The networks without anything of ours around them. The encoder's share: one run is good for a block of
+    features, of which a picture at 25 a second has `rate` / 25."""
     network = read_network(folder)
     net, random = FaceNetwork(folder, network, threads), np.random.default_rng(1)
     size, sound = network.picture.size, network.sound

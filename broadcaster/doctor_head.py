@@ -1,4 +1,4 @@
-"""The doctor's look at engine musetalk: its weights, and a GPU. Imports no torch; reads no weights."""
+"""The doctor's look at the neural engines: musetalk's weights and a GPU, onnx's network. Imports no torch."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ NVIDIA: Final = Path("/dev/nvidiactl")
 
 
 def weights(config: HeadConfig, paths: Paths, driver: Path = NVIDIA) -> Iterator[Row]:
-    """Findings where the configuration chooses engine musetalk and no engine server has its networks."""
+    """Findings where the configuration chooses engine musetalk and no engine server has its networks, or onnx."""
     from broadcaster.head.models.checking import inventory
     from broadcaster.head.musetalk.layout import parts_for, weights_folder
 
+    if config.engine == "onnx":
+        yield _network(config)
     settings = config.musetalk
     if config.engine != "musetalk" or settings.server is not None:
         return
@@ -42,3 +44,14 @@ def weights(config: HeadConfig, paths: Paths, driver: Path = NVIDIA) -> Iterator
             "GPU", "optional", "no NVIDIA driver is loaded: engine musetalk serves rendering off line only",
             "install the NVIDIA driver, or choose head.engine: warp",
         )  # fmt: skip
+
+
+def _network(config: HeadConfig) -> Row:
+    """Opens the .onnx files: whether they agree with network.yaml shows before a channel is on air."""
+    from broadcaster.head.onnx.engine import open_network
+
+    try:
+        network, _, _ = open_network(config.onnx.network, config.threads)
+    except AssetError as err:
+        return Row("network", "missing", str(err), 'see docs/face.md, "A network of your own"')
+    return Row("network", "ok", f"{network.name} in {config.onnx.network}, licence: {network.licence}")

@@ -12,10 +12,12 @@ import pytest
 from numpy.typing import NDArray
 
 from broadcaster.config import HeadConfig
+from broadcaster.doctor_head import weights
 from broadcaster.errors import AssetError
 from broadcaster.head.onnx.engine import OnnxHead, make
 from broadcaster.head.stepped import SteppedHead
 from broadcaster.head.track import Track
+from broadcaster.paths import Paths
 from broadcaster.studio.avatar import ExpandedAvatar, expand
 from broadcaster.types import MouthPatch, base_index
 from tests.support.air import Composed, EngineHead, VirtualAir, air_of, differs_outside
@@ -170,6 +172,22 @@ def test_the_configuration_names_the_folder(still: ExpandedAvatar, tmp_path: Pat
     engine = make(head, tmp_path)
     engine.load(still)
     assert engine.counts == {"faces": 0, "silent": 0, "padded": 0}
+
+
+def test_the_doctor_opens_the_network(tmp_path: Path) -> None:
+    folder = wav2lip(tmp_path / "net")
+
+    def told(network: Path | None) -> tuple[str, str]:
+        head = HeadConfig.model_validate({"engine": "onnx", "onnx": {"network": network}})
+        row = next(weights(head, Paths(tmp_path, tmp_path, tmp_path)))
+        return row.state, row.detail
+
+    assert told(folder) == ("ok", f"tiny-wav2lip in {folder}, licence: CC0")
+    assert told(None)[0] == "missing"
+    (folder / "face.onnx").write_bytes(b"<html>")
+    state, detail = told(folder)
+    assert state == "missing"
+    assert "onnxruntime cannot open it as a network" in detail
 
 
 def test_the_licence_is_said_and_a_slow_network_too(

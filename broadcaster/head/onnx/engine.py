@@ -79,12 +79,8 @@ class OnnxHead:
 
     def load(self, avatar: FacePack) -> None:
         """Opens the files, holds them to network.yaml and makes a few pictures. Raises AssetError."""
-        if self._folder is None:
-            raise AssetError(f"head.onnx.network is not set; name the folder with your {MANIFEST} there")
-        network = read_network(self._folder)
+        network, self._net, self._sound = open_network(self._folder, self._threads)
         self._network = network
-        self._net = FaceNetwork(self._folder, network, self._threads)
-        self._sound = self._feature(network, self._folder)
         self._paster = Paster(avatar.width, avatar.height, self._threads)
         self._pictures = Pictures(network, avatar)
         self.lead_ticks = 1 + network.batch
@@ -153,12 +149,6 @@ class OnnxHead:
         pictures = np.stack([self._pictures.input(cut) for cut, _ in wanted])
         return iter(self._net.faces(pictures, np.stack([heard for _, heard in wanted])))
 
-    def _feature(self, network: Network, folder: Path) -> Feature:
-        sound = network.sound
-        if isinstance(sound, MelSound):
-            return MelFeature(sound)
-        return EncoderFeature(sound, partial(Encoder, folder, sound, network.provider, self._threads))
-
     def _warm_up(self, avatar: FacePack) -> None:
         """One batch after the other with the real shapes, over the first base frames. Raises AssetError."""
         track = Track()
@@ -181,6 +171,17 @@ class OnnxHead:
                 "the network is too slow for every picture: some will be interpolated",
                 extra={"ms": round(self.picture_ms, 1), "threads": self._threads, "fps": avatar.fps},
             )
+
+
+def open_network(folder: Path | None, threads: int) -> tuple[Network, FaceNetwork, Feature]:
+    """What network.yaml says, and the .onnx files that agree with it, each run once. Raises AssetError."""
+    if folder is None:
+        raise AssetError(f"head.onnx.network is not set; name the folder with your {MANIFEST} there")
+    network = read_network(folder)
+    net, sound = FaceNetwork(folder, network, threads), network.sound
+    if isinstance(sound, MelSound):
+        return network, net, MelFeature(sound)
+    return network, net, EncoderFeature(sound, partial(Encoder, folder, sound, network.provider, threads))
 
 
 def make(config: HeadConfig, models: Path) -> OnnxHead:
