@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from broadcaster.config import Config, FileSink, LoadedConfig, RtmpSink
 from broadcaster.config.checks import find_avatar
-from broadcaster.errors import AssetError, BroadcasterError, ConfigError, JournalError
+from broadcaster.errors import BroadcasterError, ConfigError, JournalError
 from broadcaster.lock import holder_of
 from broadcaster.paths import Paths, channel_paths
 from broadcaster.registry import EXTRAS
@@ -255,39 +255,26 @@ def _has_torch() -> bool:
 
 
 def _avatar(loaded: LoadedConfig, paths: Paths) -> Iterator[Row]:
-    from broadcaster.studio.avatar import find_pack
+    from broadcaster.studio.avatar import find_pack, open_pack
     from broadcaster.studio.avatar_source import load_source
 
-    config = loaded.config
-    video = config.video
+    config, video = loaded.config, loaded.config.video
+    command = f"broadcaster avatar expand -c {loaded.path}" if loaded.path else "broadcaster avatar expand"
+    pack = None
     try:
         folder = find_avatar(config.avatar, loaded.base)
         name = load_source(folder).manifest.name
         budget = round(config.avatar_disk_gb * 1e9)
         pack = find_pack(folder, paths.cache, video.width, video.height, video.fps, budget)
+        kept = open_pack(pack).summary() if pack is not None else ""
     except BroadcasterError as err:
-        yield Row("avatar", "missing", str(err), "set avatar: host")
+        yield Row("avatar", "missing", str(err), f"rm -r {pack} && {command}" if pack else "set avatar: host")
         return
-    command = f"broadcaster avatar expand -c {loaded.path}" if loaded.path else "broadcaster avatar expand"
-    if pack is not None:
-        fault, kept = _opened(pack)
+    if kept:
         size = f"{video.width}x{video.height} at {video.fps} fps"
-        if fault:
-            yield Row("avatar", "missing", fault, f"rm -r {pack} && {command}")
-        else:
-            yield Row("avatar", "ok", f"{name}, expanded for {size}: {kept}")
+        yield Row("avatar", "ok", f"{name}, expanded for {size}: {kept}")
     else:
         yield Row("avatar", "optional", f"{name}, not expanded yet: the first start takes longer", command)
-
-
-def _opened(pack: Path) -> tuple[str, str]:
-    """What is wrong with an expanded avatar, or how it is kept."""
-    from broadcaster.studio.avatar import open_pack
-
-    try:
-        return "", open_pack(pack).summary()
-    except AssetError as err:
-        return str(err), ""
 
 
 def _disk(config: Config, paths: Paths) -> Iterator[Row]:

@@ -119,10 +119,10 @@ class ExpandedAvatar:
     def summary(self) -> str:
         """Kind, length and how the pictures are kept, for people."""
         kept = "decoded while they are shown" if self.decoded else "uncompressed"
-        seconds = self.loop_frames / self.fps
+        meshless = "" if self.has_mesh else "; no face mesh: engines warp and still only"
         return (
-            f"a {self.kind}, loop of {seconds:.1f} s, {self.loop_frames} pictures {kept}, "
-            f"{self.disk_bytes() / 1e6:.0f} MB on disk{'' if self.has_mesh else '; no face mesh: engines warp and still'}"
+            f"a {self.kind}, loop of {self.loop_frames / self.fps:.1f} s, {self.loop_frames} pictures {kept}, "
+            f"{self.disk_bytes() / 1e6:.0f} MB on disk{meshless}"
         )
 
     def points(self, name: str, index: int) -> NDArray[np.float64]:
