@@ -43,7 +43,8 @@ def listening(path: Path, group: str = "") -> Iterator[socket.socket]:
             finally:
                 os.umask(before)
             if gid is not None:
-                shutil.chown(path, group=gid)
+                if path.stat().st_gid != gid:
+                    shutil.chown(path, group=gid)
                 path.chmod(0o660)
             ours = path.stat().st_ino
         except OSError as err:
