@@ -127,7 +127,9 @@ class Encoder:
             raise AssetError(
                 f"{self._path}: has no output {sound.features!r} but {_listed(outputs)}; correct `sound.features`"
             )
-        _fits(self._path, "sound", outputs[sound.features], self._made, 1)
+        declared = list(outputs[sound.features].shape)
+        # An export that was told of no dynamic axes declares the number of features of the sound it was traced with.
+        _fits(self._path, "sound", outputs[sound.features], [1, *declared[1:2], sound.width], 1)
         self._type = _type(self._path, given)
         _type(self._path, outputs[sound.features])
         try:
