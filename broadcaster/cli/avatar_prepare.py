@@ -251,13 +251,22 @@ class _Shown:
 
     def __exit__(self, *error: object) -> None:
         if self._bar is not None:
+            if error[0] is None:
+                self._close()
             self._bar.stop()
 
     def stage(self, name: str, total: int | None, done: int) -> None:
         if self._bar is None:
             typer.echo(f"{name}{f': {done} of {total} pictures done' if done and total else ''} ...", err=True)
             return
+        self._close()
         self._task = self._bar.add_task(name, total=total, completed=done, rate="")
+
+    def _close(self) -> None:
+        """The stage before is over, whatever it promised."""
+        if self._bar is not None and self._task is not None:
+            done = max(1, int(self._bar.tasks[-1].completed))
+            self._bar.update(self._task, total=done, completed=done)
 
     def done(self, count: int) -> None:
         if self._bar is not None and self._task is not None:

@@ -1,15 +1,20 @@
-"""Small video files of every kind that people have: sizes, rates, pixel formats, rotation, HDR, damage."""
+"""Pictures that tell their number, to see which of a video's are read, and a quick way to write many of them.
+
+`synthetic.write_video` is for videos whose colours matter.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 Bgr = NDArray[np.uint8]
@@ -32,74 +37,40 @@ def number_of(picture: Bgr) -> int:
     return sum(int(row[(2 * bit + 1) * width // 16] > 128) << bit for bit in range(8))
 
 
-def write(
+def write_numbered(
     path: Path,
-    pictures: Iterable[Bgr],
-    *,
+    count: int,
     fps: Fraction | int = 25,
-    stamps: Callable[[int], int] | None = None,
+    *,
+    size: tuple[int, int] = (320, 240),
     codec: str = "libx264",
-    pix_fmt: str = "yuv420p",
-    rotation: int = 0,
-    hflip: bool = False,
-    aspect: Fraction | None = None,
-    full_range: bool = False,
-    matrix: Colorspace = Colorspace.ITU709,
-    trc: int | None = None,
-    primaries: int | None = None,
-    gop: int = 50,
-    sound: bool = False,
+    pixel_format: str = "yuv420p",
+    times: Sequence[float] | None = None,
+    numbers: Iterable[int] | None = None,
+    options: dict[str, str] | None = None,
 ) -> Path:
-    """Encodes the pictures. `stamps`: picture number -> milliseconds, for a variable rate."""
+    """A video of `numbered` pictures 0, 1, 2, ... (or `numbers`); `times`: seconds of each."""
+    base = Fraction(1, 90_000)
     with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream(codec, rate=fps)
-        context = stream.codec_context
-        first = True
-        for number, picture in enumerate(pictures):
-            if first:
-                context.width, context.height, context.pix_fmt = picture.shape[1], picture.shape[0], pix_fmt
-                context.gop_size = gop
-                context.color_range = ColorRange.JPEG if full_range else ColorRange.MPEG
-                context.colorspace = matrix
-                if trc is not None:
-                    context.color_trc = trc
-                if primaries is not None:
-                    context.color_primaries = primaries
-                if stamps is not None:
-                    context.time_base = Fraction(1, 1000)
-                if aspect is not None:
-                    context.sample_aspect_ratio = aspect
-                if codec.startswith("libx26"):
-                    context.options = {"preset": "ultrafast", "crf": "12"}
-                if rotation or hflip:
-                    stream.set_display_rotation(rotation, hflip)
-                first = False
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="bgr24")
-            frame = frame.reformat(
-                format=pix_fmt,
-                dst_colorspace=matrix,
-                dst_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG,
-                threads=1,
+        chosen = {"preset": "ultrafast", "crf": "20"} if codec == "libx264" else {}
+        stream: Any = container.add_stream(codec, rate=fps, options=chosen | (options or {}))
+        stream.width, stream.height, stream.pix_fmt = *size, pixel_format
+        stream.codec_context.time_base = base
+        stream.codec_context.color_range = ColorRange.JPEG if pixel_format.startswith("yuvj") else ColorRange.MPEG
+        for index, number in enumerate(range(count) if numbers is None else numbers):
+            grey = np.ascontiguousarray(numbered(number, *size)[:, :, 0])
+            frame = av.VideoFrame.from_ndarray(grey, format="gray").reformat(format=pixel_format, threads=1)
+            at = (
+                Fraction(index) / Fraction(fps) if times is None else Fraction(times[index]).limit_denominator(90_000)
             )
-            frame.pts = number if stamps is None else stamps(number)
-            frame.time_base = Fraction(1, 1000) if stamps is not None else 1 / Fraction(fps)
+            frame.pts, frame.time_base = round(at / base), base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-        if sound:
-            _tone(container)
     return path
 
 
-def only_sound(path: Path) -> Path:
-    with av.open(str(path), "w") as container:
-        _tone(container)
-    return path
-
-
-def _tone(container: Any) -> None:
-    stream = container.add_stream("aac", rate=48_000, layout="mono")
-    frame = av.AudioFrame.from_ndarray(np.zeros((1, 48_000 * 3), dtype=np.float32), format="fltp", layout="mono")
-    frame.sample_rate = 48_000
-    frame.pts = 0
-    container.mux(stream.encode(frame))
-    container.mux(stream.encode(None))
+@cache
+def mesh_of_host(folder: Path) -> NDArray[np.float32]:
+    """(468, 2): the shipped presenter's mesh in its still."""
+    points = json.loads((folder / "landmarks.json").read_bytes())["mesh"]
+    return np.asarray(points, dtype=np.float32)

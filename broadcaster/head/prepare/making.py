@@ -117,7 +117,7 @@ def focus_of(mesh: NDArray[np.float32], size: tuple[int, int]) -> list[float]:
     """The centre of a cut for other shapes: the face, with room for shoulders below."""
     low, high = mesh.min(axis=0), mesh.max(axis=0)
     x = float(low[0] + high[0]) / 2 / size[0]
-    y = float(low[1] + 0.9 * (high[1] - low[1])) / size[1]
+    y = float(low[1] + 0.7 * (high[1] - low[1])) / size[1]
     return [round(min(max(x, 0.0), 1.0), 3), round(min(max(y, 0.0), 1.0), 3)]
 
 

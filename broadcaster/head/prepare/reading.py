@@ -109,22 +109,29 @@ class Video:
 
         self.faults = 0
         try:
-            with _open(self.path) as container:
-                stream = container.streams.video[0]
-                stream.thread_type = "AUTO"
-                yield from self._sampled(container, stream, first, last)
+            for seeking in (True, False) if first > 0 else (False,):
+                with _open(self.path) as container:
+                    stream = container.streams.video[0]
+                    stream.thread_type = "AUTO"
+                    frames = self._frames(container, stream, first if seeking else 0)
+                    held = next(frames, None)
+                    if seeking and (held is None or held[0] > first * self.facts.step):
+                        continue  # no keyframe was found before it, as in a stream that was recorded
+                    if held is not None:
+                        yield from self._sampled(held, frames, first, last)
+                    return
         except (av.error.FFmpegError, OSError) as err:
             raise AssetError(f"{self.path}: cannot be read further ({_reason(err)}) -> {_REMEDY}") from err
 
     def _sampled(
-        self, container: InputContainer, stream: VideoStream, first: int, last: int | None
+        self,
+        held: tuple[Fraction, av.VideoFrame],
+        frames: Iterator[tuple[Fraction, av.VideoFrame]],
+        first: int,
+        last: int | None,
     ) -> Iterator[tuple[int, Bgr]]:
         """Picks for each number the frame nearest in time; the others are never converted."""
         step = self.facts.step
-        frames = self._frames(container, stream, first)
-        held = next(frames, None)
-        if held is None:
-            return
         number = first
         for following in itertools.chain(frames, [None]):
             until = held[0] + step / 2 if following is None else (held[0] + following[0]) / 2
@@ -298,9 +305,8 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
             faults += 1
         if faults > 500:
             break
-    raise AssetError(
-        f"{path}: no picture of it can be decoded ({stream.codec_context.name}; encrypted or damaged) -> {_REMEDY}"
-    )
+    codec = getattr(stream.codec_context, "name", "unknown codec")
+    raise AssetError(f"{path}: no picture of it can be decoded ({codec}; encrypted or damaged?) -> {_REMEDY}")
 
 
 def _first_time(path: Path, stream: VideoStream, base: Fraction) -> Fraction:
