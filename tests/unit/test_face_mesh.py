@@ -19,6 +19,7 @@ from broadcaster.head.prepare.covered import covered, trace_of
 from broadcaster.head.prepare.mesh import ASSETS, FAR, MESH, NEAR, SHA256, FaceMesher, FoundFace
 from tests.support.meshes import host_mesh, rest_mesh
 from tests.support.synthetic import HOST, Motion, MovingHead
+from tests.support.turned import turned_aside
 
 pytestmark = pytest.mark.unit
 
@@ -99,6 +100,20 @@ def test_a_head_that_is_tilted_is_meshed_as_well(degrees: int) -> None:
     assert np.abs(face.mesh - expected).mean() < 0.02 * face_width(face.mesh)
     assert face.roll == pytest.approx(degrees, abs=4)
     assert abs(face.yaw) < 5
+
+
+@pytest.mark.parametrize("degrees", [-45, -25, -12, 12, 25, 45])
+def test_a_head_that_turns_aside_or_nods_is_told_by_how_much(degrees: int) -> None:
+    oval = rest_mesh(640, 360).astype(np.float64)
+    aside = the_face(turned_aside(picture(), oval, degrees))
+    print(f"{degrees} degrees aside: yaw {aside.yaw:.0f}, pitch {aside.pitch:.0f}, roll {aside.roll:.0f}")
+    assert aside.yaw == pytest.approx(degrees, abs=6)
+    assert abs(aside.roll) < 4
+    if abs(degrees) <= 25:
+        nodding = the_face(turned_aside(picture(), oval, degrees, down=True))
+        print(f"{degrees} degrees down: pitch {nodding.pitch:.0f}")
+        assert nodding.pitch == pytest.approx(degrees, abs=8)
+        assert abs(nodding.yaw) < 4
 
 
 def test_nothing_is_found_where_nothing_is() -> None:
