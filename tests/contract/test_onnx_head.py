@@ -4,17 +4,19 @@ late; and what it says when its network is missing, slow or broken."""
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
 
 from broadcaster.config import HeadConfig
 from broadcaster.doctor_head import weights
 from broadcaster.errors import AssetError
-from broadcaster.head.onnx.engine import OnnxHead, make
+from broadcaster.head.onnx.engine import OnnxHead, make, open_network
 from broadcaster.head.stepped import SteppedHead
 from broadcaster.head.track import Track
 from broadcaster.paths import Paths
@@ -172,6 +174,21 @@ def test_the_configuration_names_the_folder(still: ExpandedAvatar, tmp_path: Pat
     engine = make(head, tmp_path)
     engine.load(still)
     assert engine.counts == {"faces": 0, "silent": 0, "padded": 0}
+
+
+def test_the_examples_of_the_page_are_accepted(still: ExpandedAvatar, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "face.md").read_text("utf-8")
+    section = page.partition("## A network of your own\n")[2].partition("\n## ")[0]
+    ahead = []
+    for number, example in enumerate(re.findall(r"^```yaml\n(.*?)^```", section, re.MULTILINE | re.DOTALL)):
+        folder = write(tmp_path / str(number), yaml.safe_load(example), 1)
+        (folder / "network.yaml").write_text(example, encoding="utf-8")
+        engine = OnnxHead(folder)
+        engine.load(still)
+        _, _, sound = open_network(folder, 1)
+        ahead.append(max(sound.needs(tick * TICK) - tick * TICK for tick in range(50)) / 48)
+    print(f"sound ahead of a picture's start in the examples: {ahead[0]:.0f} and {ahead[1]:.0f} ms")
+    assert [round(each) for each in ahead] == [216, 288]
 
 
 def test_the_doctor_opens_the_network(tmp_path: Path) -> None:

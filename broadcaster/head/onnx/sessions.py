@@ -129,7 +129,8 @@ class Encoder:
             )
         declared = list(outputs[sound.features].shape)
         # An export that was told of no dynamic axes declares the number of features of the sound it was traced with.
-        _fits(self._path, "sound", outputs[sound.features], [1, *declared[1:2], sound.width], 1)
+        counts = [each if isinstance(each, int) else count for each in declared[1:2]]
+        _fits(self._path, "sound", outputs[sound.features], [1, *counts, sound.width], 1)
         self._type = _type(self._path, given)
         _type(self._path, outputs[sound.features])
         try:
