@@ -84,7 +84,7 @@ class _Render:
         config = config.model_copy(update={"aigc": aigc})
         self._playout = OfflinePlayout(config, paths, avatar, out, self._on_aired)
         self._threads = [
-            self._thread("head", lambda: run_head(config.head, paths, its_own, _no_beat, self._stop)),
+            self._thread("head", lambda: run_head(config.head, paths, its_own, _no_beat, self._stop, patient=True)),
             self._thread("voice", lambda: run_voice(config.voice, paths, _no_beat, self._stop)),
         ]
         self._rehearsal: Rehearsal | None = None

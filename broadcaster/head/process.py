@@ -56,13 +56,17 @@ IDLE_S: Final = 0.2
 Report = Callable[[int, bool, str], None]
 
 
-def run_head(config: HeadConfig, paths: Paths, avatar: FacePack, beat: Report, stop: Event) -> None:
+def run_head(
+    config: HeadConfig, paths: Paths, avatar: FacePack, beat: Report, stop: Event, *, patient: bool = False
+) -> None:
     """Serves playout until `stop` is set. `beat` gets (progress, ready, note) once a second.
+
+    `patient`: nothing begins before the engine is loaded, for a channel off line.
 
     Raises HeadError when playout's idle loop is not this avatar's, ConfigError for an unknown engine.
     """
     head = _Head(config, paths.models, avatar, beat, stop)
-    head.load()
+    head.load(patient)
     while not stop.is_set():
         connection = _connect(paths)
         if connection is None:
@@ -99,9 +103,9 @@ class _Head:
         self.skipped = 0
         self.engine = SteppedHead(config.engine or DEFAULT, lambda name: make_engine(name, config, models))
 
-    def load(self) -> None:
+    def load(self, patient: bool) -> None:
         self._beat(self._progress, False, f"loading {self.engine.name}")
-        self.engine.load(self._avatar)
+        self.engine.load(self._avatar, wait=patient)
 
     def alive(self, note: str = "") -> None:
         """Beats if a second has passed since the last beat."""

@@ -1,13 +1,14 @@
 """Engine and stand-ins as one `TalkingHead`: steps down when pictures come late or the engine fails, and up again.
 
 The steps: in full; every second picture rendered and the ones between interpolated; every third; `warp`; `still`. An
-engine that cannot thin out (`warp` itself) has only its stand-ins, and only for faults. The head process's thread; an
-engine that failed for a while (its server is away) is loaded again in a thread of its own, so that the stand-in's
-lips never wait for it.
+engine that cannot thin out (`warp` itself) has only its stand-ins, and only for faults. The head process's thread; on
+air an engine that takes long to load, or whose fault may pass (its server is away), is loaded in a thread of its own,
+so that the stand-in's lips never wait for it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -36,6 +37,8 @@ FIRST_RETRY_S: Final = 5.0
 LAST_RETRY_S: Final = 120.0
 """Pauses before an engine whose fault may pass is loaded again: doubled each time."""
 
+LOADING: Final = "is being loaded"
+
 Make = Callable[[str], "TalkingHead"]
 
 
@@ -52,7 +55,8 @@ class SteppedHead:
     """Port `TalkingHead`. `make` gives an engine that is not loaded yet, by name."""
 
     def __init__(self, name: str, make: Make, now: Callable[[], float] = time.monotonic) -> None:
-        self._make = lambda wanted: make(name if wanted == self._preferred else wanted)
+        self._asked_for = name
+        self._make_named = make
         self._now = now
         self._engine: TalkingHead = make(name)
         self._preferred = self._engine.name
@@ -82,7 +86,8 @@ class SteppedHead:
     @property
     def note(self) -> str:
         slow = [f"{self._preferred} is too slow here"] if self.step in FALLBACKS else []
-        return "; ".join([*slow, *(f"{name} {fault}" for name, fault in self._faults.items())])
+        own = [said] if (said := str(getattr(self._engine, "note", ""))) else []
+        return "; ".join([*slow, *(f"{name} {fault}" for name, fault in self._faults.items()), *own])
 
     @property
     def step(self) -> str:
@@ -96,7 +101,9 @@ class SteppedHead:
 
     @property
     def degraded(self) -> bool:
-        """A stand-in is at work."""
+        """A stand-in is at work, and not only until the engine has been loaded."""
+        if self._faults.get(self._preferred) == LOADING:
+            return len(self._faults) > 1
         return bool(self._faults) or self.name != self._preferred
 
     @property
@@ -112,9 +119,19 @@ class SteppedHead:
             "returned": self._returned,
         }
 
-    def load(self, avatar: FacePack) -> None:
-        """The engine, or the first stand-in that can be loaded. Raises HeadError when none can."""
+    def load(self, avatar: FacePack, *, wait: bool = True) -> None:
+        """The engine, or the first stand-in that can be loaded. Raises HeadError when none can.
+
+        Without `wait`, a stand-in begins while an engine that takes long to load (its class says `loads_long`) is
+        loaded in the background; it takes over at an utterance's beginning.
+        """
         self._avatar = avatar
+        if not wait and getattr(self._engine, "loads_long", False):
+            engine = self._engine
+            self._faults[self._preferred] = LOADING
+            self._replace()
+            self._load_behind(engine)
+            return
         try:
             self._engine.load(avatar)
         except Exception as err:
@@ -163,9 +180,11 @@ class SteppedHead:
     def idle(self) -> None:
         """Nobody speaks: looks after an engine that has failed, without waiting for it."""
         if self._avatar is not None and self._retry_at <= self._now() and self._loading is None:
-            self._retry_at = float("inf")
-            self._loading = threading.Thread(target=self._load_again, name="head-again", daemon=True)
-            self._loading.start()
+            self._load_behind(self._make(self._preferred))
+
+    def _make(self, name: str) -> TalkingHead:
+        """By the engine's own name: the configuration may know the preferred one by another."""
+        return self._make_named(self._asked_for if name == self._preferred else name)
 
     def _steps(self) -> list[tuple[str, int]]:
         thinning = THINNING if isinstance(self._engine, ThinningHead) else THINNING[:1]
@@ -207,6 +226,12 @@ class SteppedHead:
             self._retry_at = self._now() + self._pause
             self._pause = min(2 * self._pause, LAST_RETRY_S)
         self._stand_ins.pop(failed, None)
+        _close(self._engine)
+        _log.error("the talking-head engine failed; another takes over", extra={"reason": self.note})
+        self._replace()
+
+    def _replace(self) -> None:
+        """The first of FALLBACKS that is not known to be broken takes over, in the middle of a word if need be."""
         for name in FALLBACKS:
             if name in self._faults:
                 continue
@@ -214,20 +239,25 @@ class SteppedHead:
                 self._stand_in(name)
             if name in self._stand_ins:
                 self._engine = self._stand_ins[name]
-                _log.error("the talking-head engine failed; %s takes over", name, extra={"reason": self.note})
                 self._climb_anew()
                 self._restart()
                 return
         raise HeadError(f"no talking-head engine can be loaded: {self.note}", retryable=False)
 
-    def _load_again(self) -> None:
-        engine = self._make(self._preferred)
-        try:
-            engine.load(self._pack)
-        except Exception as err:
-            self._fresh.append(err)
-        else:
-            self._fresh.append(engine)
+    def _load_behind(self, engine: TalkingHead) -> None:
+        pack = self._pack
+
+        def load() -> None:
+            try:
+                engine.load(pack)
+            except Exception as err:
+                self._fresh.append(err)
+            else:
+                self._fresh.append(engine)
+
+        self._retry_at = float("inf")
+        self._loading = threading.Thread(target=load, name="head-loading", daemon=True)
+        self._loading.start()
 
     def _take_back(self) -> None:
         """The engine that failed is used again if it could be loaded in the meantime."""
@@ -235,16 +265,18 @@ class SteppedHead:
             return
         fresh, self._loading = self._fresh.pop(), None
         if isinstance(fresh, Exception):
+            if self._faults.get(self._preferred) == LOADING:
+                _log.error("the talking-head engine cannot be loaded", extra={"reason": str(fresh)})
             self._faults[self._preferred] = f"cannot be loaded: {fresh}"
             if isinstance(fresh, HeadError) and fresh.retryable:
                 self._retry_at = self._now() + self._pause
                 self._pause = min(2 * self._pause, LAST_RETRY_S)
             return
-        self._faults.pop(self._preferred, None)
+        first = self._faults.pop(self._preferred, None) == LOADING
         self._engine = fresh
         self._pause = FIRST_RETRY_S
-        self._returned += 1
-        _log.info("the talking-head engine is back", extra={"engine": fresh.name})
+        self._returned += not first
+        _log.info("the talking-head engine is %s", "here" if first else "back", extra={"engine": fresh.name})
         self._climb_anew()
 
     def _rise(self) -> None:
@@ -302,3 +334,9 @@ class SteppedHead:
             planes = b"".join(plane.tobytes() for plane in base_planes(avatar, box, base))
             self._interpolated += 1
             yield MouthPatch(told.generation, told.epoch, tick, base, box, planes)
+
+
+def _close(engine: TalkingHead) -> None:
+    """Lets go of what an engine that failed holds (a GPU's memory); what it says to that is of no interest."""
+    with contextlib.suppress(Exception):
+        getattr(engine, "close", lambda: None)()

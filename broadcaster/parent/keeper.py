@@ -34,14 +34,15 @@ OPTIONAL: Final = "voice-local"
 
 LIMITS: Final = {
     "playout": Limits(start_s=90.0, silence_s=3.0),
-    "head": Limits(start_s=90.0, silence_s=10.0),
+    "head": Limits(start_s=90.0, silence_s=20.0),
     "voice": Limits(start_s=90.0, silence_s=10.0),
     "voice-local": Limits(start_s=180.0, silence_s=30.0, hopeless_s=600.0),
     "director": Limits(start_s=60.0, silence_s=10.0),
 }
 """A voice hashes and loads 100 MB of weights on a busy small machine; the first start expands the avatar. The local
 voice imports torch and reads gigabytes, and holds the interpreter's lock for seconds at a time meanwhile; what that
-costs the picture's cores is also why it is not tried again every half minute."""
+costs the picture's cores is also why it is not tried again every half minute. A neural head does the same beside a
+stand-in that speaks."""
 
 NOTHING: Final = -(1 << 31)
 """Progress of a child that has not beaten yet: less than any."""

@@ -196,15 +196,51 @@ def test_an_engine_that_was_away_comes_back_at_the_next_utterance(works: Works, 
     assert len(works.plain) == 1, "not before the pause is over"
     clock[0] += FIRST_RETRY_S
     head.idle()
-    for thread in threading.enumerate():
-        if thread.name == "head-again":
-            thread.join(10)
+    join_loading()
     assert head.name == "warp", "not in the middle of an utterance"
     speak(head, first_tick=100, generation=2)
     assert (head.name, head.degraded, head.note) == ("plain", False, "")
     assert head.counts["returned"] == 1
     assert ticks(list(head.render(100, 110))) == list(range(100, 111))
     assert len(works.plain) == 2
+
+
+def join_loading() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "head-loading":
+            thread.join(10)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_one_that_takes_long_to_load_is_stood_in_for(
+    works: Works, avatar: ExpandedAvatar, broken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PlainHead, "loads_long", True, raising=False)
+    gate = threading.Event()
+    load = PlainHead.load
+
+    def slow(self: PlainHead, pack: ExpandedAvatar) -> None:
+        assert gate.wait(10)
+        load(self, pack)
+
+    monkeypatch.setattr(PlainHead, "load", slow)
+    if broken:
+        works.first_fails.append(HeadError("no GPU here", retryable=False))
+    head = SteppedHead("plain", works)
+    head.load(avatar, wait=False)
+    speak(head)
+    assert ticks(list(head.render(0, 10))) == list(range(11))
+    assert (head.name, head.degraded, head.note) == ("warp", False, "plain is being loaded")
+    gate.set()
+    join_loading()
+    assert head.name == "warp", "never within an utterance"
+    speak(head, first_tick=100, generation=2)
+    if broken:
+        assert (head.name, head.degraded, head.note) == ("warp", True, "plain cannot be loaded: no GPU here")
+    else:
+        assert (head.name, head.degraded, head.note, head.counts["returned"]) == ("plain", False, "", 0)
+        assert ticks(list(head.render(100, 110))) == list(range(100, 111))
+    assert len(works.plain) == 1
 
 
 def test_when_nothing_can_be_loaded_it_says_what(works: Works, avatar: ExpandedAvatar, tmp_path: Path) -> None:
