@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from broadcaster.cli import avatar_prepare, avatar_shelf
+from broadcaster.cli import avatar_prepare, avatar_shelf, avatar_tensors
 from broadcaster.cli.common import ConfigOption, load
 from broadcaster.config.checks import find_avatar
 from broadcaster.paths import channel_paths
@@ -47,10 +47,13 @@ def expand(config: ConfigOption = None) -> None:
             shown = True
             typer.echo(f"\rExpanding avatar {folder.name}: {done} of {total} pictures", nl=False, err=True)
 
-    pack = expand_avatar(folder, paths.cache, video.width, video.height, video.fps, progress)
+    budget = round(settings.avatar_disk_gb * 1e9)
+    pack = expand_avatar(folder, paths.cache, video.width, video.height, video.fps, progress, budget=budget)
     if shown:
         typer.echo(err=True)
     typer.echo(f"Avatar {folder.name} is ready at {video.width}x{video.height}, {video.fps} fps: {pack.root}")
+    typer.echo(f"  {pack.summary()}")
 
 
+app.command()(avatar_tensors.tensors)
 app.command()(avatar_shelf.remove)

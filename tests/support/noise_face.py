@@ -25,7 +25,7 @@ class NoiseFace(NoiseAvatar):
         self, root: Path, width: int = 320, height: int = 180, loop_frames: int = 41, sway: int = 12
     ) -> None:
         super().__init__(width, height, loop_frames)
-        self.root = root
+        self.root, self.name = root, "noise"
         self.source_frames = (np.arange(loop_frames) // 2).astype(np.int32)
         self.motion = np.tile(np.array([[1.0, 0, 0], [0, 1, 0]]), (loop_frames, 1, 1))
         places = np.rint(sway * np.sin(2 * np.pi * self.source_frames / (loop_frames // 2 + 1))).astype(int)

@@ -307,11 +307,8 @@ def _local(config: HeadConfig, models: Path, avatar: FacePack) -> tuple[Faces, P
 
 
 def _missing(avatar: FacePack, version: str) -> AssetError:
-    from broadcaster.head.musetalk.latents import COMMAND, CPU_SECONDS
+    from broadcaster.head.musetalk.latents import COMMAND, cost
 
-    pictures = int(avatar.source_frames.max()) + 1
-    minutes = -(-pictures * CPU_SECONDS // 60)
     return AssetError(
-        f"{avatar.root}: the avatar's tensors for MuseTalk {version} are not there -> {COMMAND} "
-        f"({pictures} pictures: seconds on a GPU, about {minutes:.0f} minutes on a CPU of two cores)"
+        f"{avatar.root}: the avatar's tensors for MuseTalk {version} are not there -> {COMMAND} ({cost(avatar)})"
     )

@@ -121,6 +121,13 @@ def find(pack: FacePack, version: Version, fingerprint: str = "") -> Path | None
     return max(fitting, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
+def cost(pack: FacePack) -> str:
+    """What making them takes, for people."""
+    pictures = int(pack.source_frames.max()) + 1
+    minutes = -(-pictures * CPU_SECONDS // 60)
+    return f"{pictures} pictures, seconds on a GPU, about {minutes:.0f} min on a CPU of two cores"
+
+
 def fingerprint_in(path: Path) -> str:
     """Of the image coder that these tensors were made with."""
     return path.parent.name.rpartition("-")[2]
