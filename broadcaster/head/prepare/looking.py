@@ -1,7 +1,7 @@
 """What is to be seen in each picture of a video: the face, or why the picture cannot be used. One thread.
 
-Every `FIND_EVERY`th picture is looked at as a whole, the others where the face was in the picture before. So the
-result depends on the picture's number alone, and work that was broken off goes on at a multiple of it.
+Every `FIND_EVERY`th picture is looked at as a whole, the others where the face was in the picture before, if there
+was one. So what is seen depends on no picture before the last multiple, and work that was broken off goes on there.
 """
 
 from __future__ import annotations
@@ -91,10 +91,9 @@ class Looker:
         self._crowd = False
 
     def look(self, number: int, bgr: NDArray[np.uint8]) -> Seen:
-        if number % FIND_EVERY == 0:
-            self._before = None
-        face = None if self._before is None else self._mesher.follow(bgr, self._before)
-        if face is None and (number % FIND_EVERY == 0 or self._before is not None):
+        before = self._before if number % FIND_EVERY else None
+        face = None if before is None else self._mesher.follow(bgr, before)
+        if face is None:
             found = self._mesher.find(bgr)
             face, self._faces = (found[0] if found else None), len(found)
             self._crowd = len(found) > 1 and face_width(found[1].mesh) >= OTHER_FACE * face_width(found[0].mesh)

@@ -90,7 +90,7 @@ class Report:
         lines.append(
             f"  faces       {self.faces_found} of {self.looked_at} pictures, {self.face_width:.0f} pixels wide"
         )
-        lines += [f"  unusable    {_unusable(entry)}" for entry in self.unusable]
+        lines += [f"  unusable    {_unusable(entry, self.looked_at)}" for entry in self.unusable]
         if self.damaged:
             lines.append(f"  damaged     {self.damaged} packets could not be decoded")
         if self.kind == "clip":
@@ -130,10 +130,12 @@ def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def _unusable(entry: Unusable) -> str:
+def _unusable(entry: Unusable, of: int) -> str:
     shown = [f"{clock(a)} to {clock(b)}" for a, b in entry.stretches[:STRETCHES_TOLD]]
     more = len(entry.stretches) - len(shown)
-    return f"{entry.pictures} pictures: {entry.reason} ({', '.join(shown)}{f' and {more} more' if more else ''})"
+    return (
+        f"{entry.pictures} of {of} pictures: {entry.reason} ({', '.join(shown)}{f' and {more} more' if more else ''})"
+    )
 
 
 def nothing_usable(path: Path, unusable: Sequence[Unusable], looked_at: int, longest_s: float) -> str:
@@ -148,10 +150,10 @@ def nothing_usable(path: Path, unusable: Sequence[Unusable], looked_at: int, lon
     }
     if not unusable:
         return f"{path}: too short for a loop ({longest_s:.1f} s of 2 s) -> record 10 to 60 s"
-    reasons = "; ".join(_unusable(entry) for entry in unusable)
+    reasons = "; ".join(_unusable(entry, looked_at) for entry in unusable)
     return (
-        f"{path}: no stretch of 2 s can be used (the longest has {longest_s:.1f} s). Of {looked_at} pictures: "
-        f"{reasons} -> {remedies[unusable[0].reason]}"
+        f"{path}: no stretch of 2 s can be used (the longest has {longest_s:.1f} s); {reasons} "
+        f"-> {remedies[unusable[0].reason]}"
     )
 
 

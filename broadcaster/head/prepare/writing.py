@@ -40,6 +40,9 @@ QUALITY: Final = "17"
 BYTES_PER_PIXEL: Final = 0.08
 """Of the clip, for the check of the disk: a moving person at this quality, generously."""
 
+SAME: Final = {"fflags": "+bitexact"}
+"""Of the muxer: no random numbers and no dates, so the same pictures give the same file."""
+
 GLOBAL_HEADER: Final = 1 << 22
 """AV_CODEC_FLAG_GLOBAL_HEADER: all pieces share the parameter sets of the first."""
 
@@ -122,7 +125,7 @@ def write_piece(
     import av.error
 
     try:
-        with av.open(str(path), "w", format="matroska") as container:
+        with av.open(str(path), "w", format="matroska", options=SAME) as container:
             stream: Any = None
             done = 0
             for picture in pictures:
@@ -185,7 +188,7 @@ def join(pieces: Sequence[Path], target: Path, fps: int) -> int:
     making = target.with_suffix(".part")
     count = 0
     try:
-        with av.open(str(making), "w", format="matroska") as out:
+        with av.open(str(making), "w", format="matroska", options=SAME) as out:
             stream: Any = None
             for piece in pieces:
                 with av.open(str(piece)) as container:
