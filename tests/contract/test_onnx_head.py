@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,11 +18,15 @@ from broadcaster.config import HeadConfig
 from broadcaster.doctor_head import weights
 from broadcaster.errors import AssetError
 from broadcaster.head.onnx.engine import OnnxHead, make, open_network
+from broadcaster.head.process import run_head
 from broadcaster.head.stepped import SteppedHead
+from broadcaster.head.timeline import TRAIL_TICKS
 from broadcaster.head.track import Track
 from broadcaster.paths import Paths
 from broadcaster.studio.avatar import ExpandedAvatar, expand
 from broadcaster.types import MouthPatch, base_index
+from broadcaster.wire import Anchor, Cut, End, Speak, Trim, Window
+from tests.fakes.head_peer import HeadPeer
 from tests.support.air import Composed, EngineHead, VirtualAir, air_of, differs_outside
 from tests.support.clips import make_clip_avatar
 from tests.support.engines import engine_named
@@ -242,3 +247,36 @@ def test_a_network_that_breaks_at_work_hands_over_to_warp(still: ExpandedAvatar,
     assert [patch.tick for patch in head.render(0, 45)] == list(range(46))
     assert head.name == "warp"
     assert "gave numbers that are none" in head.note
+
+
+def test_the_head_process_with_a_network_over_its_socket(
+    mover: ExpandedAvatar, tmp_path: Path, short_dir: Path
+) -> None:
+    """Anchored, trimmed, cut and anchored again: whatever is asked comes, and for the anchor that holds."""
+    paths, stop = Paths(short_dir, short_dir, short_dir), threading.Event()
+    config = HeadConfig.model_validate({"engine": "onnx", "onnx": {"network": str(wav2lip(tmp_path))}})
+    rows = babble(2.0)
+    pcm = voiced(rows[-1][3])
+    with HeadPeer(paths.playout_socket, mover.fps, mover.loop_frames) as peer:
+        thread = threading.Thread(target=run_head, args=(config, paths, mover, lambda *beat: None, stop))
+        thread.start()
+        try:
+            hello = peer.meet()
+            assert (hello.engine, hello.lead_ticks) == ("onnx", 2)
+            peer.send(Speak(1, "u", 0, "text", pcm, rows), End(1, "u"), Anchor(1, "u", 1, 100, 0))
+            early = peer.patches(2)
+            peer.send(Window(100, 120), Trim(1, "u", 0, 12 * TICK), Window(101, 140))
+            last = 100 + 12 + TRAIL_TICKS - 1
+            seen = early
+            while seen[-1].tick != last:
+                seen += peer.patches(1)
+            assert {patch.tick for patch in seen} == set(range(100, last + 1))
+            peer.send(Speak(2, "v", 0, "text", pcm, rows), Anchor(2, "v", 2, 300, 0), Window(299, 330), Cut(3))
+            peer.send(Speak(3, "w", 0, "text", pcm, rows), Anchor(3, "w", 3, 400, 0), Window(399, 420))
+            while (patch := peer.patches(1)[0]).epoch != 3:
+                assert patch.epoch == 2
+            assert (patch.tick, patch.generation) == (400, 3)
+        finally:
+            stop.set()
+            thread.join(10)
+    assert not thread.is_alive()
