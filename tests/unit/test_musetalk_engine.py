@@ -25,9 +25,9 @@ BATCH = 4
 Heads = Callable[..., tuple[MuseTalkHead, PaintedFaces]]
 
 
-@pytest.fixture
-def avatar(tmp_path: Path) -> NoiseFace:
-    return NoiseFace(tmp_path)
+@pytest.fixture(scope="module")
+def avatar(tmp_path_factory: pytest.TempPathFactory) -> NoiseFace:
+    return NoiseFace(tmp_path_factory.mktemp("pack"))
 
 
 @pytest.fixture
