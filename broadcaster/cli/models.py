@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Fetch and check weights of neural engines.")
 
-KNOWN = ("musetalk",)
+KNOWN: Final = ("musetalk",)
+
+SHOWN_BYTES: Final = 1_000_000
+"""Progress of smaller files is not shown."""
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Which weights: musetalk.")]
 VersionOption = Annotated[
@@ -193,14 +196,17 @@ def remove(
 ) -> None:
     """Remove weights that a pull brought: all of them, or one version's own.
 
-    Files that no pull brought stay. A channel that uses them keeps them until it ends.
+    Files that no pull brought stay, and those that --from only checked where they were. A channel that uses them
+    keeps them until it ends.
     """
     from broadcaster.head.models.lock import alone, read_lock, write_lock
     from broadcaster.head.models.pulling import INCOMING
 
     _, folder = _folder(name, config)
     lock = read_lock(folder)
-    places = sorted(lock.files)
+    places = sorted(
+        place for place, entry in lock.files.items() if entry.origin != str((folder / place).parent.absolute())
+    )
     if version is not None:
         own = _versioned(_version(version)).folders
         places = [place for place in places if place.rpartition("/")[0] in own]
@@ -287,37 +293,32 @@ def _said(text: str) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    """A bar per file on a terminal; elsewhere a line when a file is begun."""
+    """A bar per file and stage on a terminal; elsewhere a line when it is begun. Small files show nothing."""
     if not sys.stderr.isatty():
         shown: set[tuple[str, str]] = set()
 
         def line(file: str, stage: str, done: int, total: int) -> None:
-            if (file, stage) not in shown:
+            if total >= SHOWN_BYTES and (file, stage) not in shown:
                 shown.add((file, stage))
                 _said(f"{stage} {file} ({total / 1e6:,.1f} MB)")
 
         yield line
         return
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
 
     columns = (
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
+        rich.TextColumn("{task.description}"), rich.BarColumn(16), rich.DownloadColumn(),
+        rich.TransferSpeedColumn(), rich.TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[tuple[str, str], TaskID] = {}
+    with rich.Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, TaskID] = {}
 
         def bar(file: str, stage: str, done: int, total: int) -> None:
-            key = (file, stage)
-            if key not in tasks:
-                tasks[key] = bars.add_task(f"{stage:<9} {file}", total=total)
-            bars.update(tasks[key], completed=done)
+            title = f"{file.partition('/')[0]:<11} {stage:<9}"  # the file's whole name leaves no room for the rest
+            if total >= SHOWN_BYTES:
+                if title not in tasks:
+                    tasks[title] = bars.add_task(title, total=total)
+                bars.update(tasks[title], completed=done)
 
         yield bar

@@ -29,6 +29,10 @@ ELSEWHERE: Final = (
 )
 
 
+SLOWEST_S: Final = 86_400
+"""The longest that one file may take: 3.4 GB at 40 KB a second. The client's own limit is an hour."""
+
+
 @dataclass(frozen=True, slots=True)
 class Remote:
     """One file as a hub declares it. `blob` is Git's hash of a file that is not in large-file storage."""
@@ -177,6 +181,7 @@ class ModelScope:
 
     def __init__(self) -> None:
         os.environ.setdefault("TQDM_DISABLE", "1")  # its bars would be drawn through ours
+        os.environ.setdefault("MODELSCOPE_DOWNLOAD_TOTAL_TIMEOUT", str(SLOWEST_S))
         self._hub = _library("modelscope_hub")
         self._errors = _library("modelscope_hub.errors")
         # A configuration of its own each time: the library's default one is made once, with the addresses of then.

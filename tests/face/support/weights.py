@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -17,6 +18,11 @@ OLD = {"to_q.": "query.", "to_k.": "key.", "to_v.": "value.", "to_out.0.": "proj
 
 def state_of(part: PartName, seed: int = 0) -> dict[str, torch.Tensor]:
     """What `networks.tiny` gives this part."""
+    return dict(_state(part, seed))
+
+
+@cache
+def _state(part: PartName, seed: int) -> dict[str, torch.Tensor]:
     return networks.random_state(networks.build(part, networks.TINY[part]), seed)
 
 
@@ -57,14 +63,21 @@ def write_part(root: Path, part: PartName, seed: int = 0) -> Path:
     """One part as it is published; the file of weights."""
     folder = root / PARTS[part].folders[0]
     write_config(folder, part)
-    state: dict[str, Any] = state_of(part, seed)
     path = folder / PARTS[part].weights[-1]
+    path.write_bytes(_file(part, seed))
+    return path
+
+
+@cache
+def _file(part: PartName, seed: int) -> bytes:
+    state = state_of(part, seed)
     if part == "vae":
         state = with_old_names(state)
     if part == "sound":
         state = whole_whisper(state)
-    torch.save(state, path)
-    return path
+    written = io.BytesIO()
+    torch.save(state, written)
+    return written.getvalue()
 
 
 def write_published(
