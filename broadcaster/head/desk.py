@@ -26,7 +26,7 @@ DUE_TICKS: Final = 4
 four ticks."""
 
 SEEN_AHEAD: Final = SAMPLE_RATE * 140 // 1000
-"""The furthest that any engine looks beyond the start of a picture: the networks of musetalk, 136 ms."""
+"""So far an engine looks beyond the start of a picture unless it says otherwise: the networks of musetalk, 136 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,8 @@ class Desk:
         self.skipped = 0
         """Pictures that were not rendered because their tick had passed."""
         self.generation = 0
+        self.seen_ahead = SEEN_AHEAD
+        """Samples beyond the start of a picture that the engine at work may look at."""
         self._fps = fps
         self._lead = lead_ticks
         self._tracks: dict[str, tuple[int, Track]] = {}
@@ -71,7 +73,7 @@ class Desk:
             return
         track.trim(message.samples)
         if self._spoken is not None and self._spoken.track is track:
-            again = self._spoken.line.tick_of(track.samples - SEEN_AHEAD)
+            again = self._spoken.line.tick_of(track.samples - self.seen_ahead)
             self._next = min(self._next, max(again, self._now + 1))
 
     def cut(self, message: Cut) -> None:

@@ -212,6 +212,7 @@ class _Shift:
         spoken = self._desk.spoken
         if spoken is not None:
             line = spoken.line
+            self._desk.seen_ahead = self._head.engine.seen_ahead
             self._head.engine.begin(line.generation, line.epoch, spoken.track, line.first_tick, line.first_sample)
 
     def _render(self, first: int, last: int) -> None:

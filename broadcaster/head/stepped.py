@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from broadcaster.errors import HeadError
 from broadcaster.head.between import Rendered, between, rendered
+from broadcaster.head.desk import SEEN_AHEAD
 from broadcaster.head.engines import FALLBACKS
 from broadcaster.head.ladder import Ladder
 from broadcaster.head.still import base_planes
@@ -88,6 +89,11 @@ class SteppedHead:
         slow = [f"{self._preferred} is too slow here"] if self.step in FALLBACKS else []
         own = [said] if (said := str(getattr(self._engine, "note", ""))) else []
         return "; ".join([*slow, *(f"{name} {fault}" for name, fault in self._faults.items()), *own])
+
+    @property
+    def seen_ahead(self) -> int:
+        """Samples beyond the start of a picture that the engine at work may look at."""
+        return max(SEEN_AHEAD, int(getattr(self._working(), "seen_ahead", 0)))
 
     @property
     def step(self) -> str:

@@ -25,7 +25,7 @@ from broadcaster.head.paste import Paster
 from broadcaster.head.timeline import Timeline
 from broadcaster.head.track import Track
 from broadcaster.head.voicing import Voicing
-from broadcaster.types import FaceCrop, MouthPatch, base_index, samples_at
+from broadcaster.types import SAMPLE_RATE, FaceCrop, MouthPatch, base_index, samples_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,6 +64,8 @@ class OnnxHead:
     def __init__(self, folder: Path | None, threads: int = 1) -> None:
         self.lead_ticks = 2
         self.stride = 1
+        self.seen_ahead = 0
+        """Samples that a picture may hear beyond its start (see `SteppedHead`)."""
         self.picture_ms = 0.0
         """How long one picture took while loading, of the batch's time."""
         self._folder = folder
@@ -84,6 +86,8 @@ class OnnxHead:
         self._paster = Paster(avatar.width, avatar.height, self._threads)
         self._pictures = Pictures(network, avatar)
         self.lead_ticks = 1 + network.batch
+        starts = range(0, SAMPLE_RATE, samples_at(1, avatar.fps))
+        self.seen_ahead = max(self._sound.needs(start) - start for start in starts)
         self._avatar = avatar
         self._warm_up(avatar)
         _log.info("network %s: %s", network.name, network.licence, extra={"ms": round(self.picture_ms, 1)})
