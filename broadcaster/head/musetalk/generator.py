@@ -174,8 +174,8 @@ class _Inputs:
             mels[at], positions[at], rows[at] = heard.mel, heard.position, heard.rows
 
 
-class _Pipeline:
-    """The networks in a row: tensors on the device in, pictures on the device out. No Python-side state."""
+class Pipeline:
+    """The networks in a row, on tensors of their device. No Python-side state."""
 
     def __init__(self, networks: Networks) -> None:
         import torch
@@ -184,16 +184,24 @@ class _Pipeline:
         self._places = features.token_places(networks.width, networks.dtype, networks.device)
         self._timestep = torch.zeros(1, dtype=torch.int64, device=networks.device)
 
-    def faces(self, mels: Any, position: Any, rows: Any, latents: Any) -> Any:
-        """uint8 (B, 256, 256, 3). `mels` float32 (B, 80, frames), `latents` (B, 8, 32, 32)."""
+    def told(self, mels: Any, position: Any, rows: Any) -> Any:
+        """Tokens (B, 50, width) of the sound. `mels` float32 (B, 80, frames)."""
+        networks = self._networks
+        return features.tokens(networks.sound, mels.to(networks.dtype), position, rows, self._places)
+
+    def made(self, latents: Any, told: Any) -> Any:
+        """(B, 4, 32, 32): the UNet's one pass over latents (B, 8, 32, 32)."""
+        return self._networks.unet(latents, self._timestep, encoder_hidden_states=told, return_dict=False)[0]
+
+    def pictures(self, made: Any) -> Any:
+        """uint8 (B, 256, 256, 3) RGB. Rounded in fp32: fp16 has steps of an eighth there."""
         import torch
 
-        networks = self._networks
-        told = features.tokens(networks.sound, mels.to(networks.dtype), position, rows, self._places)
-        made = networks.unet(latents, self._timestep, encoder_hidden_states=told, return_dict=False)[0]
-        picture = networks.decoder(made)
-        scaled = picture.permute(0, 2, 3, 1).float().mul(127.5).add_(127.5).clamp_(0, 255).round_()
-        return scaled.to(torch.uint8).contiguous()
+        picture = self._networks.decoder(made).permute(0, 2, 3, 1).float()
+        return picture.mul(127.5).add_(127.5).clamp_(0, 255).round_().to(torch.uint8).contiguous()
+
+    def faces(self, mels: Any, position: Any, rows: Any, latents: Any) -> Any:
+        return self.pictures(self.made(latents, self.told(mels, position, rows)))
 
 
 def _gathered(jobs: Sequence[Job], out: Any) -> None:
@@ -211,7 +219,7 @@ class _Eager:
     def __init__(self, networks: Networks, batch: int, window: Window) -> None:
         import torch
 
-        self._pipeline = _Pipeline(networks)
+        self._pipeline = Pipeline(networks)
         self._inputs = _Inputs(batch, window, pinned=False)
         self._latents = torch.zeros(batch, *LATENT, dtype=networks.dtype)
         self._run()
@@ -245,7 +253,7 @@ class _Cuda:
         torch.backends.cudnn.benchmark = True  # the shapes never change
         device = networks.device
         self.note = ""
-        self._pipeline = _Pipeline(networks)
+        self._pipeline = Pipeline(networks)
         self._compute, self._copies = torch.cuda.Stream(device), torch.cuda.Stream(device)
         self._host = [_Inputs(batch, window, pinned=True) for _ in range(DEPTH)]
         first = self._host[0]
