@@ -147,7 +147,6 @@ def test_open_files_that_nobody_wants_are_closed(path: Path, maker: FaceMaker, f
     def descriptors() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 
-    hello_of(path)
     before = descriptors()
     for number in (2, 4, 10):
         client = raw(path)
@@ -160,7 +159,7 @@ def test_open_files_that_nobody_wants_are_closed(path: Path, maker: FaceMaker, f
         client.open(Flush(), given.fileno())
     assert isinstance(client.hears(), Failed)
     client.close()
-    until(lambda: descriptors() == before)
+    until(lambda: descriptors() <= before)
 
 
 def test_a_client_that_reads_nothing_is_held_to_its_bound_and_dropped(

@@ -174,10 +174,12 @@ _to_server: msgspec.msgpack.Decoder[ToServer] = msgspec.msgpack.Decoder(ToServer
 _to_client: msgspec.msgpack.Decoder[ToClient] = msgspec.msgpack.Decoder(ToClient)
 
 
-def encode(message: ToServer | ToClient) -> bytes:
+def encode(message: ToServer | ToClient) -> bytearray:
     """Length prefix and body."""
-    body = _encoder.encode(message)
-    return _LENGTH.pack(len(body)) + body
+    data = bytearray(_LENGTH.size)
+    _encoder.encode_into(message, data, _LENGTH.size)
+    _LENGTH.pack_into(data, 0, len(data) - _LENGTH.size)
+    return data
 
 
 class Incoming:

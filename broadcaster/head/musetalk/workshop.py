@@ -323,7 +323,7 @@ class Workshop:
             seat.unsent += len(valid)
             for wish, _ in valid:
                 seat.wait.add(now, now - wish.since)
-            pixels = b"".join(picture.tobytes() for _, picture in valid)
+            pixels = b"".join(picture.data for _, picture in valid)
             self._hand(seat, Made(seat.number, [wish.key for wish, _ in valid], pixels))
 
     def _lose(self, seat: Seat, wishes: Sequence[Wish]) -> None:
