@@ -443,6 +443,14 @@ def test_a_folder_with_a_wrong_file_changes_nothing(cli: Cli, folder: Path, tmp_
     assert "there is no such folder" in said
 
 
+def test_a_folder_that_nobody_may_write_to(cli: Cli, short_dir: Path, published: Path) -> None:
+    (short_dir / "cache").mkdir()
+    (short_dir / "cache/models").write_text("a file in the way")
+    status, _, said = cli("pull", "musetalk", "--from", str(published), "--yes")
+    assert status == os.EX_CONFIG
+    assert "Not a directory -> check who may write" in said or "File exists -> check who may write" in said
+
+
 # -- wrong words -----------------------------------------------------------------------------------------------------
 
 

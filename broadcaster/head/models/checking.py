@@ -77,7 +77,7 @@ def examine(folder: Path, parts: Sequence[Part], progress: Progress) -> Iterator
             continue
         try:
             yield Finding(part.name, "ok", _examined(folder, part, lock, progress))
-        except AssetError as err:
+        except (AssetError, OSError) as err:
             yield Finding(part.name, "damaged", str(err))
 
 

@@ -60,17 +60,23 @@ def write_lock(folder: Path, lock: Lock) -> None:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """While it is held no other pull works on the folder. Raises AlreadyRunning at once."""
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / ".pull", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    """While it is held no other pull works on the folder. Raises AlreadyRunning at once, and AssetError for whatever
+    the folder refuses meanwhile."""
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / ".pull", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as err:
-            raise AlreadyRunning(f"{folder}: another pull works on these weights -> wait for it") from err
-        yield
-    finally:
-        os.close(descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as err:
+                raise AlreadyRunning(f"{folder}: another pull works on these weights -> wait for it") from err
+            yield
+        finally:
+            os.close(descriptor)
+    except OSError as err:
+        raise AssetError(
+            f"{err.filename or folder}: {err.strerror or err} -> check who may write to {folder}, and its free space"
+        ) from err
 
 
 def sha256_of(path: Path, report: Callable[[int], None] = lambda _: None) -> str:
