@@ -276,14 +276,16 @@ def make(config: HeadConfig, models: Path) -> MuseTalkHead:
 
 def _served(config: HeadConfig, models: Path, avatar: FacePack) -> tuple[Faces, Path]:
     from broadcaster.head.musetalk import latents
+    from broadcaster.head.musetalk.link import hello_of
     from broadcaster.head.musetalk.remote import RemoteFaces
 
     settings = config.musetalk
-    path = latents.find(avatar, settings.version)
+    assert settings.server is not None
+    fingerprint = hello_of(settings.server).fingerprint
+    path = latents.find(avatar, settings.version, fingerprint)
     if path is None:
         raise _missing(avatar, settings.version)
-    assert settings.server is not None
-    return RemoteFaces(settings.server, settings.version, settings.batch, latents.fingerprint_in(path)), path
+    return RemoteFaces(settings.server, settings.version, settings.batch, fingerprint, avatar.root.name), path
 
 
 def _local(config: HeadConfig, models: Path, avatar: FacePack) -> tuple[Faces, Path]:

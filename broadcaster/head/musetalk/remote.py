@@ -74,6 +74,14 @@ class RemoteFaces:
         """Faces that the server refused: none, as long as both keep to the bound."""
 
     @property
+    def note(self) -> str:
+        """What the operator should know about the speed, or ""."""
+        link = self._link
+        if link is None or link.hello.device != "cpu":
+            return ""
+        return f"the engine server at {self._path} has no GPU: seconds for one picture"
+
+    @property
     def asked(self) -> int:
         return self._asked
 
