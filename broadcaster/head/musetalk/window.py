@@ -167,7 +167,7 @@ class SoundWindow:
         until = self._loudest.view(min(last, kept.end) - 1, min(last, kept.end)) if kept.end else np.zeros((1, 0))
         loudest = float(until[0, 0]) if until.size else mel.FLOOR
         if last > kept.end:
-            tail, heights = self._more_frames(last, self._sound_tail(-(-self._pcm.end // FACTOR)))
+            tail, heights = self._more_frames(last, self._sound_tail((self._pcm.end + REACH) // FACTOR + 1))
             at = max(first, kept.end)
             frames[:, at - first :] = tail[:, at - kept.end :]
             loudest = float(heights[-1])
