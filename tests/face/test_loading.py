@@ -138,6 +138,21 @@ def _unet(of: networks.Networks, latents: torch.Tensor, tokens: torch.Tensor) ->
     return result
 
 
+def test_the_libraries_own_loaders_read_the_same_from_these_files(tmp_path: Path) -> None:
+    """Old names of attentions, and the encoder inside a whole Whisper: they know these files as well."""
+    from diffusers import AutoencoderKL
+    from transformers import WhisperModel
+
+    write_published(tmp_path)
+    for part, theirs in (
+        ("vae", AutoencoderKL.from_pretrained(tmp_path / "sd-vae", use_safetensors=False)),
+        ("sound", WhisperModel.from_pretrained(tmp_path / "whisper").encoder),
+    ):
+        ours = loading.module_of(loading.find(tmp_path, PARTS[part])).state_dict()
+        assert list(ours) == list(theirs.state_dict())
+        assert all(torch.equal(ours[name], tensor) for name, tensor in theirs.state_dict().items())
+
+
 def test_at_run_time_only_what_is_needed_is_kept(tmp_path: Path) -> None:
     write_published(tmp_path, fast=True)
     for decoder in ("full", "fast"):
