@@ -99,6 +99,8 @@ class MuseTalkHead:
         """Key -> tick, of the same."""
         self._ready: dict[int, Image] = {}
         """Tick -> face."""
+        self._uneven = False
+        """Less than a batch is among what is in flight, so that later ones may not come out even either."""
         self._avatar = avatar
 
     def begin(self, generation: int, epoch: int, track: SpeechTrack, first_tick: int, first_sample: int) -> None:
@@ -226,8 +228,10 @@ class MuseTalkHead:
                 step = (self._start(each) - self._origin) // STEP
                 row = int(self._rows[base_index(each, len(self._rows))])
                 asked.append(Wanted(self._serial, step, row))
+            self._uneven = len(wanted) < faces.batch or (self._uneven and faces.asked > 0)
             faces.ask(asked)
-            faces.flush()
+            if self._uneven:
+                faces.flush()
 
     def _wanted(self, tick: int, last: int, batch: int) -> tuple[list[int], bool]:
         """The next ticks to ask a face for, a batch at most, and whether more sound would bring more of them.
@@ -281,8 +285,10 @@ def _served(config: HeadConfig, models: Path, avatar: FacePack) -> tuple[Faces, 
 
     settings = config.musetalk
     assert settings.server is not None
-    fingerprint = hello_of(settings.server).fingerprint
-    path = latents.find(avatar, settings.version, fingerprint)
+    path = latents.find(avatar, settings.version)
+    if path is not None:
+        fingerprint = hello_of(settings.server).fingerprint
+        path = latents.find(avatar, settings.version, fingerprint)
     if path is None:
         raise _missing(avatar, settings.version)
     return RemoteFaces(settings.server, settings.version, settings.batch, fingerprint, avatar.root.name), path
