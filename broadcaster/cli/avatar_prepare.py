@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from broadcaster.cli.avatar_tensors import after_expanding
 from broadcaster.cli.common import ConfigOption, JsonOption, load, plain
 from broadcaster.config import LoadedConfig
 from broadcaster.errors import BroadcasterError, Refused
@@ -293,7 +294,8 @@ def _expand(loaded: LoadedConfig, folder: Path) -> None:
                     begun = True
                 shown.done(done)
 
-            expand_avatar(folder, paths.cache, video.width, video.height, video.fps, progress)
+            pack = expand_avatar(folder, paths.cache, video.width, video.height, video.fps, progress)
+        after_expanding(loaded, pack)
     except BroadcasterError as err:
         typer.echo(
             f"The presenter is made, but cannot be expanded for this configuration: {plain(str(err))}", err=True

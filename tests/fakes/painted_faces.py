@@ -24,6 +24,7 @@ class PaintedFaces(LocalFaces):
         self.maker = FaceMaker(batch)
         self.wanted: list[Wanted] = []
         self.void = 0
+        self.flushed = 0
         self._patience = patience
         self._looked = 0
 
@@ -43,6 +44,10 @@ class PaintedFaces(LocalFaces):
     def ask(self, wanted: Sequence[Wanted]) -> None:
         self.wanted += wanted
         super().ask(wanted)
+
+    def flush(self) -> None:
+        self.flushed += 1
+        super().flush()
 
     def take(self, timeout: float) -> list[Face]:
         self._looked += 1

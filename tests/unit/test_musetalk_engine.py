@@ -98,6 +98,29 @@ def test_nothing_is_asked_for_twice_and_the_rest_of_a_batch_serves_the_next_wind
     assert len(faces.wanted) - head.counts["faces"] < 2 * BATCH
 
 
+def test_only_what_fills_no_batch_is_hurried(heads: Heads) -> None:
+    """Full batches may wait a moment at a server, to share their run with other channels."""
+    head, faces = heads()
+    track = growing(5 * 40 + 136)
+    head.begin(1, 1, track, 0, 0)
+    assert ticks(list(head.render(0, 30))) == [0, 1, 2, 3]
+    assert faces.flushed == 0
+    track.due = True
+    assert ticks(list(head.render(4, 30))) == [4, 5, 6, 7]
+    assert faces.flushed == len(faces.maker.batches) - 1
+
+
+@pytest.mark.parametrize("patience", [0, 1, 3])
+def test_short_bursts_leave_no_face_behind(heads: Heads, patience: int) -> None:
+    head, _ = heads(patience=patience)
+    rows = [("a", "aa", at * MS, at * MS + 120 * MS) for at in range(100, 4000, 500)]
+    head.begin(1, 1, track_of(rows), 0, 0)
+    found = [patch for first in range(0, 95, 5) for patch in head.render(first, first + 4)]
+    assert ticks(found) == list(range(95))
+    assert head.counts["faces"] + head.counts["silent"] == 95
+    assert head.counts["faces"] > 40
+
+
 def test_each_face_is_of_its_step_and_of_its_base_frames_row(heads: Heads, avatar: NoiseFace) -> None:
     head, faces = heads(batch=1)
     head.begin(1, 1, track_of(babble(2.0)), 1000, 0)
