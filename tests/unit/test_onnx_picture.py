@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from broadcaster.config.avatar import Mouth
 from broadcaster.errors import AssetError
 from broadcaster.head.onnx.network import Network
 from broadcaster.head.onnx.picture import Pictures
@@ -129,6 +131,14 @@ def test_the_mask_of_the_face_begins_at_the_nose_and_holds_the_lips(avatar: Expa
         x, y = np.rint(mesh[[0, 17, 61, 291, 13, 14]]).astype(int).T
         assert crop.mask[y, x].min() > 128, "lips"
         assert not crop.mask[: int(mesh[4, 1]), :].any(), "tip of the nose and all above"
+
+
+def test_the_avatars_own_mask_holds_here_too(avatar: ExpandedAvatar) -> None:
+    jaw, neck = (
+        pictures(replace(avatar, mouth=Mouth(mask=mask)), FEATHERTALK).crop(0).mask for mask in ("jaw", "neck")
+    )
+    assert int(neck.astype(int).sum()) > 1.1 * int(jaw.astype(int).sum())
+    assert (neck >= jaw).all()
 
 
 def test_crops_are_kept_but_not_for_ever(avatar: ExpandedAvatar, monkeypatch: pytest.MonkeyPatch) -> None:
