@@ -217,12 +217,13 @@ def test_the_licence_is_said_and_a_slow_network_too(
 ) -> None:
     monkeypatch.setattr("broadcaster.head.onnx.engine.SLOW_SHARE", 0.0)
     with caplog.at_level(logging.INFO, "broadcaster.head.onnx.engine"):
-        OnnxHead(wav2lip(tmp_path, licence="research only")).load(still)
+        engine = OnnxHead(wav2lip(tmp_path, licence="research only"))
+        engine.load(still)
     said = [record.getMessage() for record in caplog.records]
-    assert said == [
-        "the network is too slow for every picture: some will be interpolated",
-        "network tiny-wav2lip: research only",
-    ]
+    assert said == ["the network of the talking head is slow", "network tiny-wav2lip: research only"]
+    assert re.fullmatch(
+        r"one picture takes \d+ ms on 1 thread: too long for 25 a second, some will be interpolated", engine.note
+    )
 
 
 def test_a_network_that_breaks_at_work_hands_over_to_warp(still: ExpandedAvatar, tmp_path: Path) -> None:

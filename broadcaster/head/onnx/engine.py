@@ -68,6 +68,8 @@ class OnnxHead:
         """Samples that a picture may hear beyond its start (see `SteppedHead`)."""
         self.picture_ms = 0.0
         """How long one picture took while loading, of the batch's time."""
+        self.note = ""
+        """What the operator should know about the speed."""
         self._folder = folder
         self._threads = threads
         self._avatar: FacePack | None = None
@@ -171,10 +173,11 @@ class OnnxHead:
         self._faces = self._silent = self._padded = 0
         self.picture_ms = min(times)
         if self.picture_ms > SLOW_SHARE * 1000 / avatar.fps:
-            _log.warning(
-                "the network is too slow for every picture: some will be interpolated",
-                extra={"ms": round(self.picture_ms, 1), "threads": self._threads, "fps": avatar.fps},
+            self.note = (
+                f"one picture takes {self.picture_ms:.0f} ms on {self._threads} thread{'s' * (self._threads > 1)}: "
+                f"too long for {avatar.fps} a second, some will be interpolated"
             )
+            _log.warning("the network of the talking head is slow", extra={"reason": self.note})
 
 
 def open_network(folder: Path | None, threads: int) -> tuple[Network, FaceNetwork, Feature]:
