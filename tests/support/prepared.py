@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from broadcaster.head.prepare.order import About, Order
 from broadcaster.head.prepare.report import Report
 from broadcaster.head.prepare.work import prepare_video
-from tests.support.synthetic import Motion, MovingHead, write_video
+from broadcaster.head.prepare.writing import write_piece
+from tests.support.synthetic import Motion, MovingHead
+
+Bgr = NDArray[np.uint8]
 
 ABOUT = About("试播", False, "CC0-1.0", "nobody", "", "", {"zh": "zf_xiaoxiao"})
 PERIOD = 60
@@ -39,9 +45,16 @@ class Broken(BaseException):
 
 
 @cache
-def head() -> MovingHead:
+def head() -> Sequence[Bgr]:
     """5 s of a head that sways, nods, turns, comes nearer and blinks, and returns every 2.4 s."""
-    return MovingHead(640, 360, 25, 5.0, Motion(period=PERIOD / 25, blinks=(0.9,)))
+    once = list(truth())
+    return [once[k % PERIOD] for k in range(125)]
+
+
+@cache
+def truth() -> MovingHead:
+    """One period of it, and where everything is."""
+    return MovingHead(640, 360, 25, PERIOD / 25, Motion(period=PERIOD / 25, blinks=(0.9,)))
 
 
 @cache
@@ -51,7 +64,9 @@ def folder() -> Path:
 
 @cache
 def video() -> Path:
-    return write_video(folder() / "anchor.mp4", head(), options={"g": "25"})
+    path = folder() / "anchor.mkv"
+    write_piece(path, iter(head()), 25, 1)
+    return path
 
 
 @cache

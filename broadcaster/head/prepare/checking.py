@@ -45,12 +45,17 @@ def manifest_in(folder: Path) -> StillManifest | ClipManifest:
     try:
         return manifest_of(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as err:
-        raise AssetError(f"{path}: cannot be read: {err.strerror}") from err
+        raise AssetError(f"{path}: cannot be read: {err.strerror} -> restore it") from err
     except ValidationError as err:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in err.errors())
-        raise AssetError(f"{path}: {faults}") from err
+        faults = "; ".join(f"{_place(e['loc'])}: {e['msg']}" for e in err.errors())
+        raise AssetError(f"{path}: {faults} -> correct it (docs/face.md)") from err
     except (yaml.YAMLError, UnicodeDecodeError) as err:
-        raise AssetError(f"{path}: not readable as YAML: {str(err).splitlines()[0]}") from err
+        raise AssetError(f"{path}: not readable as YAML: {str(err).splitlines()[0]} -> correct it") from err
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    """A key's place; the number in front says only which kind of avatar was assumed."""
+    return ".".join(map(str, loc[1:] if loc and isinstance(loc[0], int) else loc)) or "file"
 
 
 def report_in(folder: Path) -> dict[str, Any]:
@@ -109,7 +114,7 @@ def _clip(folder: Path, manifest: ClipManifest) -> Iterator[str]:
 
 def _faces(path: Path, size: tuple[int, int], pictures: int) -> Iterator[str]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             faces = {name: stored[name] for name in (*SHAPES, "rest")}
     except FileNotFoundError:
         yield f"{path}: missing -> restore it, or {AGAIN}"
