@@ -143,6 +143,7 @@ class SteppedHead:
         except Exception as err:
             self._fail(f"cannot be loaded: {err}", err)
         else:
+            self.lead_ticks = self._engine.lead_ticks
             self._climb_anew()
 
     def begin(self, generation: int, epoch: int, track: SpeechTrack, first_tick: int, first_sample: int) -> None:

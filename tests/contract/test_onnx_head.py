@@ -265,7 +265,9 @@ def test_the_head_process_with_a_network_over_its_socket(
 ) -> None:
     """Anchored, trimmed, cut and anchored again: whatever is asked comes, and for the anchor that holds."""
     paths, stop = Paths(short_dir, short_dir, short_dir), threading.Event()
-    config = HeadConfig.model_validate({"engine": "onnx", "onnx": {"network": str(wav2lip(tmp_path))}})
+    config = HeadConfig.model_validate(
+        {"engine": "onnx", "onnx": {"network": str(write(tmp_path, {**WAV2LIP, "batch": 2}))}}
+    )
     rows = babble(2.0)
     pcm = voiced(rows[-1][3])
     with HeadPeer(paths.playout_socket, mover.fps, mover.loop_frames) as peer:
@@ -273,7 +275,7 @@ def test_the_head_process_with_a_network_over_its_socket(
         thread.start()
         try:
             hello = peer.meet()
-            assert (hello.engine, hello.lead_ticks) == ("onnx", 2)
+            assert (hello.engine, hello.lead_ticks) == ("onnx", 3)
             peer.send(Speak(1, "u", 0, "text", pcm, rows), End(1, "u"), Anchor(1, "u", 1, 100, 0))
             early = peer.patches(2)
             peer.send(Window(100, 120))
