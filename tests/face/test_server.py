@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import stat
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from broadcaster.errors import AssetError, HeadError
 from broadcaster.head.musetalk.batcher import BOUND
-from broadcaster.head.musetalk.faces import Wanted
+from broadcaster.head.musetalk.faces import Face, Wanted
 from broadcaster.head.musetalk.generator import Job, Latents
 from broadcaster.head.musetalk.link import hello_of, state_of
 from broadcaster.head.musetalk.messages import PROTOCOL, Hello
@@ -263,3 +265,58 @@ def test_a_server_with_other_weights_is_told_apart(path: Path, maker: FaceMaker,
     faces.load(file)
     assert faces.batch == 4
     faces.close()
+
+
+def at_random(path: Path, file: Path, seed: int) -> None:
+    """One channel that does what comes to its mind; every face must be of its own sound and avatar, and in order."""
+    chance, held = random.Random(seed), Latents(np.load(file), 5)
+    faces, sound, key = opened(path, file), SoundWindow(), 0
+    expected: deque[tuple[int, bytes]] = deque()
+
+    def check(found: list[Face]) -> None:
+        for face in found:
+            assert (face.key, face.pixels[0, 0].tobytes()) == expected.popleft()
+
+    for _ in range(80):
+        match chance.choice(
+            ["begin", "hear", "hear", "hear", "rewind", "ask", "ask", "ask", "flush", "take", "take"]
+        ):
+            case "begin":
+                faces.begin()
+                sound.begin()
+                expected.clear()
+            case "hear":
+                pcm = voiced(chance.randrange(9_600), seed)
+                faces.hear(pcm)
+                sound.hear(pcm)
+            case "rewind":
+                sample = chance.randrange(sound.samples + 1)
+                faces.rewind(sample)
+                sound.rewind(sample)
+            case "ask" if faces.owing < BOUND - 12:
+                asked = [Wanted(key + at, chance.randrange(40), chance.randrange(5)) for at in range(1, 12)]
+                key += 12
+                faces.ask(asked)
+                for each in asked:
+                    step = min(each.step, sound.samples // 960 + 4)
+                    face = painted(Job(held, each.row, sound.heard(step)))
+                    expected.append((each.key, face[0, 0].tobytes()))
+            case "flush":
+                faces.flush()
+            case _:
+                check(faces.take(0.001))
+        assert faces.asked == len(expected)
+    faces.flush()
+    check(taken(faces, len(expected)))
+    assert (faces.asked, faces.lost) == (0, 0)
+    faces.close()
+
+
+def test_channels_at_random(path: Path, maker: FaceMaker, tmp_path: Path) -> None:
+    files = [latents(tmp_path / f"{seed}.npy", seed=seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda seed: at_random(path, files[seed], seed), range(4)))
+    until(lambda: not state_of(path).sessions)
+    state = state_of(path)
+    assert state.faces == sum(maker.batches)
+    assert (state.batches, state.avatars, state.refused) == (len(maker.batches), 4, 0)
