@@ -80,7 +80,7 @@ def list_avatars(as_json: JsonOption = False, config: ConfigOption = None) -> No
 
 
 def show(name: NameArgument, as_json: JsonOption = False, config: ConfigOption = None) -> None:
-    """Show all about a presenter: its file, how it was prepared, what it was expanded to."""
+    """Show a presenter: its file, how it was prepared, its packs."""
     loaded = load(config)
     folder = find_avatar(name, loaded.base)
     from broadcaster.head.prepare.checking import manifest_in, report_in

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 def tensors(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="A presenter of `avatar list`; default: the configured one."),
+        typer.Argument(metavar="NAME", help="A presenter of `avatar list`; default: the configured one."),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Make what engine musetalk needs of a presenter's pictures, for the configured picture.
+    """Make the tensors that engine musetalk needs of a presenter.
 
-    Takes seconds on a GPU and about 5 seconds for each picture on a CPU. Can be broken off: the same command goes on.
-    A channel on a GPU does it by itself when it starts.
+    Once for each picture size. Takes seconds on a GPU, where a channel does it by itself when it starts, and about 5
+    seconds for each picture on a CPU. Can be broken off: the same command goes on.
     """
     from broadcaster.head.musetalk.layout import weights_folder
     from broadcaster.registry import HEADS, problem_with
