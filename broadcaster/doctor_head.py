@@ -1,4 +1,5 @@
-"""The doctor's look at the neural engines: musetalk's weights and a GPU, onnx's network. Imports no torch."""
+"""The doctor's look at the neural engines: musetalk's weights and a GPU, or its server; onnx's network. Imports no
+torch."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Final
 
 from broadcaster.config import HeadConfig
 from broadcaster.doctor import Row
-from broadcaster.errors import AssetError
+from broadcaster.errors import AssetError, HeadError
 from broadcaster.paths import Paths
 
 NVIDIA: Final = Path("/dev/nvidiactl")
@@ -16,14 +17,17 @@ NVIDIA: Final = Path("/dev/nvidiactl")
 
 
 def weights(config: HeadConfig, paths: Paths, driver: Path = NVIDIA) -> Iterator[Row]:
-    """Findings where the configuration chooses engine musetalk and no engine server has its networks, or onnx."""
+    """Findings where the configuration chooses engine musetalk or onnx."""
     from broadcaster.head.models.checking import inventory
     from broadcaster.head.musetalk.layout import parts_for, weights_folder
 
     if config.engine == "onnx":
         yield _network(config)
     settings = config.musetalk
-    if config.engine != "musetalk" or settings.server is not None:
+    if config.engine != "musetalk":
+        return
+    if settings.server is not None:
+        yield _server(settings.server, settings.version)
         return
     folder = weights_folder(settings, paths.models)
     try:
@@ -44,6 +48,30 @@ def weights(config: HeadConfig, paths: Paths, driver: Path = NVIDIA) -> Iterator
             "GPU", "optional", "no NVIDIA driver is loaded: engine musetalk serves rendering off line only",
             "install the NVIDIA driver, or choose head.engine: warp",
         )  # fmt: skip
+
+
+def _server(path: Path, version: str) -> Row:
+    """Asks the engine server, which answers at once or is not there."""
+    from broadcaster.head.musetalk.link import hello_of
+
+    try:
+        hello = hello_of(path)
+    except HeadError as err:
+        what, _, remedy = str(err).rpartition(" -> ")
+        return Row(
+            "engine server",
+            "missing",
+            what or str(err),
+            remedy if what else f"broadcaster head status --socket {path}",
+        )
+    if hello.version != version:
+        return Row(
+            "engine server",
+            "missing",
+            f"{path} has MuseTalk {hello.version}",
+            f'set head.musetalk.version: "{hello.version}"',
+        )
+    return Row("engine server", "ok", f"{path}: MuseTalk {hello.version} on {hello.device}")
 
 
 def _network(config: HeadConfig) -> Row:

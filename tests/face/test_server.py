@@ -9,11 +9,17 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from broadcaster.errors import AssetError, HeadError
+from broadcaster.cli.main import app
+from broadcaster.config import HeadConfig
+from broadcaster.config.head import MuseTalkConfig
+from broadcaster.doctor_head import weights
+from broadcaster.errors import AssetError, HeadError, NotRunning
 from broadcaster.head.musetalk.batcher import BOUND
 from broadcaster.head.musetalk.faces import Face, Wanted
 from broadcaster.head.musetalk.generator import Job, Latents
@@ -21,6 +27,7 @@ from broadcaster.head.musetalk.link import hello_of, state_of
 from broadcaster.head.musetalk.messages import PROTOCOL, Hello
 from broadcaster.head.musetalk.remote import RemoteFaces
 from broadcaster.head.musetalk.window import SoundWindow
+from broadcaster.paths import Paths
 from tests.face.support.serving import latents, opened, serving, spoken, taken, until
 from tests.fakes.face_maker import FaceMaker, painted
 from tests.support.faces import voiced
@@ -316,7 +323,38 @@ def test_channels_at_random(path: Path, maker: FaceMaker, tmp_path: Path) -> Non
     files = [latents(tmp_path / f"{seed}.npy", seed=seed) for seed in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda seed: at_random(path, files[seed], seed), range(4)))
-    until(lambda: not state_of(path).sessions)
+    until(lambda: not state_of(path).sessions and state_of(path).faces == sum(maker.batches))
     state = state_of(path)
-    assert state.faces == sum(maker.batches)
     assert (state.batches, state.avatars, state.refused) == (len(maker.batches), 4, 0)
+
+
+def test_the_doctor_asks_the_server(path: Path, tmp_path: Path) -> None:
+    def told(version: Literal["1.5", "1.0"] = "1.5") -> list[tuple[str, str, str]]:
+        config = HeadConfig(engine="musetalk", musetalk=MuseTalkConfig(server=path, version=version))
+        rows = list(weights(config, Paths(tmp_path, tmp_path, tmp_path)))
+        return [(row.state, row.detail, row.remedy) for row in rows]
+
+    ((state, detail, remedy),) = told()
+    assert (state, remedy) == ("missing", f"broadcaster head serve --socket {path}")
+    assert "no engine server answers" in detail
+    with serving(path, FaceMaker()):
+        assert told() == [("ok", f"{path}: MuseTalk 1.5 on cpu", "")]
+        assert told("1.0") == [("missing", f"{path} has MuseTalk 1.5", 'set head.musetalk.version: "1.5"')]
+
+
+def test_the_status_for_people(path: Path, maker: FaceMaker, file: Path) -> None:
+    faces = opened(path, file, channel="news")
+    spoken(faces, 0.4, seed=1)
+    told = CliRunner().invoke(app, ["head", "status", "--socket", str(path)])
+    assert told.exit_code == 0
+    assert "MuseTalk 1.5, decoder full, on cpu" in told.stdout
+    assert "10 faces in" in told.stdout
+    (row,) = [line for line in told.stdout.splitlines() if line.startswith("news")]
+    assert row.split()[4:9] == ["10", "10", "0", "0", "0"]
+    faces.close()
+
+
+def test_the_status_of_nothing(path: Path) -> None:
+    told = CliRunner().invoke(app, ["head", "status", "--socket", str(path)])
+    assert isinstance(told.exception, NotRunning)
+    assert "no engine server answers" in str(told.exception)
