@@ -26,10 +26,13 @@ FADE: Final = 120 * _MS
 """After the hold the mouth goes back to the base within this time."""
 
 BLOCK: Final = 20 * _MS
-"""Where no phone is known, loudness is looked at in blocks of this length, counted from the utterance's start."""
+"""Loudness is looked at in blocks of this length, counted from the utterance's start."""
+
+QUIET: Final = 0.003
+"""RMS of a block (full scale 1) that is silent whatever phone is said to sound: -50 dBFS; phones reach over pauses."""
 
 LOUD: Final = 0.01
-"""RMS of a block (full scale 1) that counts as a voice: -40 dBFS, 24 dB below speech at the channel's loudness."""
+"""RMS of a block that is a voice although no phone is known: -40 dBFS, 24 dB below speech on the channel."""
 
 
 class Voicing:
@@ -66,8 +69,7 @@ class Voicing:
         low, high = sample - since, sample + until
         first = bisect_left(self._starts, low - self._longest)
         near = [phone for phone in self._phones[first : bisect_right(self._starts, high)] if phone[2] > low]
-        voices = [(start, end) for voiced, start, end in near if voiced]
-        voices += self._loud(low, high, [(start, end) for _, start, end in near])
+        voices = self._voices(low, high, near)
         for start, end in voices:
             if start <= sample < end:
                 return 0, 0
@@ -77,13 +79,21 @@ class Voicing:
                 until = min(until, start - sample)
         return since, until
 
-    def _loud(self, low: int, high: int, phones: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Loud blocks that no phone covers: voices that came without phones."""
-        first, last = low // BLOCK, -(-high // BLOCK)
+    def _voices(self, low: int, high: int, near: list[tuple[bool, int, int]]) -> list[tuple[int, int]]:
+        """Stretches with a voice: phones that can be heard, and what is loud where no phone is. A block that reaches
+        beyond `high` is left out: what follows may not be known."""
+        first, last = low // BLOCK, high // BLOCK
         pcm = np.frombuffer(self._track.pcm(first * BLOCK, last * BLOCK), dtype="<i2").astype(np.float32)
         levels = np.sqrt(np.mean(np.square(pcm.reshape(-1, BLOCK)), axis=1)) / 32768.0
-        blocks = [((first + int(n)) * BLOCK, (first + int(n) + 1) * BLOCK) for n in np.flatnonzero(levels > LOUD)]
-        return [(a, b) for a, b in blocks if not any(start < b and a < end for start, end in phones)]
+        found: list[tuple[int, int]] = []
+        for number in np.flatnonzero(levels > QUIET):
+            start = (first + int(number)) * BLOCK
+            end = start + BLOCK
+            here = [(voiced, max(start, a), min(end, b)) for voiced, a, b in near if a < end and start < b]
+            found += [(a, b) for voiced, a, b in here if voiced]
+            if not here and levels[number] > LOUD:
+                found.append((start, end))
+        return found
 
     def _refresh(self) -> None:
         if self._track.samples == self._known:

@@ -39,6 +39,19 @@ def test_a_pause_between_phones_is_silence_and_a_short_gap_is_none() -> None:
     assert min(voicing.gain_at(at * MS) for at in range(1700, 1800)) > 0.5
 
 
+def test_a_phone_that_reaches_over_a_pause_does_not_hold_the_mouth_open() -> None:
+    """As the embedded voice's last phone before a comma does."""
+    track = Track()
+    track.add(
+        voiced(400 * MS) + silent(600) + voiced(400 * MS),
+        [("u", "ou", 0, 950 * MS), ("a", "aa", 950 * MS, 1400 * MS)],
+    )
+    track.end()
+    voicing = Voicing(track)
+    assert voicing.gain_at(700 * MS) == 0.0
+    assert voicing.gain_at(380 * MS) == voicing.gain_at(1050 * MS) == 1.0
+
+
 def test_a_silent_phone_silences_noise() -> None:
     track = track_of(phones(("aa", 300), ("sil", 600), ("aa", 300)))
     assert Voicing(track).gain_at((80 + 300 + 300) * MS) == 0.0
@@ -63,8 +76,10 @@ def test_the_gain_never_jumps_and_does_not_depend_on_the_pieces(seed: int, cuts:
     assert gains.max() <= 1.0
 
 
-def test_what_is_known_ahead_is_bounded() -> None:
-    track = track_of(phones(("aa", 600)), complete=False)
+@pytest.mark.parametrize("with_phones", [True, False])
+def test_what_is_known_ahead_is_bounded(with_phones: bool) -> None:
+    track = Track()
+    track.add(voiced(701 * MS), phones(("aa", 600)) if with_phones else [])
     voicing = Voicing(track)
     assert voicing.known_until() == track.samples - AHEAD
     track.due = True
