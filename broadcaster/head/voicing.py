@@ -29,7 +29,7 @@ BLOCK: Final = 20 * _MS
 """Loudness is looked at in blocks of this length, counted from the utterance's start."""
 
 QUIET: Final = 0.003
-"""RMS of a block (full scale 1) that is silent whatever phone is said to sound: -50 dBFS; phones reach over pauses."""
+"""RMS of a block (full scale 1) that is silent whatever phone is known: -50 dBFS. Phones reach over pauses."""
 
 LOUD: Final = 0.01
 """RMS of a block that is a voice although no phone is known: -40 dBFS, 24 dB below speech on the channel."""
