@@ -34,6 +34,7 @@ BENCHES = (
     "mouth_timing",
     "paste",
     "onnx_head",
+    "head_server",
     "intelligibility",
     "inbox",
     "room_paid",
