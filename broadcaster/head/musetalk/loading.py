@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,11 +189,13 @@ def read_state(path: Path) -> dict[str, Any]:
     if not zipped and not start.startswith(b"\x80"):
         raise AssetError(f"{path}: neither a file that PyTorch wrote nor safetensors -> {remedy}")
     try:
-        # The format before PyTorch 1.6 (a bare pickle) cannot be mapped.
-        data = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged pickles, which are refused below
+            # The format before PyTorch 1.6 (a bare pickle) cannot be mapped.
+            data = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as err:
         raise AssetError(f"{path}: {_refusal(err)} -> use the published file: {PULL}") from err
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError) as err:
+    except Exception as err:  # a damaged pickle fails as whatever its bytes happen to mean
         first = str(err).partition("\n")[0][:160]
         raise AssetError(f"{path}: cut off or damaged ({first or type(err).__name__}) -> {remedy}") from err
     return _tensors(path, data)
