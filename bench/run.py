@@ -33,6 +33,7 @@ BENCHES = (
     "cloud_voice",
     "mouth_timing",
     "paste",
+    "prepare",
     "onnx_head",
     "head_server",
     "intelligibility",

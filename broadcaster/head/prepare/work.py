@@ -86,7 +86,7 @@ def _look(video: Video, survey: Survey, folder: Path, first: int, last: int | No
     progress.stage("looking for the face", total, start)
     looker = Looker(FaceMesher(1))
     try:
-        for number, picture in video.pictures(first + start, last):
+        for number, picture in video.pictures(first + start, last, exact=False):
             survey.add(looker.look(number - first, picture))
             progress.done(number - first + 1)
     finally:
