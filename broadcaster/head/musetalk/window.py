@@ -28,11 +28,6 @@ POSITIONS: Final = 1500
 KEPT_S: Final = 30
 """Seconds of sound that are kept."""
 
-LOUDEST: Final = 1.5
-"""log10 of the loudest spectrum frame, at least. Whisper's spectrum is cut off 8 decades below the loudest of all
-30 s, which a stream does not know yet: with this, the silence before the first word is cut off where it will be
-later."""
-
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -49,6 +44,10 @@ class Window:
     ahead: int = 0
     pad: int = 25
     """At least 1: the convolutions of the last step look one frame further."""
+    loudest: float = 1.5
+    """log10 of the loudest spectrum value, at least. Whisper's spectrum is cut off 8 decades below the loudest of all
+    30 s, which a stream does not know yet: with this (speech on air reaches it within 2 s) the silence before the
+    first word is cut off where it will be later."""
 
     @property
     def look_ahead(self) -> int:
@@ -155,7 +154,7 @@ class SoundWindow:
         rows = tuple(
             at - first if first <= at < there and at >= 0 else steps for at in range(step - BEHIND, step + AHEAD)
         )
-        return Heard(mel.scaled(out, max(LOUDEST, loudest)), min(first, POSITIONS - steps), rows)
+        return Heard(mel.scaled(out, max(window.loudest, loudest)), min(first, POSITIONS - steps), rows)
 
     def _spectrum(self, first: int, last: int) -> tuple[NDArray[np.float32], float]:
         """Frames first..last-1, and the loudest value of all up to there."""
