@@ -60,7 +60,7 @@ def write_pack(
         loop, faces, numbers = clip, clip.faces, clip.source_frames
         at_rest = mouth_box(loop.landmarks, width, height)
         box, corners = moving_boxes(at_rest, loop.motion, width, height)
-        as_it_is = source.clip if clip.as_it_is else None
+        as_it_is = source.clip if clip.as_it_is and _is_cheap(source.clip, loop.frames, width, height, fps) else None
     else:
         from broadcaster.studio.avatar_loop import IdleLoop
 
@@ -102,7 +102,7 @@ def write_pack(
 def _write_base(
     loop: _Loop, folder: Path, width: int, height: int, budget: int, as_it_is: Path | None, progress: Progress | None
 ) -> Path:
-    """Raw pictures if they fit into the budget, else a file of short groups: the clip itself if it shows them."""
+    """Raw pictures if they fit into the budget, else a file of short groups: `as_it_is` if that is one."""
     size = width * height * 3 // 2
     raw = loop.frames * size
     pictures = iter(loop)
@@ -131,6 +131,12 @@ def _write_base(
             progress(done, loop.frames)
     writer.close()
     return path
+
+
+def _is_cheap(clip: Path, frames: int, width: int, height: int, fps: int) -> bool:
+    from broadcaster.studio.coded import rate_limit
+
+    return clip.stat().st_size * 8 * fps / frames / 1000 <= 1.2 * rate_limit(width, height, fps)
 
 
 def _take_over(clip: Path, path: Path, pictures: Iterator[Picture], frames: int, progress: Progress | None) -> Path:

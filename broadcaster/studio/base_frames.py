@@ -18,7 +18,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from broadcaster.errors import AssetError
-from broadcaster.studio.coded import CodedReader, Picture
+from broadcaster.studio.coded import GROUP, CodedReader, Picture
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,8 @@ class FramesAhead:
         self._frames = frames
         self._shown = first
         self._ready: dict[int, Picture | None] = {}
-        self._wanted = start
+        self._wanted = self._next = start
+        """What was asked for last, and what the thread decodes next."""
         self._late = 0
         """Held pictures in a row."""
         self._change = threading.Condition()
@@ -112,10 +113,12 @@ class FramesAhead:
     def planes(self, index: int) -> Picture:
         """Picture `index`, or the very tuple that was given last where that is not decoded."""
         with self._change:
+            if (index - self._wanted) % self._frames > AHEAD:
+                self._next = index  # not what follows: somebody has begun somewhere else
+                self._ready.clear()
             self._wanted = index
             found = self._ready.get(index)
-            window = self._window()
-            for gone in [each for each in self._ready if each not in window]:
+            for gone in [each for each in self._ready if not self._inside(each)]:
                 del self._ready[gone]
             self._late = 0 if index in self._ready else self._late + 1
             self._change.notify()
@@ -128,7 +131,7 @@ class FramesAhead:
     def filled(self, timeout: float) -> bool:
         """Waits until everything ahead is decoded. For the start and for tests."""
         with self._change:
-            return self._change.wait_for(lambda: self._ended or self._missing() is None, timeout)
+            return self._change.wait_for(lambda: self._ended or self._full(), timeout)
 
     def close(self) -> None:
         with self._change:
@@ -137,24 +140,31 @@ class FramesAhead:
         self._thread.join()
         self._reader.close()
 
-    def _window(self) -> list[int]:
-        return [(self._wanted + ahead) % self._frames for ahead in range(min(AHEAD, self._frames))]
+    def _inside(self, index: int) -> bool:
+        return (index - self._wanted) % self._frames < AHEAD
 
-    def _missing(self) -> int | None:
-        """What to decode next. Where the last pictures came too late, some are left out to get ahead again."""
-        window = self._window()
-        left_out = min(2 * self._late, len(window) - 1)
-        return next((index for index in window[left_out:] if index not in self._ready), None)
+    def _full(self) -> bool:
+        ahead = (self._next - self._wanted) % self._frames
+        return ahead == AHEAD or (ahead < AHEAD and self._next in self._ready)
+
+    def _choose(self) -> int:
+        """What to decode now: what follows, never what lies behind. A thread that has fallen behind leaves out the
+        more the longer it is, and at last goes from keyframe to keyframe."""
+        if not self._inside(self._next):
+            skip = min(2 * self._late, AHEAD - 1)
+            if skip == AHEAD - 1:
+                skip = max(1, -self._wanted % GROUP)
+            self._next = (self._wanted + skip) % self._frames
+        return self._next
 
     def _run(self) -> None:
         said = damaged = False
         while True:
             with self._change:
-                self._change.wait_for(lambda: self._ended or self._missing() is not None)
+                self._change.wait_for(lambda: self._ended or not self._full())
                 if self._ended:
                     return
-                index, late = self._missing(), self._late
-            assert index is not None
+                index, late = self._choose(), self._late
             if (late >= SAY_AFTER) is not said:
                 said = not said
                 log.log(
@@ -172,9 +182,11 @@ class FramesAhead:
                 damaged = True
                 log.error("a picture of the avatar is damaged; the last one is held", extra={"picture": index})
             with self._change:
-                if index in self._window():
+                if self._inside(index):
                     self._ready[index] = picture
-                if self._missing() is None:
+                if self._next == index:  # else somebody has begun somewhere else meanwhile
+                    self._next = (index + 1) % self._frames
+                if self._full():
                     self._change.notify_all()
 
 

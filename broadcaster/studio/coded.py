@@ -24,14 +24,14 @@ GROUP: Final = 12
 """A picture in 12 is a keyframe: from anywhere at most 12 pictures are decoded before the wanted one (50 ms at
 1080p)."""
 
-QUALITY: Final = "14"
-"""x264's rate factor: coded again at air's bit rates, no difference to raw pictures can be seen."""
+QUALITY: Final = "16"
+"""x264's rate factor: what is lost is far below what the encoder of the air loses."""
 
 LEAST_KBPS: Final = 6_000
 """However long a loop is: with less, the presenter would look worse than the stream."""
 
-MOST_KBPS: Final = 200_000
-"""x264 refuses absurd limits; nothing comes near."""
+BITS_PER_PIXEL: Final = 0.3
+"""15 Mbit/s at 1080p: what a noisy camera asks for beyond it costs CPU on air (37 Mbit/s: three times that of 9)."""
 
 Picture = tuple[Plane, Plane, Plane]
 
@@ -76,6 +76,11 @@ def pictures_of(path: Path) -> Iterator[Picture]:
             raise AssetError(f"{path}: damaged: {err.strerror}; prepare the avatar again") from err
 
 
+def rate_limit(width: int, height: int, fps: int) -> int:
+    """kbit/s that pictures of that size may take, so that decoding them stays cheap."""
+    return max(LEAST_KBPS, round(BITS_PER_PIXEL * width * height * fps / 1000))
+
+
 class CodedWriter:
     """Writes pictures of one size as H.264 (GROUP, no B pictures) that takes at most `most` bytes for `frames`, but
     never less than LEAST_KBPS. Raises AssetError; what is half written then is the caller's to remove."""
@@ -86,7 +91,8 @@ class CodedWriter:
         self._path = path
         self._size = (width, height)
         self._container = av.open(str(path), "w", format="matroska")
-        limit = min(max(int(most * 8 * 0.95 / 1000 / max(frames / fps, 1.0)), LEAST_KBPS), MOST_KBPS)
+        affordable = int(most * 8 * 0.95 / 1000 / max(frames / fps, 1.0))
+        limit = max(min(affordable, rate_limit(width, height, fps)), LEAST_KBPS)
         options = {
             "preset": "veryfast", "crf": QUALITY, "g": str(GROUP), "bf": "0", "profile": "high",
             "maxrate": f"{limit}k", "bufsize": f"{limit}k",

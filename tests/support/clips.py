@@ -44,12 +44,16 @@ def make_clip_avatar(
     seconds: float = 2.0,
     motion: Motion | None = None,
     pingpong: bool = False,
+    repeats: int = 1,
     **manifest: Any,
 ) -> tuple[Path, MovingHead]:
-    """A folder of `format: 2` under `folder`, and the head that it shows. `pingpong`: there and back again."""
+    """A folder of `format: 2` under `folder`, and the head that it shows.
+
+    `pingpong`: there and back again. `repeats`: so often the same, as if each were a picture of its own.
+    """
     told = motion or replace(CALM, period=seconds)
     head = MovingHead(*size, fps, seconds, told)
-    order = [*range(len(head)), *(range(len(head) - 2, 0, -1) if pingpong else ())]
+    order = [*range(len(head)), *(range(len(head) - 2, 0, -1) if pingpong else ())] * repeats
     root = folder / str(manifest.get("name", "mover"))
     root.mkdir(parents=True)
     writer = CodedWriter(root / "clip.mkv", *size, fps, len(order), 1 << 30)
@@ -58,13 +62,13 @@ def make_clip_avatar(
         writer.add(pictures[number])
     writer.close()
     rest = rest_mesh(*size)
-    mesh = np.stack([moved(rest.astype(np.float64), head.motion[n]) for n in order]).astype(np.float32)
+    mesh = np.stack([moved(rest.astype(np.float64), affine) for affine in head.motion]).astype(np.float32)
     boxes = np.array([crop_box(each, "1.5", Mouth()) for each in mesh], dtype=np.int32)
     masks = np.stack([mask_of(each, tuple(box), Mouth()) for each, box in zip(mesh, boxes.tolist(), strict=True)])
+    source = np.array(order if repeats == 1 else range(len(order)), dtype=np.int32)
     still = int(np.argmin(np.abs(head.motion[:, :, :2] - np.eye(2)).sum(axis=(1, 2))))
-    np.savez_compressed(
-        root / "faces.npz", mesh=mesh, boxes=boxes, masks=masks, rest=still, source=np.array(order, dtype=np.int32)
-    )
+    faces = {"mesh": mesh[order], "boxes": boxes[order], "masks": masks[order]}
+    np.savez_compressed(root / "faces.npz", rest=still, source=source, allow_pickle=False, **faces)
     document = {
         "format": 2, "name": root.name, "title": "Mover", "depicts_real_person": False, "licence": "CC0-1.0",
         "credits": "the shipped presenter", "clip": "clip.mkv", "faces": "faces.npz",
