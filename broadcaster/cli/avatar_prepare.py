@@ -294,7 +294,8 @@ def _expand(loaded: LoadedConfig, folder: Path) -> None:
                     begun = True
                 shown.done(done)
 
-            pack = expand_avatar(folder, paths.cache, video.width, video.height, video.fps, progress)
+            budget = round(settings.avatar_disk_gb * 1e9)
+            pack = expand_avatar(folder, paths.cache, video.width, video.height, video.fps, progress, budget=budget)
         after_expanding(loaded, pack)
     except BroadcasterError as err:
         typer.echo(
