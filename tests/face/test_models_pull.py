@@ -3,61 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from broadcaster.cli.main import main
 from broadcaster.errors import AlreadyRunning, AssetError
 from broadcaster.head.models import hubs, pulling
 from broadcaster.head.models.lock import NAME, alone, read_lock
 from broadcaster.head.musetalk.layout import parts_for
+from tests.face.support.models import UNET, Cli, command, contents, repositories, tree, weights_in
 from tests.face.support.weights import write_published
 from tests.fakes.hub_servers import COMMIT, HubServer, HuggingFaceServer, ModelScopeServer
 
 pytestmark = pytest.mark.contract
 
-FOLDERS = {"unet-1.5": "musetalkV15", "vae": "sd-vae", "sound": "whisper", "taesd": "taesd"}
 TOKENS = {"huggingface": "HF_TOKEN", "modelscope": "MODELSCOPE_API_TOKEN"}
 ENDPOINTS = {"huggingface": "HF_ENDPOINT", "modelscope": "MODELSCOPE_ENDPOINT"}
-UNET = "musetalkV15/unet.pth"
 
 one_hub = pytest.mark.parametrize("server", ["huggingface"], indirect=True)
 """What does not depend on the hub's client."""
-
-Cli = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small networks in the published layout, version 1.5 with the tiny decoder."""
     return write_published(tmp_path_factory.mktemp("published"), fast=True)
-
-
-def repositories(published: Path, hub: str) -> dict[str, dict[str, bytes]]:
-    """As the hubs have them, and with what nobody asks for."""
-    names = {
-        "huggingface": ("TMElyralab/MuseTalk", "stabilityai/sd-vae-ft-mse", "openai/whisper-tiny",
-                        "madebyollin/taesd"),
-        "modelscope": ("AI-ModelScope/MuseTalk", "AI-ModelScope/sd-vae-ft-mse", "openai-mirror/whisper-tiny",
-                       "AI-ModelScope/taesd"),
-    }  # fmt: skip
-    found: dict[str, dict[str, bytes]] = {}
-    for repository, folder in zip(names[hub], FOLDERS.values(), strict=True):
-        inside = f"{folder}/" if "MuseTalk" in repository else ""
-        found[repository] = {inside + path.name: path.read_bytes() for path in (published / folder).iterdir()}
-        found[repository] |= {"README.md": b"# A model\n", "flax_model.msgpack": bytes(50_000)}
-    whisper = next(files for name, files in found.items() if "whisper" in name)
-    whisper["preprocessor_config.json"] = b'{"feature_size": 80}\n'
-    return found
 
 
 @pytest.fixture(params=["huggingface", "modelscope"])
@@ -72,43 +48,12 @@ def server(request: pytest.FixtureRequest, published: Path, monkeypatch: pytest.
 
 @pytest.fixture
 def folder(short_dir: Path) -> Path:
-    """Where the configuration of `cli` keeps its weights."""
-    return short_dir / "cache/models/musetalk"
+    return weights_in(short_dir)
 
 
 @pytest.fixture
 def cli(short_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    config = short_dir / "config.yaml"
-    config.write_text(yaml.safe_dump({"channel": "news", "state_dir": str(short_dir)}))
-
-    def run(*arguments: str, answers: str | None = None) -> tuple[int, str, str]:
-        """`answers`: what a person types at a terminal; None: there is none."""
-        stdin = io.StringIO(answers or "")
-        stdin.isatty = lambda: answers is not None
-        monkeypatch.setattr("sys.argv", ["broadcaster", "models", *arguments, "-c", str(config)])
-        monkeypatch.setattr("sys.stdin", stdin)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in (NAME, ".pull")
-    }
-
-
-def contents(published: Path, *parts: str) -> dict[str, bytes]:
-    return {
-        f"{FOLDERS[part]}/{path.name}": path.read_bytes()
-        for part in parts
-        for path in (published / FOLDERS[part]).iterdir()
-    }
+    return command(short_dir, monkeypatch, capsys)
 
 
 # -- a whole pull ----------------------------------------------------------------------------------------------------
@@ -396,82 +341,3 @@ def test_two_pulls_at_once(server: HubServer, cli: Cli, folder: Path) -> None:
         pass
     with alone(folder):
         assert cli("pull", "musetalk", "--hub", server.name, "--yes")[0] == os.EX_TEMPFAIL
-
-
-# -- from a folder ---------------------------------------------------------------------------------------------------
-
-
-def test_weights_from_a_folder_are_linked_and_checked(cli: Cli, folder: Path, published: Path) -> None:
-    status, _, said = cli("pull", "musetalk", "--from", str(published), "--yes", "--fast")
-    assert status == 0, said
-    assert tree(folder) == tree(published)
-    assert (folder / UNET).samefile(published / UNET)
-    assert read_lock(folder).files[UNET].source == "folder"
-    assert cli("check", "--fast")[0] == 0
-    assert cli("pull", "musetalk", "--from", str(folder), "--yes")[0] == 0  # itself
-    assert tree(folder) == tree(published)
-    status, _, said = cli("remove", "musetalk", "--version", "1.5", "--yes")  # its own files, only checked
-    assert status == 1
-    assert "nothing that a pull brought" in said
-    assert (folder / UNET).exists()
-
-
-def test_a_folder_on_another_disk_is_copied(cli: Cli, folder: Path, short_dir: Path) -> None:
-    if Path("/dev/shm").stat().st_dev == short_dir.stat().st_dev:
-        pytest.skip("/dev/shm is no other file system here")
-    elsewhere = Path(f"/dev/shm/broadcaster-weights-{os.getpid()}")
-    try:
-        write_published(elsewhere)
-        assert cli("pull", "musetalk", "--from", str(elsewhere), "--yes")[0] == 0
-        assert (folder / UNET).read_bytes() == (elsewhere / UNET).read_bytes()
-        assert not (folder / UNET).samefile(elsewhere / UNET)
-    finally:
-        for path in sorted(elsewhere.rglob("*"), reverse=True):
-            path.unlink() if path.is_file() else path.rmdir()
-        elsewhere.rmdir()
-
-
-def test_a_folder_with_a_wrong_file_changes_nothing(cli: Cli, folder: Path, tmp_path: Path) -> None:
-    source = write_published(tmp_path / "mine")
-    (source / UNET).write_bytes(b"<html>Sign in</html>")
-    status, _, said = cli("pull", "musetalk", "--from", str(source), "--yes")
-    assert status == os.EX_CONFIG
-    assert f"{source / UNET}: a web page" in said
-    assert not folder.exists()
-    status, _, said = cli("pull", "musetalk", "--from", str(tmp_path / "nowhere"), "--yes")
-    assert status == os.EX_CONFIG
-    assert "there is no such folder" in said
-
-
-def test_a_folder_that_nobody_may_write_to(cli: Cli, short_dir: Path, published: Path) -> None:
-    (short_dir / "cache").mkdir()
-    (short_dir / "cache/models").write_text("a file in the way")
-    status, _, said = cli("pull", "musetalk", "--from", str(published), "--yes")
-    assert status == os.EX_CONFIG
-    assert "Not a directory -> check who may write" in said or "File exists -> check who may write" in said
-
-
-# -- wrong words -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["pull", "wav2lip"], "there are no weights named 'wav2lip' -> use one of: musetalk"),
-        (["pull", "musetalk", "--hub", "github"], "there is no hub github -> use one of: huggingface, modelscope"),
-        (["pull", "musetalk", "--version", "2.0"], "there is no MuseTalk 2.0 -> use one of: 1.5, 1.0"),
-        (["remove", "musetalk", "--yes"], "there is nothing that a pull brought"),
-    ],
-)
-def test_wrong_words(cli: Cli, arguments: list[str], said: str) -> None:
-    status, _, told = cli(*arguments)
-    assert status != 0
-    assert said in told
-
-
-def test_a_damaged_lock_file(cli: Cli, folder: Path) -> None:
-    folder.mkdir(parents=True)
-    (folder / NAME).write_text("{")
-    status, _, said = cli("list")
-    assert status == os.EX_CONFIG
-    assert NAME in said
