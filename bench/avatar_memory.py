@@ -10,6 +10,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from bench.cpu import one_slice
 from bench.latency_prompts import PROMPTS
@@ -100,12 +101,19 @@ def _wait(pack: ExpandedAvatar) -> None:
 
 def _on_air(root: Path, seconds: float) -> list[Row]:
     samples: list[dict[str, float]] = []
-    settings = {"video": VIDEO, "avatar": str(root), "avatar_disk_gb": 2.0, "inbox": {"max_text": 2000}}
+    settings: dict[str, Any] = {
+        "video": VIDEO,
+        "avatar": str(root),
+        "avatar_disk_gb": 2.0,
+        "inbox": {"max_text": 2000},
+    }
     if seconds < 60:
         settings["avatar_disk_gb"] = 0.0  # the short video of --quick would fit
-    with Channel(voice="tone", settings=settings) as channel:
-        packs = list((channel.root / "cache").resolve().glob("avatars/long-bench-*"))
+    with Channel(voice="tone", settings=settings, start=False) as channel:
+        cache = (channel.root / "cache").resolve()
+        expand(root, cache, *SIZE, FPS, budget=round(budget * 1e9))
         try:
+            channel.start()
             idle = one_slice(channel, channel.process.pid, min(20.0, seconds))  # type: ignore[union-attr]
             end, number = time.monotonic() + seconds, 0
             while time.monotonic() < end:
@@ -116,7 +124,7 @@ def _on_air(root: Path, seconds: float) -> list[Row]:
                 time.sleep(1.0)
             status = channel.status()
         finally:
-            for pack in packs:
+            for pack in cache.glob("avatars/long-bench-*"):
                 shutil.rmtree(pack)
     most = {role: max(sample.get(role, 0.0) for sample in samples) for role in ("playout", "head")}
     clock = status["clock"]

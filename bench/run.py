@@ -32,6 +32,7 @@ BENCHES = (
     "voice_faults",
     "cloud_voice",
     "mouth_timing",
+    "avatar_memory",
     "paste",
     "prepare",
     "onnx_head",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -100,11 +101,7 @@ class ClipLoop:
                 while at < self.frames and self.order[at] == number - 1:
                     yield placed
                     at += 1
-        if number != self._count:
-            raise AssetError(
-                f"{self._source.clip}: {number} pictures, but the faces of {self._count} are known; "
-                "prepare the avatar again with `broadcaster avatar prepare`"
-            )
+        check_length(self._source.clip, number, self._count)
 
     def _placed(self, picture: Picture) -> Picture:
         view = self.view
@@ -121,6 +118,15 @@ class ClipLoop:
             for plane, step in zip(scaled, (1, 2, 2), strict=True)
         )
         return y, u, v
+
+
+def check_length(clip: Path, pictures: int, faces: int) -> None:
+    """Raises AssetError when a clip is not as long as its faces are many."""
+    if pictures != faces:
+        raise AssetError(
+            f"{clip}: {pictures} pictures, but the faces of {faces} are known; "
+            "prepare the avatar again with `broadcaster avatar prepare`"
+        )
 
 
 def _first_with(source: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from broadcaster.errors import AssetError
 from broadcaster.studio.avatar import CODED, FIRST, INNER_PARTS, RAW
-from broadcaster.studio.avatar_clip import ClipLoop
+from broadcaster.studio.avatar_clip import ClipLoop, check_length
 from broadcaster.studio.avatar_faces import FrameFaces, PictureView, faces_of_still, mouth_box, moving_boxes
 from broadcaster.studio.avatar_source import AvatarSource, ClipSource, opencv
 
@@ -118,7 +118,11 @@ def _write_base(
         return path
     path = folder / CODED
     if as_it_is is not None:
-        return _take_over(as_it_is, path, pictures, loop.frames, progress)
+        _take_over(as_it_is, path, loop.frames)
+        _write_first(folder, next(pictures))
+        if progress is not None:
+            progress(loop.frames, loop.frames)
+        return path
     from broadcaster.studio.coded import CodedWriter
 
     _check_room(folder, round(raw * CODED_SHARE))
@@ -139,20 +143,17 @@ def _is_cheap(clip: Path, frames: int, width: int, height: int, fps: int) -> boo
     return clip.stat().st_size * 8 * fps / frames / 1000 <= 1.2 * rate_limit(width, height, fps)
 
 
-def _take_over(clip: Path, path: Path, pictures: Iterator[Picture], frames: int, progress: Progress | None) -> Path:
-    """The clip under another name, on the same file system without a copy; it is read through once all the same, so
-    that damage shows now."""
-    for done, planes in enumerate(pictures, start=1):
-        if done == 1:
-            _write_first(path.parent, planes)
-        if progress is not None:
-            progress(done, frames)
+def _take_over(clip: Path, path: Path, frames: int) -> None:
+    """The clip under another name, on the same file system without a copy. Its pictures are counted, not decoded:
+    `broadcaster avatar check` does that."""
+    from broadcaster.studio.coded import count_pictures
+
+    check_length(clip, count_pictures(clip), frames)
     try:
         os.link(clip, path)
     except OSError:
         _check_room(path.parent, clip.stat().st_size)
         shutil.copyfile(clip, path)
-    return path
 
 
 def _write_first(folder: Path, planes: Picture) -> None:

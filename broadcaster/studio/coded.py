@@ -53,6 +53,18 @@ def clip_facts(path: Path) -> ClipFacts:
         return _checked(path, stream)
 
 
+def count_pictures(path: Path) -> int:
+    """Pictures in a video file, by its packets. Raises AssetError where the container is damaged."""
+    import av
+
+    container = _opened(path)
+    with container:
+        try:
+            return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
+        except av.error.FFmpegError as err:
+            raise AssetError(f"{path}: damaged: {err.strerror}; prepare the avatar again") from err
+
+
 def pictures_of(path: Path) -> Iterator[Picture]:
     """Every picture of a video file, in order: Y (h, w), U and V (h/2, w/2), valid while they are referenced.
 
