@@ -28,7 +28,9 @@ class NoiseFace(NoiseAvatar):
         self.root, self.name = root, "noise"
         self.source_frames = (np.arange(loop_frames) // 2).astype(np.int32)
         self.motion = np.tile(np.array([[1.0, 0, 0], [0, 1, 0]]), (loop_frames, 1, 1))
-        places = np.rint(sway * np.sin(2 * np.pi * self.source_frames / (loop_frames // 2 + 1))).astype(int)
+        places = np.rint(sway * width / 320 * np.sin(2 * np.pi * self.source_frames / (loop_frames // 2 + 1))).astype(
+            int
+        )
         self._places = [int(place) for place in places]
         self.mouth_box = MouthBox(120, 80, 88, 88)
 
@@ -36,8 +38,8 @@ class NoiseFace(NoiseAvatar):
         return super().frame(index // 2 * 2)
 
     def crop(self, index: int) -> FaceCrop:
-        x = 102 + self._places[index]
-        return crop_with_mask(x, 19, x + 121, 173)
+        x, y = round(0.32 * self.width) + self._places[index], round(0.105 * self.height)
+        return crop_with_mask(x, y, x + (int(0.38 * self.width) | 1), y + round(0.856 * self.height))
 
     def mouth_box_at(self, index: int) -> MouthBox:
         box = self.mouth_box
