@@ -101,14 +101,9 @@ def _wait(pack: ExpandedAvatar) -> None:
 
 def _on_air(root: Path, seconds: float) -> list[Row]:
     samples: list[dict[str, float]] = []
-    settings: dict[str, Any] = {
-        "video": VIDEO,
-        "avatar": str(root),
-        "avatar_disk_gb": 2.0,
-        "inbox": {"max_text": 2000},
-    }
-    if seconds < 60:
-        settings["avatar_disk_gb"] = 0.0  # the short video of --quick would fit
+    budget = 0.0 if seconds < 60 else 2.0  # the short video of --quick would fit
+    settings: dict[str, Any] = {"video": VIDEO, "avatar": str(root), "avatar_disk_gb": budget}
+    settings["inbox"] = {"max_text": 2000}
     with Channel(voice="tone", settings=settings, start=False) as channel:
         cache = (channel.root / "cache").resolve()
         expand(root, cache, *SIZE, FPS, budget=round(budget * 1e9))
