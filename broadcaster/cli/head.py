@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 import typer
 
-from broadcaster.cli.common import ConfigOption, JsonOption
+from broadcaster.cli.common import ConfigOption, JsonOption, plain
 from broadcaster.config import LoadedConfig, find_config, load_config
 from broadcaster.errors import ConfigError, HeadError, NotRunning
 from broadcaster.paths import channel_paths
@@ -166,9 +166,9 @@ def page(state: State) -> RenderableType:
         table.add_column(name, justify="left" if name in ("channel", "avatar") else "right")
     for session in state.sessions:
         table.add_row(
-            session.channel or "-", str(session.pid), session.avatar or "opening", f"{session.seconds / 60:.0f}",
-            str(session.asked), str(session.made), str(session.void), str(session.lost), str(session.waiting),
-            f"{session.wait_ms:.0f}",
+            plain(session.channel) or "-", str(session.pid), session.avatar or "opening",
+            f"{session.seconds / 60:.0f}", str(session.asked), str(session.made), str(session.void),
+            str(session.lost), str(session.waiting), f"{session.wait_ms:.0f}",
         )  # fmt: skip
     return Group(*lines, table if state.sessions else "no channel is connected")
 

@@ -89,6 +89,9 @@ NONSENSE: dict[str, bytes] = {
     "an unknown message": struct.pack(">I", 8) + b"\x81\xa1$\xa4Nope",
     "a field of another type": struct.pack(">I", 20) + b"\x82\xa1$\xa5Begin\xa6number\xa3one",
     "a server's own message": encode(Failed("x", "y")),
+    "a question without end": encode(Ask([(0, 0, 0)] * 100_000)),
+    "text that is no UTF-8": struct.pack(">I", 12) + b"\x82\xa1$\xa4Open\xa2\xf2\x01\x01",
+    "lists in lists without end": struct.pack(">I", 100_011) + b"\x82\xa1$\xa5Flush\xa1x" + b"\x91" * 100_000,
     "nothing in a message": struct.pack(">I", 0),
 }
 

@@ -14,7 +14,7 @@ No torch, no numpy, no I/O.
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -29,6 +29,9 @@ MAX_TO_SERVER: Final = 4 * 1024 * 1024
 
 MAX_TO_CLIENT: Final = 16 * 1024 * 1024
 """A batch of 16 faces is 3.1 MB."""
+
+MOST_WANTED: Final = 1024
+"""Faces in one question; a session may have far fewer on the way."""
 
 FACE_BYTES: Final = FACE_SIZE * FACE_SIZE * 3
 
@@ -88,7 +91,7 @@ class Rewind(_Message, frozen=True):
 class Ask(_Message, frozen=True):
     """(key, step, row) of each face, in order; see `faces.Wanted`."""
 
-    wanted: list[tuple[int, int, int]]
+    wanted: Annotated[list[tuple[int, int, int]], msgspec.Meta(max_length=MOST_WANTED)]
 
 
 class Flush(_Message, frozen=True):
@@ -174,6 +177,10 @@ _to_server: msgspec.msgpack.Decoder[ToServer] = msgspec.msgpack.Decoder(ToServer
 _to_client: msgspec.msgpack.Decoder[ToClient] = msgspec.msgpack.Decoder(ToClient)
 
 
+_UNDECODABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises: its own errors, and Python's for text that is no UTF-8 and for lists in lists without end."""
+
+
 def encode(message: ToServer | ToClient) -> bytearray:
     """Length prefix and body."""
     data = bytearray(_LENGTH.size)
@@ -211,7 +218,7 @@ def from_client(body: memoryview) -> ToServer:
     """Raises WireError."""
     try:
         return _to_server.decode(body)
-    except (msgspec.DecodeError, msgspec.ValidationError) as err:
+    except _UNDECODABLE as err:
         raise WireError(f"an undecodable message of {len(body)} bytes: {err}") from err
 
 
@@ -219,5 +226,5 @@ def from_server(body: memoryview) -> ToClient:
     """Raises WireError."""
     try:
         return _to_client.decode(body)
-    except (msgspec.DecodeError, msgspec.ValidationError) as err:
+    except _UNDECODABLE as err:
         raise WireError(f"an undecodable message of {len(body)} bytes: {err}") from err

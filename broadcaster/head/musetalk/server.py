@@ -137,10 +137,13 @@ class EngineServer:
         self._send(peer, Hello(PROTOCOL, about.version, about.fingerprint, about.device, self._batch))
 
     def _read(self, peer: Peer) -> None:
-        if peer.receive():
+        if not peer.receive():
+            return self._drop(peer)
+        try:
             self._understand(peer)
-        else:
-            self._drop(peer)
+        except Exception:
+            _log.exception("a client's message found a fault of the server")
+            self._drop(peer, "said what the server cannot cope with")
 
     def _understand(self, peer: Peer) -> None:
         """Works through what came, until the session has so much to do that no more is wanted of it."""

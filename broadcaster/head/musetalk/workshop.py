@@ -7,6 +7,7 @@ so much at a time that one that talks without end delays the others by some mill
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Image = NDArray[np.uint8]
+
+_log = logging.getLogger(__name__)
 
 POLL_S: Final = 0.002
 """How long the thread waits for pictures before it listens again."""
@@ -208,7 +211,11 @@ class Workshop:
                 if said is None:
                     break
                 sound += len(said.pcm) if isinstance(said, Hear) else 0
-                self._do(seat, said)
+                try:
+                    self._do(seat, said)
+                except Exception as err:
+                    _log.exception("a channel's message found a fault of the server")
+                    self._fail(seat, "server", f"{type(err).__name__}: {err}")
             if seat.gone:
                 self._dismiss(seat)
 
