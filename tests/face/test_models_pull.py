@@ -39,10 +39,9 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=["huggingface", "modelscope"])
 def server(request: pytest.FixtureRequest, published: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     kind = {"huggingface": HuggingFaceServer, "modelscope": ModelScopeServer}[request.param]
-    with kind(repositories(published, request.param)) as serving:
+    with kind(repositories(published, request.param), request.param) as serving:
         monkeypatch.setenv(ENDPOINTS[request.param], serving.endpoint)
         monkeypatch.setenv(TOKENS[request.param], "hf_4711")
-        serving.name = request.param
         yield serving
 
 

@@ -30,6 +30,8 @@ class HubServer:
     """
 
     repositories: dict[str, dict[str, bytes]]
+    name: str = ""
+    """Of the hub it stands for, as `--hub` names it."""
     cut: dict[str, int] = field(default_factory=dict)
     declared: dict[str, str] = field(default_factory=dict)
     sent: dict[str, bytes] = field(default_factory=dict)
