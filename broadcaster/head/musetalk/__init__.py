@@ -8,6 +8,13 @@
     latents     an avatar's tensors, made once
     engine      port `TalkingHead`
 
+The engine server (`broadcaster head serve`), from the channel inwards:
+
+    remote      the channel's side: port `Faces` over a socket (`link`), in `messages`
+    server      the sockets (`socketfile`, `peer`)
+    workshop    the thread that works the device, for sessions (`seat`) that share avatars (`shelf`)
+    batcher     whose faces go into the next batch
+
 Nothing here imports PyAV, pydantic is imported by the configuration alone, and torch is imported when an engine is
 loaded: `import broadcaster.head.musetalk.engine` costs nothing.
 """
