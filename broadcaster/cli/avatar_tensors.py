@@ -11,7 +11,7 @@ import typer
 
 from broadcaster.cli.common import ConfigOption, load
 from broadcaster.config.checks import find_avatar
-from broadcaster.errors import AssetError, ConfigError
+from broadcaster.errors import BroadcasterError, ConfigError
 from broadcaster.paths import channel_paths
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def after_expanding(loaded: LoadedConfig, pack: ExpandedAvatar) -> None:
             typer.echo(f"Engine musetalk needs tensors of its pictures ({cost(pack)}): {COMMAND} {pack.name}")
             return
         _make(loaded, pack, weights)
-    except AssetError as err:
+    except BroadcasterError as err:
         typer.echo(f"No tensors for engine musetalk: {err}", err=True)
 
 

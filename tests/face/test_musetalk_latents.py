@@ -112,6 +112,14 @@ def test_tensors_are_found_by_version_and_weights(pack: NoiseFace, coder: ImageC
     assert {find(pack, "1.5", "0123456789ab"), find(pack, "1.5")} == {other}
 
 
+def test_damaged_tensors_are_made_again(pack: NoiseFace, coder: ImageCoder) -> None:
+    path = make_latents(folder(pack), "1.5", coder)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    assert find(pack, "1.5") is None
+    assert make_latents(pack, "1.5", coder).read_bytes() == whole
+
+
 def test_tensors_of_other_crops_are_not_this_avatars(pack: NoiseFace, coder: ImageCoder) -> None:
     class Moved(NoiseFace):
         def crop(self, index: int) -> FaceCrop:

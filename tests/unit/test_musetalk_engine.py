@@ -249,8 +249,8 @@ def test_an_anchor_far_into_a_reading_hears_only_its_last_seconds(heads: Heads) 
     track = track_of(babble(30.0))
     head.begin(1, 1, track, 0, 20 * 48_000)
     assert len(list(head.render(0, 24))) == 25
-    assert max(each.step for each in faces.wanted) < 50 * 11
-    assert min(each.step for each in faces.wanted) >= 50 * 9 - 1
+    assert max(each.step for each in faces.wanted) < 50 * 10
+    assert min(each.step for each in faces.wanted) >= 50 * 8 - 1
     first = [each.step for each in faces.wanted]
     head.begin(1, 2, track, 0, 20 * 48_000)
     list(head.render(0, 24))

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
     Image = NDArray[np.uint8]
 
-HISTORY: Final = 9 * SAMPLE_RATE
-"""Sound before an anchor that the networks are told, for what they hear in it; tracks keep ten seconds."""
+HISTORY: Final = 8 * SAMPLE_RATE
+"""Sound before an anchor that the networks are told, for what they hear in it: twice their window. Tracks keep ten
+seconds before the last picture rendered, which is a second ahead of the air."""
 
 TAKE_S: Final = 0.1
 PATIENCE_S: Final = 10.0

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from broadcaster.errors import AssetError
+from broadcaster.errors import AssetError, HeadError
 from broadcaster.head.musetalk.faces import FACE_SIZE
 from broadcaster.head.musetalk.layout import PARTS, SCALING
 from broadcaster.head.paste import cut_face
@@ -136,8 +136,11 @@ def fingerprint_in(path: Path) -> str:
 def make_latents(pack: FacePack, version: Version, coder: ImageCoder, progress: Progress | None = None) -> Path:
     """The tensors, made unless they are there; a run that was broken off goes on where it was.
 
-    `progress` is told (rows done, rows in all). Raises AssetError for an avatar without a mesh, or a full disk.
+    `progress` is told (rows done, rows in all). Raises AssetError for an avatar without a mesh or a full disk, HeadError
+    for a device without memory.
     """
+    import torch
+
     there = find(pack, version, coder.fingerprint)
     if there is not None:
         return there
@@ -147,6 +150,8 @@ def make_latents(pack: FacePack, version: Version, coder: ImageCoder, progress: 
             there = find(pack, version, coder.fingerprint)
             if there is None:
                 _make(pack, version, coder, target, progress)
+    except torch.OutOfMemoryError as err:
+        raise HeadError(f"{coder.device} has no memory for the image coder -> free it, then {COMMAND}") from err
     except OSError as err:
         raise AssetError(f"{target}: cannot be written ({err.strerror or err}) -> make room, then {COMMAND}") from err
     return target / "latents.npy"
@@ -209,7 +214,7 @@ def _facts(pack: FacePack, version: Version) -> dict[str, Any]:
 def _fits(path: Path, pack: FacePack, version: Version) -> bool:
     stored = _read_json(path.with_name("latents.json"))
     facts = _facts(pack, version)
-    return stored == facts | {"done": facts["rows"]}
+    return stored == facts | {"done": facts["rows"]} and _whole(path, facts["rows"])
 
 
 def _done(making: Path, facts: dict[str, Any]) -> int | None:
@@ -217,13 +222,19 @@ def _done(making: Path, facts: dict[str, Any]) -> int | None:
     stored = _read_json(making / "latents.json")
     if stored is None or {key: stored.get(key) for key in facts} != facts:
         return None
-    try:
-        array = np.load(making / "latents.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
     done = stored.get("done")
-    whole = array.shape == (facts["rows"], 8, 32, 32) and array.dtype == np.float16
-    return done if whole and isinstance(done, int) and 0 < done <= facts["rows"] else None
+    if not isinstance(done, int) or not 0 < done <= facts["rows"]:
+        return None
+    return done if _whole(making / "latents.npy", facts["rows"]) else None
+
+
+def _whole(path: Path, rows: int) -> bool:
+    """Whether the array is as long as it says and of this shape."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return False
+    return array.shape == (rows, 8, 32, 32) and array.dtype == np.float16
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
