@@ -136,8 +136,8 @@ def fingerprint_in(path: Path) -> str:
 def make_latents(pack: FacePack, version: Version, coder: ImageCoder, progress: Progress | None = None) -> Path:
     """The tensors, made unless they are there; a run that was broken off goes on where it was.
 
-    `progress` is told (rows done, rows in all). Raises AssetError for an avatar without a mesh or a full disk, HeadError
-    for a device without memory.
+    `progress` is told (rows done, rows in all). Raises AssetError for an avatar without a mesh or a full disk,
+    HeadError for a device without memory.
     """
     import torch
 
@@ -234,7 +234,7 @@ def _whole(path: Path, rows: int) -> bool:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return False
-    return array.shape == (rows, 8, 32, 32) and array.dtype == np.float16
+    return bool(array.shape == (rows, 8, 32, 32) and array.dtype == np.float16)
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
