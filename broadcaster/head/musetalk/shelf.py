@@ -91,16 +91,14 @@ class Shelf:
 
     def __init__(self, limit: int, hold: Callable[[NDArray[np.float16]], Any]) -> None:
         self.limit = limit
+        self.nbytes = 0
+        """Of all that it holds, in float16; read by other threads as well."""
         self._hold = hold
         self._placed: OrderedDict[str, Placed] = OrderedDict()
         """Least recently used first."""
 
     def __len__(self) -> int:
         return len(self._placed)
-
-    @property
-    def nbytes(self) -> int:
-        return sum(placed.nbytes for placed in self._placed.values())
 
     def take(self, digest: str, values: NDArray[np.float16]) -> Placed | None:
         """The avatar of that digest for one more user; None when there is no room: those in use fill the shelf."""
@@ -111,6 +109,7 @@ class Shelf:
                 return None
             self._make_room(values.nbytes)
             placed = self._placed[digest] = Placed(digest, len(values), self._hold(values))
+            self.nbytes += placed.nbytes
         self._placed.move_to_end(digest)
         placed.users += 1
         return placed
@@ -122,4 +121,4 @@ class Shelf:
     def _make_room(self, need: int) -> None:
         idle = [digest for digest, placed in self._placed.items() if not placed.users]
         while idle and self.nbytes + need > self.limit:
-            del self._placed[idle.pop(0)]
+            self.nbytes -= self._placed.pop(idle.pop(0)).nbytes
