@@ -74,6 +74,19 @@ def wanted() -> list[Requirement]:
     return [Requirement(text) for text in project["dependencies"] + extras + PROJECT["dependency-groups"]["dev"]]
 
 
+OF_CUDA = re.compile(r"^(nvidia|cuda|triton)\b")
+"""What PyPI's build of torch brings besides, and the CPU's build does not: as torch itself names it."""
+
+
+def installed(name: str) -> metadata.Distribution:
+    """Here, or in the environment of the neural engines, which lies on top of this one."""
+    face = [str(path) for path in (ROOT / ".venv-face").glob("lib/python3.*/site-packages")]
+    found = next(iter(metadata.distributions(name=name, path=[*sys.path, *face])), None)
+    if found is None:
+        pytest.skip(f"{name} is not installed: make dev face")
+    return found
+
+
 def closure() -> dict[str, metadata.Distribution]:
     """Everything that the requirements pull in, as it is installed here."""
     found: dict[str, metadata.Distribution] = {}
@@ -82,10 +95,10 @@ def closure() -> dict[str, metadata.Distribution]:
     while todo:
         requirement, extras = todo.pop()
         name = canonicalize_name(requirement.name)
-        if (name, extras) in seen:
+        if (name, extras) in seen or OF_CUDA.match(name):
             continue
         seen.add((name, extras))
-        found[name] = metadata.distribution(name)
+        found[name] = installed(name)
         for text in found[name].requires or []:
             needed = Requirement(text)
             if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in (extras or {""})):
