@@ -246,6 +246,7 @@ def test_the_latents_are_read_before_they_are_believed(path: Path, maker: FaceMa
         ("long", data + b"x", "cut off"),
         ("text", b"version https://git-lfs.github.com/spec/v1\n", "not a .npy file"),
         ("empty", b"", "not a .npy file"),
+        ("open bracket", data.replace(b"32)", b"32 "), "not a .npy file"),
         ("huge", data.replace(b"(3, 8,", b"(99999999999, 8,"), "not a .npy file|take"),
     ):
         (tmp_path / name).write_bytes(content)

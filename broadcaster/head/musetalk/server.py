@@ -189,7 +189,7 @@ class EngineServer:
             arrived = Arrived(*read_latents(descriptor, self._limit))
         except AssetError as err:
             arrived = Arrived("", None, str(err))
-        except (OSError, MemoryError) as err:
+        except Exception as err:  # whatever it is, the client waits for an answer
             arrived = Arrived("", None, f"the latents cannot be read: {err}")
         self._workshop.tell(seat, arrived)
 

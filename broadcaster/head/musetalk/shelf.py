@@ -79,7 +79,7 @@ def _shape(file: BinaryIO) -> tuple[int, int, int, int]:
         version = npy.read_magic(file)
         header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = header(file)
-    except (ValueError, EOFError, OSError) as err:
+    except Exception as err:  # numpy lets its tokenizer's own errors through
         raise AssetError(f"not a .npy file: {err}") from err
     if fortran or dtype != np.dtype("<f2") or len(shape) != 4 or shape[1:] != ROW or shape[0] < 1:
         raise AssetError(f"{dtype} {shape} are no latents: float16 (rows, 8, 32, 32) is wanted")
