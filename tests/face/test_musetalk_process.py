@@ -57,7 +57,9 @@ def peer(short_dir: Path, avatar: ExpandedAvatar, weights: Path) -> Iterator[Hea
     config = HeadConfig(engine="musetalk", musetalk=MuseTalkConfig(models=weights, device="cpu", batch=LEAD))
     stop = threading.Event()
     with HeadPeer(paths.playout_socket, avatar.fps, avatar.loop_frames) as made:
-        head = threading.Thread(target=run_head, args=(config, paths, avatar, lambda *_: None, stop))
+        head = threading.Thread(
+            target=run_head, args=(config, paths, avatar, lambda *_: None, stop), kwargs={"patient": True}
+        )
         head.start()
         try:
             hello = made.meet()

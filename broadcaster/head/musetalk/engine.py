@@ -60,6 +60,8 @@ class MuseTalkHead:
     it is called once, by `load`."""
 
     name = "musetalk"
+    loads_long = True
+    """Half a minute from a cold disk: `warp` speaks meanwhile."""
 
     def __init__(self, supply: Supply, batch: int, version: Version = "1.5", threads: int = 1) -> None:
         self.lead_ticks = batch
