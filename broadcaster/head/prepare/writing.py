@@ -28,7 +28,7 @@ FACES: Final = "faces.npz"
 KEYFRAMES: Final = 12
 """Pictures from keyframe to keyframe: whoever begins anywhere decodes at most so many for nothing."""
 
-PIECE: Final = 20 * KEYFRAMES
+PIECE: Final = 10 * KEYFRAMES
 """Pictures in one piece."""
 
 BACKWARDS: Final = 48
