@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -126,6 +126,7 @@ def test_one_size_of_box_whatever_is_pasted() -> None:
     assert boxes | {paster.paste(base, crop, None)[0]} == {paster.box(crop)}
 
 
+@settings(deadline=None)
 @given(
     left=st.integers(-500, 800),
     top=st.integers(-500, 500),

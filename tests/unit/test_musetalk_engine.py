@@ -88,6 +88,14 @@ def test_faces_are_asked_for_in_whole_batches_two_ahead(heads: Heads) -> None:
     assert first.tick <= faces.wanted[0].key
 
 
+def test_one_at_a_time_is_never_ahead(heads: Heads) -> None:
+    """On a CPU a face is seconds of work that nothing can break off."""
+    head, faces = heads(batch=1)
+    head.begin(1, 1, track_of(babble(1.0)), 0, 0)
+    for _ in head.render(0, 20):
+        assert len(faces.wanted) == head.counts["faces"]
+
+
 def test_nothing_is_asked_for_twice_and_the_rest_of_a_batch_serves_the_next_window(heads: Heads) -> None:
     head, faces = heads()
     head.begin(1, 1, track_of(babble(2.0)), 0, 0)

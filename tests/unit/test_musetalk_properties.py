@@ -58,7 +58,7 @@ def whole(pack: NoiseFace, samples: int) -> dict[int, bytes]:
     return {patch.tick: patch.planes for patch in engine.render(0, 200)}
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     batch=st.integers(1, 6),
     patience=st.integers(0, 2),

@@ -47,7 +47,8 @@ PATIENCE_S: Final = 10.0
 """A GPU that has made no batch for this long makes none any more. On a CPU the work is done within the calls."""
 
 CPU_BATCH: Final = 1
-"""Larger batches save a twentieth there, and nobody can be answered while one is made: seconds for each picture."""
+"""Larger batches save a twentieth there, and nobody can be answered while one is made: seconds for each picture. Nor
+is any face asked for ahead of the one that is waited for: all the work is done in `ask`."""
 
 GAINS_KEPT: Final = 1000
 """Ticks whose gain is remembered."""
@@ -218,7 +219,7 @@ class MuseTalkHead:
     def _ask(self, tick: int, last: int) -> None:
         """Asks for whole batches, up to two in flight; for less where nothing more will come to fill one."""
         faces = self._faces
-        while len(self._asked) <= faces.batch:
+        while self._room():
             wanted, waits = self._wanted(tick, last, faces.batch)
             if not wanted or (waits and len(wanted) < faces.batch):
                 return
@@ -235,6 +236,11 @@ class MuseTalkHead:
             faces.ask(asked)
             if self._uneven:
                 faces.flush()
+
+    def _room(self) -> bool:
+        if self._faces.batch <= CPU_BATCH:
+            return not self._asked and not self._ready
+        return len(self._asked) <= self._faces.batch
 
     def _wanted(self, tick: int, last: int, batch: int) -> tuple[list[int], bool]:
         """The next ticks to ask a face for, a batch at most, and whether more sound would bring more of them.
