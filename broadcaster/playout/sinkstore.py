@@ -158,7 +158,7 @@ class SinkStore:
             for override in found.values():
                 if override.settings is not None:
                     parse_settings(override.settings)
-        except (msgspec.MsgspecError, Refused):
+        except (msgspec.MsgspecError, UnicodeDecodeError, Refused):
             log.warning("the sinks' on-air changes are unreadable and ignored", extra={"path": str(self._path)})
             return {}
         return found

@@ -43,7 +43,7 @@ def decode(body: bytes | memoryview) -> AnyMessage:
     """One message from its body. Raises WireError for anything that is not one."""
     try:
         return _decoder.decode(body)
-    except (msgspec.DecodeError, msgspec.ValidationError) as err:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as err:
         raise WireError(f"undecodable message of {len(body)} bytes: {err}") from err
 
 

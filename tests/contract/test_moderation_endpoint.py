@@ -110,7 +110,7 @@ async def test_the_direction_is_kept(gate: Made, server: ModerationServer, direc
     assert [request.fields["direction"] for request in server.requests] == asked
 
 
-@pytest.mark.parametrize("fault", ["dropped", "500", "401", "html", "few", "huge"])
+@pytest.mark.parametrize("fault", ["dropped", "500", "401", "html", "few", "huge", "no text"])
 async def test_its_failures_hold_viewers_texts_and_stop_no_host(
     gate: Made, server: ModerationServer, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -13,7 +13,7 @@ from tests.fakes.http_wire import Request, read_request
 class ModerationServer:
     """Says `words[part]` (a verdict) of a text that has the part, else pass. `fault` replaces the answer.
 
-    `fault`: None, "slow" (never answers), "dropped", "500", "401", "html", "few" (a verdict too little), "huge".
+    `fault`: None, "slow" (never answers), "dropped", "500", "401", "html", "few" (a verdict too little), "huge", "no text" (bytes that are not UTF-8).
     """
 
     def __init__(self, words: dict[str, dict[str, Any]] | None = None) -> None:
@@ -62,6 +62,8 @@ class ModerationServer:
             return int(self.fault), f"trouble with {key} over {texts}".encode()
         if self.fault == "html":
             return 200, b"<html>"
+        if self.fault == "no text":
+            return 200, b'{"verdicts": [{"action": "\xff"}]}'
         if self.fault == "huge":
             return 200, b" " * 2_000_000
         verdicts = [self._verdict(text) for text in texts]

@@ -89,7 +89,10 @@ def test_without_a_link_nothing_happens(paths: Paths) -> None:
     child.on_notice(lambda notice: None)
 
 
-@pytest.mark.parametrize("packet", [b"", b"\x00", b"\x00\x00\x00\x05abc", b"\x00\x00\x00\x03\xc1\xc1\xc1"])
+NOT_TEXT = pack(wire.Restart("head", "no")).replace(b"head", b"h\xffad")
+
+
+@pytest.mark.parametrize("packet", [NOT_TEXT, b"", b"\x00", b"\x00\x00\x00\x05abc", b"\x00\x00\x00\x03\xc1\xc1\xc1"])
 def test_a_packet_that_is_no_message(packet: bytes) -> None:
     with pytest.raises(WireError):
         unpack(packet)

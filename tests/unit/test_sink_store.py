@@ -177,3 +177,9 @@ def test_addresses_are_shown_without_keys(tmp_path: Path) -> None:
 
 def test_reveal_is_what_the_configuration_accepts_again() -> None:
     assert RtmpSink.model_validate(reveal(MAIN)) == MAIN
+
+
+@pytest.mark.parametrize("left", [b"{", b"[]", b'{"main": {"hold": "\xff"}}'])
+def test_a_file_that_cannot_be_read_is_ignored(path: Path, left: bytes) -> None:
+    path.write_bytes(left)
+    assert held(SinkStore(path, CONFIGURED)) == held(SinkStore(path.with_name("none"), CONFIGURED))

@@ -99,7 +99,7 @@ class Endpoint:
     def _read(self, answer: bytes, texts: Sequence[str]) -> list[Verdict]:
         try:
             verdicts = self._decoder.decode(answer).verdicts
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise BrainError(f"{self.place} sent no verdicts -> docs/room.md tells what it must answer") from None
         if len(verdicts) != len(texts):
             raise BrainError(f"{self.place} sent {len(verdicts)} verdicts for {len(texts)} texts")

@@ -45,7 +45,7 @@ def read_lock(folder: Path) -> Lock:
         return msgspec.json.decode(path.read_bytes(), type=Lock)
     except FileNotFoundError:
         return Lock()
-    except (OSError, msgspec.MsgspecError) as err:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as err:
         raise AssetError(
             f"{path}: cannot be read ({err}) -> remove it and repeat: broadcaster models pull musetalk"
         ) from err
