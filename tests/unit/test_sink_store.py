@@ -181,5 +181,6 @@ def test_reveal_is_what_the_configuration_accepts_again() -> None:
 
 @pytest.mark.parametrize("left", [b"{", b"[]", b'{"main": {"hold": "\xff"}}'])
 def test_a_file_that_cannot_be_read_is_ignored(path: Path, left: bytes) -> None:
+    path.parent.mkdir(parents=True)
     path.write_bytes(left)
     assert held(SinkStore(path, CONFIGURED)) == held(SinkStore(path.with_name("none"), CONFIGURED))
