@@ -213,7 +213,7 @@ def _mesh_in(document: dict[str, Any], path: Path) -> NDArray[np.float32] | None
 def _load_faces(path: Path) -> ClipFaces:
     remedy = "prepare the avatar again with `broadcaster avatar prepare`"
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             mesh, boxes, masks, rest, source = (stored[name] for name in FACE_FILES)
     except FileNotFoundError as err:
         raise AssetError(f"{path}: missing; restore the avatar folder or choose another avatar") from err

@@ -93,7 +93,7 @@ def rest_of(meshes: NDArray[np.float32], plain: Sequence[bool] | None = None) ->
     eyes = np.array([eye_openness(mesh) for mesh in meshes])
     middle = np.median(meshes, axis=0)
     away = np.sqrt(((meshes - middle) ** 2).sum(axis=2).mean(axis=1)) / face_width(middle)
-    cost = mouths.clip(0.02) + 0.3 * away + 0.5 * (eyes < 0.7 * np.median(eyes))
+    cost = mouths.clip(0.02) + 0.3 * away + 0.5 * (0.95 - eyes / np.median(eyes)).clip(0.0)
     if plain is not None and any(plain):
         cost = cost + np.where(plain, 0.0, 10.0)
     return int(cost.argmin())
