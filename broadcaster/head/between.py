@@ -92,6 +92,7 @@ def _union(one: MouthBox, other: MouthBox) -> MouthBox:
 
 
 def _within(box: MouthBox, avatar: FacePack) -> MouthBox:
-    x, y = max(0, box.x), max(0, box.y)
+    """What of `box` lies in the picture, 2 by 2 pixels at its edge at least."""
+    x, y = max(0, min(box.x, avatar.width - 2)), max(0, min(box.y, avatar.height - 2))
     right, bottom = min(avatar.width, box.x + box.width), min(avatar.height, box.y + box.height)
     return MouthBox(x, y, max(2, right - x), max(2, bottom - y))
