@@ -70,6 +70,12 @@ class Ladder:
         self._changed()
         return True
 
+    def shorten(self, steps: int) -> None:
+        """One of the steps is gone: the next one down takes the place of the one in use, or else the last."""
+        self._steps = steps
+        self.step = min(self.step, steps - 1)
+        self._changed()
+
     def _changed(self) -> None:
         self._since = 0
         self._late.clear()

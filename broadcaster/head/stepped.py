@@ -24,7 +24,7 @@ from broadcaster.head.ladder import Ladder
 from broadcaster.head.still import base_planes
 from broadcaster.head.timeline import Timeline
 from broadcaster.ports import ThinningHead
-from broadcaster.types import MouthPatch, base_index
+from broadcaster.types import MouthPatch, base_index, samples_at
 
 if TYPE_CHECKING:
     from broadcaster.ports import FacePack, SpeechTrack, TalkingHead
@@ -67,10 +67,10 @@ class SteppedHead:
         self._avatar: FacePack | None = None
         self._stand_ins: dict[str, TalkingHead] = {}
         self._ladder = Ladder(1)
-        self._used = 0
-        """The step in use: behind the ladder's until the next utterance when that has gone up."""
         self._anchored: _Anchored | None = None
         self._last: Rendered | None = None
+        self._heard = 0
+        """Samples of the track that were known when `_last` was made."""
         self._version = 0
         self._interpolated = 0
         self._returned = 0
@@ -92,13 +92,15 @@ class SteppedHead:
 
     @property
     def seen_ahead(self) -> int:
-        """Samples beyond the start of a picture that the engine at work may look at."""
-        return max(SEEN_AHEAD, int(getattr(self._working(), "seen_ahead", 0)))
+        """Samples beyond the start of a picture that may change it: what the engine at work looks at, from the
+        rendered picture on that comes after one in between."""
+        own = max(SEEN_AHEAD, int(getattr(self._working(), "seen_ahead", 0)))
+        return own + samples_at(self._stride - 1, self._pack.fps)
 
     @property
     def step(self) -> str:
         """ "" in full, "half", "third", or the stand-in that is used because the engine is too slow."""
-        return self._steps()[self._used][0]
+        return self._steps()[self._ladder.step][0]
 
     @property
     def state(self) -> tuple[str, str, bool]:
@@ -108,9 +110,9 @@ class SteppedHead:
     @property
     def degraded(self) -> bool:
         """A stand-in is at work, and not only until the engine has been loaded."""
-        if self._faults.get(self._preferred) == LOADING:
-            return len(self._faults) > 1
-        return bool(self._faults) or self.name != self._preferred
+        if self.name == self._preferred:
+            return False
+        return self._faults.get(self._preferred) != LOADING or len(self._faults) > 1
 
     @property
     def counts(self) -> dict[str, int]:
@@ -151,6 +153,8 @@ class SteppedHead:
         another = self._anchored is None or self._anchored.track is not track
         self._anchored = _Anchored(generation, epoch, track, first_tick, first_sample)
         if another:
+            if self._preferred not in self._faults:
+                self._pause = FIRST_RETRY_S  # it has lasted through an utterance
             self._take_back()
             self._rise()
         self._start()
@@ -162,7 +166,7 @@ class SteppedHead:
         if anchored is None:
             return
         while version == self._version:
-            stride = self._steps()[self._used][1]
+            stride = self._stride
             source = self._whole(first, last) if stride == 1 else self._thinned(anchored, stride, first, last)
             try:
                 for patch in source:
@@ -180,12 +184,14 @@ class SteppedHead:
     def late(self, pictures: int) -> None:
         """So many pictures more were skipped because their tick had passed."""
         if pictures > 0 and self._ladder.skipped(pictures):
-            self._used = self._ladder.step
             _log.warning("the talking head is too slow and steps down", extra={"step": self.step or self.name})
             self._restart()
 
     def idle(self) -> None:
-        """Nobody speaks: looks after an engine that has failed, without waiting for it."""
+        """Nothing is to be rendered: looks after an engine that has failed, without waiting for it. One that has come
+        back is left for the next utterance."""
+        if self._fresh and isinstance(self._fresh[0], Exception):
+            self._take_back()
         if self._avatar is not None and self._retry_at <= self._now() and self._loading is None:
             self._load_behind(self._make(self._preferred))
 
@@ -194,22 +200,25 @@ class SteppedHead:
         return self._make_named(self._asked_for if name == self._preferred else name)
 
     def _steps(self) -> list[tuple[str, int]]:
-        thinning = THINNING if isinstance(self._engine, ThinningHead) else THINNING[:1]
-        return [*thinning, *((name, 1) for name in FALLBACKS)] if len(thinning) > 1 else list(thinning)
+        if not isinstance(self._engine, ThinningHead):
+            return [*THINNING[:1]]
+        return [*THINNING, *((name, 1) for name in FALLBACKS if name in self._stand_ins)]
+
+    @property
+    def _stride(self) -> int:
+        return self._steps()[self._ladder.step][1]
 
     def _working(self) -> TalkingHead:
-        step = self._steps()[self._used][0]
-        return self._stand_ins.get(step, self._engine)
+        return self._stand_ins.get(self.step, self._engine)
 
     def _climb_anew(self) -> None:
         """Another engine is the first choice now: its steps begin in full."""
-        old, self._ladder = self._ladder, Ladder(len(self._steps()))
-        self._ladder.stepped_down, self._ladder.stepped_up = old.stepped_down, old.stepped_up
-        self._used = 0
-        if len(self._steps()) > 1:
+        if isinstance(self._engine, ThinningHead):
             for name in FALLBACKS:
                 if name not in self._stand_ins and name not in self._faults:
                     self._stand_in(name)
+        old, self._ladder = self._ladder, Ladder(len(self._steps()))
+        self._ladder.stepped_down, self._ladder.stepped_up = old.stepped_down, old.stepped_up
 
     def _stand_in(self, name: str) -> None:
         engine = self._make(name)
@@ -226,16 +235,26 @@ class SteppedHead:
         return self._avatar
 
     def _fail(self, why: str, err: Exception) -> None:
-        """The engine at work is given up for the next of FALLBACKS; a fault that may pass is looked at again."""
-        failed = self._working().name
-        self._faults[failed] = why
-        if failed == self._preferred and isinstance(err, HeadError) and err.retryable:
+        """The engine at work is given up for the next of FALLBACKS, or a stand-in for the next step; a fault that may
+        pass is looked at again."""
+        failed = self._working()
+        self._faults[failed.name] = why
+        if failed.name == self._preferred:
+            self._retry_after(err)
+        _close(failed)
+        _log.error("the talking-head engine failed; another takes over", extra={"reason": self.note})
+        self._stand_ins.pop(failed.name, None)
+        if failed is self._engine:
+            self._replace()
+        else:
+            self._ladder.shorten(len(self._steps()))
+            self._restart()
+
+    def _retry_after(self, err: Exception) -> None:
+        """The preferred engine is loaded again after a pause if its fault may pass."""
+        if isinstance(err, HeadError) and err.retryable:
             self._retry_at = self._now() + self._pause
             self._pause = min(2 * self._pause, LAST_RETRY_S)
-        self._stand_ins.pop(failed, None)
-        _close(self._engine)
-        _log.error("the talking-head engine failed; another takes over", extra={"reason": self.note})
-        self._replace()
 
     def _replace(self) -> None:
         """The first of FALLBACKS that is not known to be broken takes over, in the middle of a word if need be."""
@@ -275,21 +294,17 @@ class SteppedHead:
             if self._faults.get(self._preferred) == LOADING:
                 _log.error("the talking-head engine cannot be loaded", extra={"reason": str(fresh)})
             self._faults[self._preferred] = f"cannot be loaded: {fresh}"
-            if isinstance(fresh, HeadError) and fresh.retryable:
-                self._retry_at = self._now() + self._pause
-                self._pause = min(2 * self._pause, LAST_RETRY_S)
+            self._retry_after(fresh)
             return
         first = self._faults.pop(self._preferred, None) == LOADING
         self._engine = fresh
-        self._pause = FIRST_RETRY_S
         self._returned += not first
         _log.info("the talking-head engine is %s", "here" if first else "back", extra={"engine": fresh.name})
         self._climb_anew()
 
     def _rise(self) -> None:
         if self._ladder.may_rise():
-            _log.info("the talking head tries the next step up", extra={"step": self._steps()[self._ladder.step][0]})
-        self._used = self._ladder.step
+            _log.info("the talking head tries the next step up", extra={"step": self.step or self.name})
 
     def _restart(self) -> None:
         """Another engine, or another stride, goes on within the utterance."""
@@ -302,9 +317,12 @@ class SteppedHead:
         assert told is not None
         self._last = None
         engine = self._working()
-        if isinstance(engine, ThinningHead):
-            engine.stride = self._steps()[self._used][1]
-        engine.begin(told.generation, told.epoch, told.track, told.first_tick, told.first_sample)
+        try:
+            if isinstance(engine, ThinningHead):
+                engine.stride = self._stride
+            engine.begin(told.generation, told.epoch, told.track, told.first_tick, told.first_sample)
+        except Exception as err:
+            self._fail(f"failed: {err}", err)
 
     def _whole(self, first: int, last: int) -> Iterator[MouthPatch]:
         return self._working().render(first, last)
@@ -315,7 +333,9 @@ class SteppedHead:
         line = Timeline(told.generation, told.epoch, told.first_tick, told.first_sample, avatar.fps)
         first = max(first, told.first_tick)
         behind = (first - told.first_tick) % stride
-        before = self._last
+        if told.track.samples < self._heard:
+            self._last = None  # trimmed: it may show speech that is not heard
+        before, self._heard = self._last, told.track.samples
         if before is not None and not first - stride < before.patch.tick <= first:
             before = None
         if before is not None and before.patch.tick == first <= last:

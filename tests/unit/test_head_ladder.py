@@ -84,3 +84,18 @@ def test_the_step_is_always_one_of_the_steps(steps: int, deeds: list[int | str])
         assert 0 <= ladder.step < steps
         assert abs(ladder.step - before) <= 1
     assert ladder.stepped_down - ladder.stepped_up == ladder.step
+
+
+def test_a_ladder_that_loses_a_step_stays_where_it_is_or_at_its_end() -> None:
+    ladder = Ladder(5)
+    for _ in range(3):
+        ladder.skipped(TOO_LATE)
+    ladder.shorten(4)
+    assert ladder.step == 3
+    assert not ladder.skipped(TOO_LATE), "that is the last one now"
+    ladder.shorten(3)
+    assert ladder.step == 2
+    made(ladder, CALM - 1)
+    assert not ladder.may_rise(), "what is in use now has to prove itself"
+    made(ladder, 1)
+    assert ladder.may_rise()
