@@ -37,6 +37,7 @@ BENCHES = (
     "prepare",
     "onnx_head",
     "head_server",
+    "whisper_window",
     "intelligibility",
     "inbox",
     "room_paid",

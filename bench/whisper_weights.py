@@ -1,8 +1,8 @@
 """A sound encoder with real weights, if there is one here: whisper-base of the tests' speech recognition.
 
-MuseTalk hears with whisper-tiny, whose weights are on no package registry. whisper-base is the same network, two layers
-deeper and 512 wide, so it shows how far a window's states are from the whole clip's, if not by exactly how much. The
-files are CTranslate2's (format 6: names, shapes, fp16 arrays), read here without it.
+MuseTalk hears with whisper-tiny, whose weights are on no package registry. whisper-base is the same network, two
+layers deeper and 512 wide, so it shows what a window's shape does, if not by exactly how much. The files are
+CTranslate2's (format 6: names, shapes, fp16 arrays), read here without it.
 """
 
 from __future__ import annotations
@@ -74,9 +74,11 @@ def _arrays(data: bytes) -> dict[str, NDArray[Any]]:
 
 
 def _renamed(found: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """CTranslate2's names to Transformers'; queries, keys and values lie in one matrix there, and keys have no bias."""
+    """CTranslate2's names to Transformers'; queries, keys and values are one matrix there, and keys have no bias."""
     out = {
-        f"{conv}.{part}": found[f"encoder/{conv}/{part}"] for conv in ("conv1", "conv2") for part in ("weight", "bias")
+        f"{conv}.{part}": found[f"encoder/{conv}/{part}"]
+        for conv in ("conv1", "conv2")
+        for part in ("weight", "bias")
     }
     out["embed_positions.weight"] = found["encoder/position_encodings/encodings"]
     norms = {"layer_norm": "encoder/layer_norm"}
