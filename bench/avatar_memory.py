@@ -128,7 +128,8 @@ def _on_air(root: Path, seconds: float) -> list[Row]:
         Row("head: PSS without page cache, talking, max", most["head"], "MB", GOAL_MB),
         Row("playout: CPU, idle", idle.get("playout", 0.0), "%", note="encoder included"),
         Row("head: CPU, idle", idle.get("head", 0.0), "%"),
-        Row("pictures held", float(clock["held_ticks"]), "", note=f"of {clock['tick']} ticks"),
+        Row("pictures held", float(clock["held_ticks"]), note=f"of {clock['tick']} ticks"),
+        Row("ticks that ran late", float(clock["late_ticks"]), note="a busy machine holds pictures by itself"),
     ]
 
 

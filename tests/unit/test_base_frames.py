@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -239,6 +241,17 @@ def test_a_damaged_pack_of_a_clip_is_refused(
         (pack / name).write_bytes(content)
     with pytest.raises(AssetError, match=message):
         open_pack(pack)
+
+
+def test_only_decoded_packs_need_pyav(raw: ExpandedAvatar, coded: ExpandedAvatar) -> None:
+    script = (
+        "import sys; from pathlib import Path; from broadcaster.studio.avatar import open_pack\n"
+        f"open_pack(Path({str(raw.root)!r})).on_air().frame(3); print('av' in sys.modules, 'cv2' in sys.modules)\n"
+        f"open_pack(Path({str(coded.root)!r})).frame(3); print('av' in sys.modules, 'cv2' in sys.modules)\n"
+    )
+    root = Path(__file__).parents[2]
+    told = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, check=True)
+    assert told.stdout.decode().split() == ["False", "False", "True", "False"]
 
 
 def test_a_long_loop_takes_no_more_than_its_budget(tmp_path: Path) -> None:
