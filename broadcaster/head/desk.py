@@ -55,7 +55,7 @@ class Desk:
 
     @property
     def spoken(self) -> Spoken | None:
-        """The utterance on air, or None."""
+        """The utterance that was anchored last, or None."""
         return self._spoken
 
     def speak(self, message: Speak) -> None:
@@ -101,17 +101,22 @@ class Desk:
             self._spoken.track.due = True
 
     def work(self) -> tuple[int, int] | None:
-        """The first and last tick that may be rendered now, or None. Skips and counts ticks that have passed."""
+        """The first and last tick that may be rendered now, or None. Skips and counts ticks that have passed.
+
+        An utterance that is over stays at hand: it may be trimmed while the air is still in it.
+        """
         spoken = self._spoken
         if spoken is None:
             return None
-        if self._next <= self._now:
-            self.skipped += self._now + 1 - self._next
-            self._next = self._now + 1
-        if spoken.track.complete and spoken.line.over(self._next, spoken.track.samples):
-            self._spoken = None
-            return None
-        return (self._next, self._through) if self._next <= self._through else None
+        passed, end = self._now + 1, None
+        if spoken.track.complete:
+            end = spoken.line.end(spoken.track.samples)
+            passed = min(passed, end)
+        if self._next < passed:
+            self.skipped += passed - self._next
+            self._next = passed
+        over = end is not None and self._next >= end
+        return None if over or self._next > self._through else (self._next, self._through)
 
     def rendered(self, tick: int) -> None:
         """A picture was sent: the next one is due."""

@@ -30,6 +30,12 @@ class Timeline:
         """The tick that a sample sounds in."""
         return self.first_tick + (sample - self.first_sample) * self.fps // SAMPLE_RATE
 
+    def end(self, samples: int) -> int:
+        """The first tick beyond the pictures at rest that follow an utterance of `samples`."""
+        one = samples_at(1, self.fps)
+        left = samples + samples_at(TRAIL_TICKS, self.fps) - one // 2 - self.first_sample
+        return self.first_tick - -left // one
+
     def over(self, tick: int, samples: int) -> bool:
-        """Whether `tick` lies beyond the pictures at rest that follow an utterance of `samples`."""
-        return self.middle(tick) - samples_at(TRAIL_TICKS, self.fps) >= samples
+        """Whether `tick` lies there."""
+        return tick >= self.end(samples)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from broadcaster.head.desk import DUE_TICKS, EAGER_TICKS, UTTERANCES_KEPT, Desk
-from broadcaster.wire import Anchor, Cut, End, Speak, Window
+from broadcaster.wire import Anchor, Cut, End, Speak, Trim, Window
 
 pytestmark = pytest.mark.unit
 
@@ -133,3 +133,58 @@ def test_kept_utterances_are_bounded_and_the_one_on_air_stays() -> None:
     assert spoken is not None
     assert spoken.track.samples == 48_000
     assert len(desk._tracks) == UTTERANCES_KEPT
+
+
+def test_a_trim_makes_again_what_heard_what_is_gone_although_all_was_rendered() -> None:
+    desk = Desk(25, LEAD)
+    anchored(desk)
+    desk.window(Window(99, 300))
+    for tick in range(100, 129):
+        assert desk.work() == (tick, 300)
+        desk.rendered(tick)
+    assert desk.work() is None
+    desk.trim(Trim(1, "u", 0, 24_000))
+    assert desk.work() == (109, 300), "12.5 pictures are heard, the ninth looks just so far"
+
+
+def test_a_trim_never_goes_back_beyond_what_is_on_air() -> None:
+    desk = Desk(25, LEAD)
+    anchored(desk)
+    desk.window(Window(99, 300))
+    desk.rendered(120)
+    desk.window(Window(113, 300))
+    desk.trim(Trim(1, "u", 0, 24_000))
+    assert desk.work() == (114, 300)
+    assert desk.skipped == 0
+    desk.rendered(115)
+    assert desk.work() is None, "at rest for four pictures, and over"
+
+
+def test_a_trim_of_another_utterance_or_generation_changes_nothing() -> None:
+    desk = Desk(25, LEAD)
+    anchored(desk)
+    desk.rendered(104)
+    desk.trim(Trim(1, "v", 0, 0))
+    desk.trim(Trim(2, "u", 0, 0))
+    assert desk.work() == (105, 107)
+
+
+def test_what_was_never_to_be_rendered_is_not_skipped() -> None:
+    desk = Desk(25, LEAD)
+    anchored(desk)
+    desk.window(Window(99, 300))
+    desk.rendered(126)
+    desk.window(Window(500, 530))
+    assert desk.work() is None
+    assert desk.skipped == 2, "127 and 128: one second of sound and four pictures at rest"
+    desk.window(Window(600, 630))
+    assert desk.work() is None
+    assert desk.skipped == 2
+
+
+def test_an_anchor_in_the_past_skips_what_has_passed() -> None:
+    desk = Desk(25, LEAD)
+    desk.window(Window(109, 300))
+    anchored(desk)
+    assert desk.work() == (110, 300)
+    assert desk.skipped == 10
