@@ -155,6 +155,13 @@ class _Shift:
         self._since = time.monotonic()
 
     def run(self) -> None:
+        try:
+            self._work()
+        except HeadError:
+            self._report()
+            raise
+
+    def _work(self) -> None:
         self._report()
         while not self._head.stop.is_set():
             self._head.alive()
@@ -188,7 +195,9 @@ class _Shift:
             case Window():
                 self._desk.window(message)
             case Trim():
+                self._desk.seen_ahead = self._head.engine.seen_ahead
                 self._desk.trim(message)
+                self._frames = None  # what it holds ready may show what is gone
             case Cut():
                 self._desk.cut(message)
             case Anchor():
@@ -212,19 +221,14 @@ class _Shift:
         spoken = self._desk.spoken
         if spoken is not None:
             line = spoken.line
-            self._desk.seen_ahead = self._head.engine.seen_ahead
             self._head.engine.begin(line.generation, line.epoch, spoken.track, line.first_tick, line.first_sample)
 
     def _render(self, first: int, last: int) -> None:
         """One picture, or none if the speech is not known that far."""
         began = time.perf_counter()
-        try:
-            if self._frames is None:
-                self._frames, self._fresh = self._head.engine.render(first, last), True
-            patch = next(self._frames, None)
-        except HeadError:
-            self._report()
-            raise
+        if self._frames is None:
+            self._frames, self._fresh = self._head.engine.render(first, last), True
+        patch = next(self._frames, None)
         if patch is None:
             self._frames, self._starved = None, self._fresh
             return
