@@ -274,6 +274,7 @@ def test_a_video_without_a_usable_face_says_why_and_what_to_do(short_dir: Path, 
     write_piece(path, iter([still] * 31), 15, 1)
     with pytest.raises(AssetError, match=f"no stretch of 2 s can be used.*31 of 31 pictures: {says}"):
         prepare_video(Order(path, "v", short_dir / "v", ABOUT), Watched())
+    assert not (short_dir / ".preparing-v").exists(), "the name is free for a better video"
 
 
 def test_only_the_asked_for_part_is_looked_at(short_dir: Path) -> None:

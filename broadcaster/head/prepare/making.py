@@ -20,7 +20,7 @@ from broadcaster.head.prepare import sheet, writing
 from broadcaster.head.prepare.order import Order, Progress, read_json
 from broadcaster.head.prepare.planning import Plan, bridged
 from broadcaster.head.prepare.reading import Video, VideoFacts, open_video
-from broadcaster.head.prepare.report import REPORT, SHEET, Report
+from broadcaster.head.prepare.report import REPORT, SHEET, Report, clock
 from broadcaster.head.prepare.seam import OPEN, Loop
 from broadcaster.head.prepare.stabilise import steady, steady_boxes
 from broadcaster.head.prepare.survey import Survey
@@ -195,7 +195,7 @@ def _report(
         input_height=facts.coded[1],
         input_fps=facts.rate,
         codec=facts.codec,
-        conversions=facts.notes,
+        conversions=(*facts.notes, *_part(facts, first, survey.count)),
         looked_at=survey.count,
         faces_found=plan.faces_found,
         unusable=plan.unusable,
@@ -211,6 +211,13 @@ def _report(
         warnings=(),
     )
     return replace(report, warnings=tuple(_warnings(report, still)))
+
+
+def _part(facts: VideoFacts, first: int, count: int) -> Iterator[str]:
+    """Which part of the video was looked at, where it was not all of it."""
+    begin, end = first * float(facts.step), (first + count) * float(facts.step)
+    if facts.seconds is not None and (begin > 0.5 or end < facts.seconds - 0.5):
+        yield f"looked at {clock(begin)} to {clock(end)} of {clock(facts.seconds)}"
 
 
 def _warnings(report: Report, still: float) -> Iterator[str]:

@@ -98,8 +98,8 @@ def prepare_photo(order: Order, progress: Progress, restart: bool = False) -> Re
     """A still avatar of a photograph, in `order.folder`. Raises AssetError and Refused."""
     progress.stage("reading the photograph", None, 0)
     picture, given, notes = read_photo(order.source, round(DETAIL * order.max_height))
+    face = _face_of(order.source, picture)
     with workplace(order, fingerprint(order.source) | {"max_height": order.max_height}, restart) as folder:
-        face = _face_of(order.source, picture)
         size = (picture.shape[1], picture.shape[0])
         progress.stage("writing the still", None, 0)
         made = folder / "made"

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 SHORTEST_S: Final = 2.0
 
 
+class NothingUsable(AssetError):
+    """No stretch of the video can be used, however its loop is to close."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The loop, in numbers of the survey."""
@@ -59,7 +63,7 @@ def plan_of(order: Order, video: Video, survey: Survey, first: int) -> Plan:
     long_enough = [each for each in stretches if (each[1] - each[0] + 1) * step >= SHORTEST_S]
     if not long_enough:
         longest = (stretches[0][1] - stretches[0][0] + 1) * step if stretches else 0.0
-        raise AssetError(nothing_usable(order.source, unusable, len(faults), longest))
+        raise NothingUsable(nothing_usable(order.source, unusable, len(faults), longest))
     meshes = bridged(survey.meshes, faults, long_enough)
     search = SeamSearch(survey.looks, meshes, long_enough, fps)
     loop = search.best(order.loop, order.wished_s, max(300.0, order.wished_s))

@@ -23,7 +23,7 @@ from broadcaster.head.prepare.looking import Looker
 from broadcaster.head.prepare.making import make
 from broadcaster.head.prepare.mesh import FaceMesher
 from broadcaster.head.prepare.order import Order, Progress, fingerprint, finish, read_json, workplace
-from broadcaster.head.prepare.planning import SHORTEST_S, plan_of
+from broadcaster.head.prepare.planning import SHORTEST_S, NothingUsable, plan_of
 from broadcaster.head.prepare.reading import Video, open_video
 from broadcaster.head.prepare.report import Report
 from broadcaster.head.prepare.survey import Survey
@@ -42,7 +42,11 @@ def prepare_video(order: Order, progress: Progress, restart: bool = False) -> Re
         survey = Survey(folder, video.facts.size)
         damaged = _look(video, survey, folder, first, last, progress)
         progress.stage("finding the loop", None, 0)
-        plan = plan_of(order, video, survey, first)
+        try:
+            plan = plan_of(order, video, survey, first)
+        except NothingUsable:
+            shutil.rmtree(folder)  # nothing to go on with, and the name is free for another video
+            raise
         report = make(order, video, survey, plan, folder, first, damaged, progress)
         finish(order, folder)
     return report
