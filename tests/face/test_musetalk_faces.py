@@ -196,3 +196,28 @@ def test_networks_that_do_not_fit_each_other_are_a_head_error() -> None:
     with pytest.raises(HeadError, match="the networks could not be started: ") as caught:
         FaceGenerator(broken, 1, SHORT)
     assert not caught.value.retryable
+
+
+def test_a_batch_that_fails_closes_the_faces_and_they_can_be_loaded_again(latents: Path) -> None:
+    calls = 0
+
+    def unet(*arguments: object, **named: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered\nmore of it")
+        return least().unet(*arguments, **named)
+
+    faces = LocalFaces(lambda: replace(least(), unet=unet), 1, SHORT)
+    faces.load(latents)
+    with pytest.raises(
+        HeadError, match=r"a batch of faces failed: CUDA error: an illegal memory access was enc"
+    ) as err:
+        faces.ask(wanted(1))
+    assert err.value.retryable
+    assert faces.asked == 0
+    with pytest.raises(HeadError, match="before the networks"):
+        faces.ask(wanted(1))
+    faces.load(latents)
+    faces.ask(wanted(1))
+    assert keys(faces.take(10)) == [1]

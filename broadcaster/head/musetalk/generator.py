@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -124,9 +124,10 @@ class FaceGenerator:
             return oldest.pictures()
 
     def close(self) -> None:
-        """Lets go of the device's memory."""
+        """Lets go of the device's memory. Never fails: a device that is lost has nothing to let go of."""
         self._pending.clear()
-        self._engine.close()
+        with suppress(RuntimeError):
+            self._engine.close()
 
 
 class _Batch:
@@ -252,6 +253,8 @@ class _Cuda:
 
         torch.backends.cudnn.benchmark = True  # the shapes never change
         device = networks.device
+        if device.index is not None:
+            torch.cuda.set_device(device)  # pinned memory and graphs belong to the current one
         self.note = ""
         self._pipeline = Pipeline(networks)
         self._compute, self._copies = torch.cuda.Stream(device), torch.cuda.Stream(device)
@@ -286,7 +289,10 @@ class _Cuda:
 
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.inference_mode(), torch.cuda.graph(graph, stream=self._compute):
+            with (
+                torch.inference_mode(),
+                torch.cuda.graph(graph, stream=self._compute, capture_error_mode="thread_local"),
+            ):
                 out = self._faces()
         except RuntimeError as err:
             torch.cuda.synchronize()
@@ -320,9 +326,9 @@ class _Cuda:
         return _CudaBatch(self._pinned[slot].numpy(), len(jobs), done)
 
     def close(self) -> None:
-        import torch
 
-        torch.cuda.synchronize(self._compute.device)
+        self._compute.synchronize()
+        self._copies.synchronize()
         self._graph = self._out = None
         del self._pipeline, self._made, self._pinned, self._latents
 

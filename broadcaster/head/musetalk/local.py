@@ -82,7 +82,11 @@ class LocalFaces:
     def take(self, timeout: float) -> list[Face]:
         generator = self._loaded()
         while self._started:
-            pictures = generator.take(timeout)
+            try:
+                pictures = generator.take(timeout)
+            except HeadError:
+                self.close()
+                raise
             if pictures is None:
                 return []
             keys = self._started.popleft()
@@ -96,6 +100,7 @@ class LocalFaces:
             self._generator.close()
             self._generator = None
         self._waiting.clear()
+        self._urgent = 0
         self._started.clear()
 
     def _start(self) -> None:
@@ -104,7 +109,11 @@ class LocalFaces:
         while generator.room and (len(self._waiting) >= self.batch or self._urgent):
             batch = [self._waiting.popleft() for _ in range(min(self.batch, len(self._waiting)))]
             self._urgent = max(0, self._urgent - len(batch))
-            generator.submit([job for _, job in batch])
+            try:
+                generator.submit([job for _, job in batch])
+            except HeadError:
+                self.close()
+                raise
             self._started.append(tuple(key for key, _ in batch))
 
     def _loaded(self) -> FaceGenerator:
