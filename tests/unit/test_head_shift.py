@@ -1,4 +1,4 @@
-"""The head's work for one connection, message by message: what a trim leaves of a batch, and what it says at the end."""
+"""The head's work for one connection, message by message: what a trim leaves of a batch, what it says last."""
 
 from __future__ import annotations
 
