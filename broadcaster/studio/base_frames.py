@@ -64,7 +64,7 @@ class RawFrames:
 
 
 class CodedFrames:
-    """Decodes in the caller's thread; nothing is decoded that nobody asks for."""
+    """Decodes in the caller's thread, of which there may be several; nothing is decoded that nobody asks for."""
 
     def __init__(self, reader: CodedReader, first: Picture) -> None:
         """`first` stands in for a picture 0 that is damaged."""
@@ -72,8 +72,13 @@ class CodedFrames:
         self._reader = reader
         self._last = first
         self._kept: OrderedDict[int, Picture] = OrderedDict()
+        self._one = threading.Lock()
 
     def planes(self, index: int) -> Picture:
+        with self._one:
+            return self._planes(index)
+
+    def _planes(self, index: int) -> Picture:
         found = self._kept.get(index)
         if found is None:
             found = self._reader.read(index)

@@ -263,3 +263,26 @@ def test_a_long_loop_takes_no_more_than_its_budget(tmp_path: Path) -> None:
         writer.add((planes[0], planes[1], planes[2]))
     writer.close()
     assert 1_000_000 < (tmp_path / "a.mkv").stat().st_size < 3_600_000
+
+
+def test_two_threads_at_different_places_get_their_own_pictures(raw: ExpandedAvatar, coded: ExpandedAvatar) -> None:
+    """An engine that is loaded in the background reads the pack that its stand-in shows meanwhile."""
+    wrong: list[object] = []
+    together = threading.Barrier(2)
+
+    def read(start: int) -> None:
+        together.wait(WAIT_S)
+        for index in range(start, start + 25):
+            try:
+                if not same(coded.frame(index), raw.frame(index)):
+                    wrong.append(index)
+            except Exception as err:
+                wrong.append(err)
+
+    threads = [threading.Thread(target=read, args=(start,)) for start in (0, 25)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert wrong == []
+    assert coded.held == 0
