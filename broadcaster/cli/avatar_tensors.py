@@ -44,7 +44,8 @@ def tensors(
     paths = channel_paths(settings.channel, settings.state_dir)
     paths.ensure()
     video = settings.video
-    pack = expand(folder, paths.cache, video.width, video.height, video.fps)
+    budget = round(settings.avatar_disk_gb * 1e9)
+    pack = expand(folder, paths.cache, video.width, video.height, video.fps, budget=budget)
     made = _make(loaded, pack, weights_folder(settings.head.musetalk, paths.models))
     typer.echo(f"Presenter {folder.name} is ready for musetalk {settings.head.musetalk.version}: {made.parent}")
 

@@ -34,6 +34,8 @@ from broadcaster.types import FaceCrop, MouthBox, Plane
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from broadcaster.studio.avatar_source import AvatarSource, ClipSource
+
 EXPANSION: Final = 2
 """Raised whenever the same avatar data would expand to something else."""
 
@@ -185,7 +187,7 @@ def expand(
 
     source = load_source(avatar_dir)
     folder = cache / "avatars"
-    target = _target(avatar_dir, source.manifest.name, folder, width, height, fps)
+    target = _target(source, folder, width, height, fps)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (folder / ".lock").open("w") as lock:
@@ -211,19 +213,13 @@ def find_pack(
     """The folder that `expand` would find there; None when it would have to make it. Raises AssetError."""
     from broadcaster.studio.avatar_source import load_source
 
-    name = load_source(avatar_dir).manifest.name
-    return _existing(_target(avatar_dir, name, cache / "avatars", width, height, fps), budget)
+    return _existing(_target(load_source(avatar_dir), cache / "avatars", width, height, fps), budget)
 
 
-def _target(avatar_dir: Path, name: str, folder: Path, width: int, height: int, fps: int) -> Path:
+def _target(source: AvatarSource | ClipSource, folder: Path, width: int, height: int, fps: int) -> Path:
     from broadcaster.studio.avatar_source import fingerprint
 
-    return folder / f"{pack_name(name, width, height, fps)}-{fingerprint(avatar_dir)}.{EXPANSION}"
-
-
-def pack_name(name: str, width: int, height: int, fps: int) -> str:
-    """What the folders of an avatar's packs of one size and rate begin with."""
-    return f"{name}-{width}x{height}@{fps}"
+    return folder / f"{source.manifest.name}-{width}x{height}@{fps}-{fingerprint(source)}.{EXPANSION}"
 
 
 def _coded_name(target: Path) -> Path:

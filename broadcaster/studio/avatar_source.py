@@ -37,6 +37,9 @@ below; `lip_line` is where the closed lips meet, left corner to right corner; `s
 
 SINGLE_POINTS: Final = ("chin", "nose_base", "neck")
 
+UNSEEN: Final = frozenset({"title", "depicts_real_person", "licence", "credits", "consent", "engine", "voice"})
+"""Keys of the manifest that change no picture and no face."""
+
 MESH_SET: Final = "mesh"
 """The set of the 468 mesh points in a still's landmarks; an avatar without it has no neural engine."""
 
@@ -105,18 +108,27 @@ def opencv() -> Any:
     return cv2
 
 
-def fingerprint(root: Path) -> str:
-    """12 hex digits over every file of the folder: the same data gives the same expanded avatar."""
-    digest = hashlib.sha256()
-    try:
-        files = sorted(path for path in root.iterdir() if path.is_file())
-        for path in files:
-            digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+def fingerprint(source: AvatarSource | ClipSource) -> str:
+    """12 hex digits over all that is seen of an avatar: the same gives the same expanded avatar.
+
+    Voice, engine and texts are left out, and files that the manifest does not name (a voice's recording, a report).
+    """
+    manifest = source.manifest
+    inner = manifest.inner_mouth
+    if isinstance(manifest, ClipManifest):
+        named = [manifest.clip, manifest.faces]
+    else:
+        named = [manifest.still, manifest.landmarks, *(part.file for part in manifest.blink)]
+    digest = hashlib.sha256(manifest.model_dump_json(exclude=set(UNSEEN)).encode())
+    for name in (*named, inner.upper.file, inner.lower.file):
+        path = source.root / name
+        try:
             with path.open("rb") as file:
+                digest.update(f"{name}\0{path.stat().st_size}\0".encode())
                 while chunk := file.read(1 << 20):
                     digest.update(chunk)
-    except OSError as err:
-        raise AssetError(f"avatar {root}: cannot be read: {err.strerror}") from err
+        except OSError as err:
+            raise AssetError(f"{path}: cannot be read: {err.strerror}") from err
     return digest.hexdigest()[:12]
 
 

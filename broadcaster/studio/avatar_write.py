@@ -79,7 +79,6 @@ def write_pack(
     manifest = source.manifest
     facts = {
         "name": manifest.name,
-        "title": manifest.title,
         "kind": "clip" if isinstance(source, ClipSource) else "still",
         "width": width,
         "height": height,

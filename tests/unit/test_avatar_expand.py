@@ -61,17 +61,17 @@ def test_progress_counts_every_frame_and_the_result_is_the_same(small: ExpandedA
 def test_changed_data_expand_beside_the_old(small: ExpandedAvatar, tmp_path: Path) -> None:
     changed = shutil.copytree(HOST, tmp_path / "avatar")
     with (changed / "avatar.yaml").open("a") as file:
-        file.write("# changed\n")
+        file.write("mouth: {opening: 0.9}\n")
     assert expand(changed, small.root.parents[1], *SMALL).root.name != small.root.name
     assert small.root.is_dir()
 
 
 def test_only_the_expansion_before_is_kept(small: ExpandedAvatar, tmp_path: Path) -> None:
     folder = shutil.copytree(HOST, tmp_path / "host")
-    notice = folder / "avatar.yaml"
+    shipped = (folder / "avatar.yaml").read_text()
     packs = []
-    for number in range(3):
-        notice.write_text(notice.read_text() + f"# {number}\n")
+    for opening in (0.7, 0.8, 0.9):
+        (folder / "avatar.yaml").write_text(f"{shipped}mouth: {{opening: {opening}}}\n")
         packs.append(expand(folder, tmp_path, *SMALL).root)
     other = expand(folder, tmp_path, 640, 360, 25).root
     assert len(set(packs)) == 3

@@ -133,11 +133,22 @@ def test_damaged_pictures_are_named(folder: Path) -> None:
         source.still()
 
 
-def test_the_fingerprint_follows_every_byte_and_name(folder: Path) -> None:
-    before = fingerprint(folder)
-    assert before == fingerprint(HOST)
-    with (folder / "avatar.yaml").open("a") as file:
-        file.write("# changed\n")
-    changed = fingerprint(folder)
-    (folder / "extra.txt").write_text("")
-    assert len({before, changed, fingerprint(folder)}) == 3
+def test_the_fingerprint_follows_what_is_seen(folder: Path) -> None:
+    def now() -> str:
+        return fingerprint(load_source(folder))
+
+    before = now()
+    assert before == fingerprint(load_source(HOST))
+    manifest(title="Another", licence="MIT", engine="still", voice={"speed": 1.2})(folder)
+    (folder / "extra.txt").write_text("a recording of the voice")
+    assert now() == before
+    seen = {before}
+    for edit in (
+        manifest(focus=[0.4, 0.5]),
+        manifest(mouth={"opening": 0.8}),
+        points(chin=[[900, 900]]),
+        lambda f: (f / "teeth-upper.webp").write_bytes((f / "teeth-lower.webp").read_bytes()),
+    ):
+        edit(folder)
+        seen.add(now())
+    assert len(seen) == 5
