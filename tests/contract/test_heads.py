@@ -11,7 +11,8 @@ from broadcaster.head.engines import FALLBACKS
 from broadcaster.head.onnx.engine import OnnxHead
 from broadcaster.ports import TalkingHead
 from broadcaster.registry import HEADS
-from broadcaster.studio.avatar import ExpandedAvatar
+from broadcaster.studio.avatar import ExpandedAvatar, expand
+from tests.support.clips import make_clip_avatar
 from tests.support.engines import engine_named
 from tests.support.faces import babble, host, track_of
 from tests.support.head_promises import Fresh, HeadPromises
@@ -20,9 +21,13 @@ from tests.support.onnx_heads import feathertalk, wav2lip
 pytestmark = pytest.mark.contract
 
 
-@pytest.fixture(scope="module")
-def avatar(tmp_path_factory: pytest.TempPathFactory) -> ExpandedAvatar:
-    return host(tmp_path_factory.getbasetemp())
+@pytest.fixture(scope="module", params=["still", "decoded clip"])
+def avatar(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ExpandedAvatar:
+    """The shipped presenter, and a head that moves far, whose pictures are decoded."""
+    if request.param == "still":
+        return host(tmp_path_factory.getbasetemp())
+    folder, _ = make_clip_avatar(tmp_path_factory.mktemp("clip"))
+    return expand(folder, tmp_path_factory.getbasetemp(), 320, 180, 25, budget=0)
 
 
 @pytest.fixture(params=[*FALLBACKS, "onnx", "onnx with features"])
