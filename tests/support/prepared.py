@@ -46,9 +46,9 @@ class Broken(BaseException):
 
 @cache
 def head() -> Sequence[Bgr]:
-    """5 s of a head that sways, nods, turns, comes nearer and blinks, and returns every 2.4 s."""
+    """3.8 s of a head that sways, nods, turns, comes nearer and blinks, and returns every 2.4 s."""
     once = list(truth())
-    return [once[k % PERIOD] for k in range(125)]
+    return [once[k % PERIOD] for k in range(95)]
 
 
 @cache
