@@ -58,5 +58,8 @@ def crop_box(
         left, right = max(left, 0), min(right, picture[0])
         top, bottom = max(top, 0), min(bottom, picture[1])
     if right - left < LEAST_SIDE or bottom - top < LEAST_SIDE:
-        raise AssetError(f"the face makes a crop of {right - left}x{bottom - top} pixels: too small, or not a face")
+        raise AssetError(
+            f"the face makes a crop of {right - left}x{bottom - top} pixels: too small, or not a face; take a "
+            "picture in which the face is larger"
+        )
     return left, top, right, bottom

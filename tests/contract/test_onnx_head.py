@@ -247,7 +247,7 @@ def test_a_network_that_breaks_at_work_hands_over_to_warp(still: ExpandedAvatar,
     head.begin(1, 1, track, 0, 0)
     assert [patch.tick for patch in head.render(0, 45)] == list(range(46))
     assert head.name == "warp"
-    assert "gave numbers that are none" in head.note
+    assert "gave numbers that are none; export it again" in head.note
 
 
 def trimmed(avatar: ExpandedAvatar, folder: Path, pcm: bytes, rows: list[PhoneRow]) -> dict[int, bytes]:

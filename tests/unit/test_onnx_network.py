@@ -74,11 +74,17 @@ def test_missing_and_foreign_files(tmp_path: Path) -> None:
         ("name: x\nname: y\n", r"line 2: the key stands here a second time"),
         ("", r"name: Field required"),
         ("just words", r"line 1: file: "),
-        ("# " + "x" * 70_000, r"more than 64 KiB"),
+        ("# " + "x" * 70_000, r"more than 64 KiB, .* must name a folder"),
     ):
         path.write_text(wrong)
         with pytest.raises(AssetError, match=said):
             read_network(tmp_path)
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(AssetError, match="not UTF-8"):
+        read_network(tmp_path)
+    with pytest.raises(AssetError, match=r"cannot be read: Not a directory; head\.onnx\.network must name a folder"):
+        read_network(path)
+    path.write_text(text)
+    (tmp_path / "face.onnx").mkdir()
+    with pytest.raises(AssetError, match=r"face\.onnx: cannot be read: Is a directory; put the file there"):
         read_network(tmp_path)

@@ -117,7 +117,7 @@ def test_batches_inputs_and_types_that_do_not_fit(tmp_path: Path) -> None:
     folder = wav2lip(tmp_path)
     for change, said in (
         (partial(Graph.input, name="style", shape=[1, 8]), r"also wants 'style', which network\.yaml cannot give"),
-        (None, r"'video' holds tensor\(int64\); floating point is needed"),
+        (None, r"'video' holds tensor\(int64\); export it with floating point"),
     ):
         graph = Graph()
         shape: list[Dim] = ["n", "c", "h", "w"]
@@ -158,7 +158,7 @@ def test_a_network_whose_output_is_not_what_it_says_or_no_number(tmp_path: Path)
     graph.output(graph.node("Add", face, root), "output", ["n", 3, 96, 96])
     graph.save(folder / "face.onnx")
     net = opened(folder)
-    with pytest.raises(HeadError, match="gave numbers that are none") as raised:
+    with pytest.raises(HeadError, match="gave numbers that are none; export it again") as raised:
         net.faces(np.zeros((1, 6, 96, 96), np.float32), np.full((1, 1, 80, 16), -1, np.float32))
     assert not raised.value.retryable
 

@@ -153,7 +153,7 @@ class EncoderSound(_Sound):
     features: Name
     """Its output, [1, n, width]."""
     width: Annotated[int, Field(ge=1, le=8192)]
-    rate: Annotated[Literal[25, 50, 100], Field()] = 50
+    rate: Literal[25, 50, 100] = 50
     """Features a second."""
     field: Annotated[int, Field(ge=1, le=16_000)] = 400
     """Samples (16 kHz) that one feature sees; n samples give (n - field) / (16000 / rate) + 1 features."""
@@ -225,20 +225,19 @@ class Network(_Part):
 def read_network(folder: Path) -> Network:
     """`network.yaml` of a folder, checked, with the files it names. Raises AssetError: file, line, fault, remedy."""
     path = folder / MANIFEST
+    remedy = f"head.onnx.network must name a folder with a {MANIFEST} that can be read (see docs/face.md)"
     try:
         with path.open("rb") as file:
             data = file.read(SIZE_LIMIT + 1)
         text = data.decode("utf-8-sig")
     except FileNotFoundError:
-        raise AssetError(
-            f"{path}: missing; head.onnx.network must name a folder with a {MANIFEST} (see docs/face.md)"
-        ) from None
+        raise AssetError(f"{path}: missing; {remedy}") from None
     except OSError as err:
-        raise AssetError(f"{path}: cannot be read: {err.strerror}") from err
+        raise AssetError(f"{path}: cannot be read: {err.strerror}; {remedy}") from err
     except UnicodeDecodeError:
         raise AssetError(f"{path}: not UTF-8 text; save it as plain UTF-8") from None
     if len(data) > SIZE_LIMIT:
-        raise AssetError(f"{path}: more than {SIZE_LIMIT >> 10} KiB, so not a {MANIFEST}")
+        raise AssetError(f"{path}: more than {SIZE_LIMIT >> 10} KiB, so not a {MANIFEST}; {remedy}")
     document = read_yaml(text)
     faults = [f"line {max(1, problem.line)}: {problem.text}" for problem in document.problems]
     network = None
@@ -267,7 +266,7 @@ def check_file(path: Path, sha256: str) -> None:
     except FileNotFoundError:
         raise AssetError(f"{path}: missing; put it beside {MANIFEST}, or correct the name there") from None
     except OSError as err:
-        raise AssetError(f"{path}: cannot be read: {err.strerror}") from err
+        raise AssetError(f"{path}: cannot be read: {err.strerror}; put the file there") from err
     if found != sha256:
         raise AssetError(f"{path}: sha256 {found[:12]}... instead of {sha256[:12]}...; fetch the file again")
 

@@ -71,7 +71,7 @@ class FaceNetwork:
         scale, shift = SCALES[network.output.range]
         scaled = np.multiply(made, scale, dtype=np.float32) + np.float32(shift)
         if not np.isfinite(scaled).all():
-            raise HeadError(f"{self._path}: the network gave numbers that are none", retryable=False)
+            raise HeadError(f"{self._path}: the network gave numbers that are none; export it again", retryable=False)
         pixels: Image = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
         return pixels
 
@@ -221,7 +221,7 @@ def _type(path: Path, given: Any, bytes_too: bool = False) -> str:
         return TYPES[given.type]
     except KeyError:
         raise AssetError(
-            f"{path}: {given.name!r} holds {given.type}; floating point is needed (or uint8 with `range: bytes`)"
+            f"{path}: {given.name!r} holds {given.type}; export it with floating point (or uint8 and `range: bytes`)"
         ) from None
 
 

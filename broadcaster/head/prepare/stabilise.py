@@ -115,13 +115,13 @@ def _bridged(meshes: Sequence[Mesh | None], fps: float) -> Array:
     """float64 (n, 468, 2): gaps filled between their neighbours, those at the ends by the nearest mesh."""
     known = [index for index, mesh in enumerate(meshes) if mesh is not None]
     if not known:
-        raise AssetError("no picture shows a face")
+        raise AssetError("no picture shows a face; give a video whose face looks at the camera")
     longest = max(1, round(GAP_SECONDS * fps))
     for before, after in zip([-1, *known], [*known, len(meshes)], strict=True):
         if after - before - 1 > longest:
             raise AssetError(
                 f"the face is away for {(after - before - 1) / fps:.2f} s from {(before + 1) / fps:.2f} s on; "
-                f"up to {GAP_SECONDS} s can be bridged"
+                f"up to {GAP_SECONDS} s can be bridged: cut the video there"
             )
     stored = np.stack([np.asarray(meshes[index], dtype=np.float64) for index in known])
     if len(known) == len(meshes):

@@ -56,7 +56,10 @@ def teeth_for(mesh: NDArray[np.float32]) -> tuple[TeethPicture, TeethPicture]:
     there = np.array(MOUTH)
     turn = complex(*(here[1] - here[0])) / complex(*(there[1] - there[0]))
     if abs(turn) < 0.05:
-        raise AssetError(f"the mouth is {abs(turn) * np.hypot(*(there[1] - there[0])):.0f} pixels wide: too small")
+        wide = abs(turn) * np.hypot(*(there[1] - there[0]))
+        raise AssetError(
+            f"the mouth is {wide:.0f} pixels wide: too small; take a picture in which the face is larger"
+        )
     linear = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]])
     made = []
     for part, corner in zip(PARTS, CORNERS, strict=True):
