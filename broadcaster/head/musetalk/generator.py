@@ -38,6 +38,9 @@ WARM_UPS: Final = 3
 LATENT: Final = (8, 32, 32)
 """Masked and reference latents of one base frame."""
 
+CLOSE_S: Final = 2.0
+"""How long `close` waits for what is in the making: a device that hangs must not hold up the engine that follows."""
+
 _POLL_S: Final = 0.0003
 """How often a batch that is not ready is looked for: CUDA's own wait knows no time-out."""
 
@@ -62,8 +65,8 @@ class Job:
 class FaceGenerator:
     """`batch` faces at a time. Sessions may share a batch: every job names its own latents.
 
-    Raises HeadError: not retryable when the device cannot hold the networks or their shapes do not fit each other;
-    retryable when a batch failed (the generator is then of no further use).
+    Raises HeadError: not retryable when the networks do not run on the device or do not fit each other; retryable
+    when the device's memory is full, and when a batch failed (the generator is then of no further use).
     """
 
     def __init__(self, networks: Networks, batch: int, window: Window = WINDOW, *, graphs: bool = True) -> None:
@@ -71,12 +74,12 @@ class FaceGenerator:
         self.window = window
         self.note = ""
         """What the operator should know about the speed; empty when all is as it should be."""
-        self._networks = networks
+        self._device, self._dtype = networks.device, networks.dtype
         self._pending: deque[_Batch] = deque()
         self._engine: _Eager | _Cuda
-        self._cuda = networks.device.type == "cuda"
+        cuda = networks.device.type == "cuda"
         with _translated("the networks could not be started", retryable=False):
-            self._engine = _Cuda(networks, batch, window, graphs) if self._cuda else _Eager(networks, batch, window)
+            self._engine = _Cuda(networks, batch, window, graphs) if cuda else _Eager(networks, batch, window)
         self.note = self._engine.note
 
     def hold(self, latents: NDArray[np.float16]) -> Latents:
@@ -86,9 +89,10 @@ class FaceGenerator:
 
         if latents.ndim != 4 or latents.shape[1:] != LATENT or not len(latents):
             raise AssetError(f"an avatar's tensors have the shape {latents.shape} instead of (rows, 8, 32, 32)")
-        networks = self._networks
-        with _translated("the avatar's tensors do not fit on the device", retryable=False):
-            tensor = torch.from_numpy(np.array(latents)).to(networks.device, networks.dtype)
+        with _translated("the avatar's tensors could not be put on the device", retryable=False):
+            tensor = torch.from_numpy(np.array(latents)).to(self._device, self._dtype)
+            if self._device.type == "cuda":  # batches run on another stream, which would not wait for the copy
+                torch.cuda.current_stream(self._device).synchronize()
         return Latents(tensor, len(latents))
 
     @property
@@ -124,10 +128,12 @@ class FaceGenerator:
             return oldest.pictures()
 
     def close(self) -> None:
-        """Lets go of the device's memory. Never fails: a device that is lost has nothing to let go of."""
-        self._pending.clear()
+        """Lets go of the networks and of the device's memory, and waits CLOSE_S at most. Never fails: a device that
+        is lost has nothing to let go of."""
         with suppress(RuntimeError):
-            self._engine.close()
+            over = not self._pending or self._pending[-1].ready(CLOSE_S)
+            self._pending.clear()
+            self._engine.close(over)
 
 
 class _Batch:
@@ -145,9 +151,11 @@ class _Batch:
 
 
 class _CudaBatch(_Batch):
-    def __init__(self, pictures: NDArray[np.uint8], count: int, done: Any) -> None:
-        super().__init__(pictures, count)
+    def __init__(self, pictures: NDArray[np.uint8], jobs: Sequence[Job], done: Any) -> None:
+        super().__init__(pictures, len(jobs))
         self._done = done
+        self._in_use = [job.latents for job in jobs]
+        """An avatar that is let go of meanwhile: its memory would be given to the next one at once."""
 
     def ready(self, timeout: float) -> bool:
         until = time.monotonic() + timeout
@@ -241,7 +249,7 @@ class _Eager:
         _gathered(jobs, self._latents)
         return _Batch(self._run(), len(jobs))
 
-    def close(self) -> None:
+    def close(self, over: bool) -> None:
         del self._pipeline
 
 
@@ -272,6 +280,8 @@ class _Cuda:
         self._graph: Any = None
         self._out: Any = None
         self._next = 0
+        # What lies on the device was put there by the default stream, which no other stream waits for by itself.
+        self._compute.wait_stream(torch.cuda.current_stream(device))
         with torch.inference_mode(), torch.cuda.stream(self._compute):
             for _ in range(WARM_UPS):
                 self._out = self._faces()
@@ -291,6 +301,7 @@ class _Cuda:
         try:
             with (
                 torch.inference_mode(),
+                torch.cuda.stream(self._compute),  # a capture that fails leaves the thread on its stream
                 torch.cuda.graph(graph, stream=self._compute, capture_error_mode="thread_local"),
             ):
                 out = self._faces()
@@ -323,21 +334,30 @@ class _Cuda:
             self._pinned[slot].copy_(self._made[slot], non_blocking=True)
             done = torch.cuda.Event()
             done.record(self._copies)
-        return _CudaBatch(self._pinned[slot].numpy(), len(jobs), done)
+        return _CudaBatch(self._pinned[slot].numpy(), jobs, done)
 
-    def close(self) -> None:
+    def close(self, over: bool) -> None:
+        """`over`: nothing is in the making. Freeing would wait for what is, so the memory then stays with torch."""
+        import torch
 
-        self._compute.synchronize()
-        self._copies.synchronize()
         self._graph = self._out = None
         del self._pipeline, self._made, self._pinned, self._latents
+        if over:
+            torch.cuda.empty_cache()
 
 
 @contextmanager
 def _translated(what: str, *, retryable: bool) -> Iterator[None]:
     """torch's errors (out of memory, a lost device, shapes that do not fit) are RuntimeErrors."""
+    import torch
+
     try:
         yield
+    except torch.OutOfMemoryError as err:
+        raise HeadError(
+            f"musetalk: {what}: {_first_line(err).partition('. ')[0]} -> free some (nvidia-smi shows who uses it), "
+            "set a smaller head.musetalk.batch, or share one engine between channels: head.musetalk.server"
+        ) from err
     except RuntimeError as err:
         raise HeadError(f"musetalk: {what}: {_first_line(err)}", retryable=retryable) from err
 
