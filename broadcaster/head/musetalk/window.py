@@ -103,7 +103,7 @@ class _Kept:
 
 
 class SoundWindow:
-    """One channel's sound. 8 MB at most, however long the utterance."""
+    """One channel's sound. 12 MB at most, however long the utterance."""
 
     def __init__(self, window: Window = WINDOW) -> None:
         self.window = window
