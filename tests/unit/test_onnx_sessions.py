@@ -189,3 +189,16 @@ def test_the_encoder_gives_as_many_features_as_it_should(tmp_path: Path) -> None
         with pytest.raises(AssetError, match=said):
             encoder(folder, 1680, 5)
         feathertalk(tmp_path)
+
+
+def test_a_gpu_that_is_not_there_is_no_cpu_in_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """onnxruntime knows the provider, cannot start it, warns and takes the CPU."""
+    folder = wav2lip(tmp_path, provider="cuda")
+    with pytest.raises(AssetError, match=r"has no `provider: cuda`; install onnxruntime-gpu in its place"):
+        opened(folder)
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
+    with (
+        pytest.warns(UserWarning, match="CUDAExecutionProvider"),
+        pytest.raises(AssetError, match=r"cannot use `provider: cuda` here; .* or say `provider: cpu`"),
+    ):
+        opened(folder)

@@ -170,11 +170,17 @@ def _open(path: Path, provider: str, threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=[wanted])
+        session = onnxruntime.InferenceSession(str(path), options, providers=[wanted])
     except Exception as err:  # onnxruntime's exceptions share no public base
         raise AssetError(
             f"{path}: onnxruntime cannot open it as a network ({_first_line(err)}); export or fetch it again"
         ) from err
+    if wanted not in session.get_providers():
+        raise AssetError(
+            f"{path}: onnxruntime cannot use `provider: {provider}` here; check the driver (nvidia-smi) and that CUDA "
+            f"and cuDNN are those that onnxruntime-gpu asks for, or say `provider: cpu` in {MANIFEST}"
+        )
+    return session
 
 
 def _shape(batch: int, channels: int, size: int, layout: str) -> list[int]:
