@@ -17,19 +17,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from broadcaster.errors import AssetError
-from broadcaster.head.prepare.tonemap import Kind, to_bt709
+from broadcaster.head.prepare.frames import Bgr, display_of, kind_of, matrix_of, shown
 
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-Bgr = NDArray[np.uint8]
-"""(height, width, 3), B, G, R of BT.709 in full range."""
+    from broadcaster.head.prepare.tonemap import Kind
 
 FORMATS: Final = (
     "matroska,webm,mov,mp4,avi,mpegts,mpeg,mpegvideo,flv,live_flv,asf,ogg,"
@@ -57,9 +53,6 @@ RUN_UP: Final = Fraction(1, 5)
 
 NEAR_WHOLE: Final = 0.005
 """A rate within 0.5 % of a whole number (29.97, 23.976) is played at it, every frame once."""
-
-_PQ, _HLG, _BT2020 = 16, 18, 9
-"""AVCOL_TRC_SMPTE2084, AVCOL_TRC_ARIB_STD_B67; AVCOL_PRI_BT2020 (which is AVCOL_SPC_BT2020_NCL as well)."""
 
 _REMEDY: Final = "convert it to H.264 in MP4 and try again"
 
@@ -147,7 +140,7 @@ class Video:
                 if last is not None and number > last:
                     return
                 if bgr is None:
-                    bgr = self._converted(held[1], exact)
+                    bgr = shown(held[1], self.facts, exact)
                 yield number, bgr
                 number += 1
             if following is None:
@@ -194,21 +187,6 @@ class Video:
                 latest = at
                 if at >= wanted - RUN_UP:
                     yield at - begin, frame
-
-    def _converted(self, frame: av.VideoFrame, exact: bool) -> Bgr:
-        facts = self.facts
-        width, height = facts.size if facts.turns % 2 == 0 else facts.size[::-1]
-        if facts.interlaced and frame.interlaced_frame:
-            plain = _as_rgb(frame, None, facts.kind, exact)
-            plain = _resized(plain[::2], (width, height))
-        elif _even_cut(frame, (width, height)):
-            plain = _as_rgb(frame, None, facts.kind, exact)[:height, :width]
-        else:
-            plain = _as_rgb(frame, (width, height), facts.kind, exact)
-        bgr = to_bt709(plain, facts.kind) if facts.kind is not None else plain
-        if facts.mirrored:
-            bgr = bgr[:, ::-1]
-        return np.ascontiguousarray(np.rot90(bgr, -facts.turns), dtype=np.uint8)
 
 
 def open_video(path: Path, fps: int | None = None, max_height: int = 1080) -> Video:
@@ -341,7 +319,7 @@ def _facts(
             f"{path}: {seconds:.1f} s long, at least {SHORTEST_S:g} s are needed (10 to 60 s are best) -> "
             "record a longer one"
         )
-    turns, mirrored = _display(frame)
+    turns, mirrored = display_of(frame)
     width, height = _square(frame.width, frame.height, stream.sample_aspect_ratio)
     if turns % 2:
         width, height = height, width
@@ -358,13 +336,13 @@ def _facts(
     elif size != (width, height):
         notes.append(f"cut from {width}x{height} to the even {size[0]}x{size[1]}")
     notes += said
-    kind = _kind_of(frame)
+    kind = kind_of(frame)
     if kind is not None:
         how = "wide gamut converted" if kind == "BT.2020" else "HDR tone-mapped"
         notes.append(
             f"{kind}: {how} to BT.709 (see docs/face.md); bright parts may look flatter than on an HDR screen"
         )
-    elif _matrix(frame) != 1 and not _is_rgb(frame):
+    elif not frame.format.is_rgb and matrix_of(frame) != 1:
         notes.append("colours of BT.601 converted to BT.709")
     if frame.interlaced_frame:
         notes.append("interlaced: one field of each frame is used, at half the vertical detail")
@@ -402,73 +380,6 @@ def _square(width: int, height: int, aspect: Fraction | None) -> tuple[int, int]
     if not aspect or aspect == 1 or not Fraction(1, 4) < aspect < 4:
         return width, height
     return (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
-
-
-def _display(frame: av.VideoFrame) -> tuple[int, bool]:
-    """Quarter turns clockwise and mirroring that the display matrix asks for."""
-    entries: Any = frame.side_data
-    for data in entries:
-        if getattr(data.type, "name", "") == "DISPLAYMATRIX":
-            a, b, _, c, d = (float(value) for value in np.frombuffer(bytes(data), dtype=np.int32)[:5])
-            mirrored = a * d - b * c < 0
-            if mirrored:  # mirrored first, then turned
-                a, b = -a, -b
-            return round(math.degrees(math.atan2(b, a)) / 90) % 4, mirrored
-    return 0, False
-
-
-def _kind_of(frame: av.VideoFrame) -> Kind | None:
-    if frame.color_trc == _PQ:
-        return "PQ"
-    if frame.color_trc == _HLG:
-        return "HLG"
-    return "BT.2020" if frame.color_primaries == _BT2020 else None
-
-
-def _is_rgb(frame: av.VideoFrame) -> bool:
-    return frame.format.is_rgb
-
-
-def _matrix(frame: av.VideoFrame) -> int:
-    """PyAV's Colorspace of the frame's Y, U and V; where it is not said: BT.601 for SD, else BT.709."""
-    known = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-    said = known.get(int(frame.colorspace))
-    if said is not None:
-        return said
-    return 5 if min(frame.width, frame.height) <= 576 else 1
-
-
-def _even_cut(frame: av.VideoFrame, size: tuple[int, int]) -> bool:
-    """Whether the picture is as large as wanted but for an odd row or column."""
-    return 0 <= frame.width - size[0] <= 1 and 0 <= frame.height - size[1] <= 1
-
-
-def _as_rgb(frame: av.VideoFrame, size: tuple[int, int] | None, kind: Kind | None, exact: bool) -> Any:
-    """The frame in full range: B, G, R of 8 bits, or R, G, B of 16 bits where it is to be mapped."""
-    from av.video.reformatter import ColorRange, Interpolation
-
-    width, height = size or (frame.width, frame.height)
-    rgb = _is_rgb(frame)
-    full = rgb or frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
-    careful = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-    converted = frame.reformat(
-        width,
-        height,
-        "bgr24" if kind is None else "rgb48le",
-        src_colorspace=None if rgb else _matrix(frame),
-        dst_colorspace=None if rgb else _matrix(frame),
-        src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
-        dst_color_range=ColorRange.JPEG,
-        interpolation=Interpolation.BICUBIC | careful if exact else Interpolation.BICUBIC,
-        threads=1,
-    )
-    return converted.to_ndarray()
-
-
-def _resized(picture: Any, size: tuple[int, int]) -> Any:
-    import cv2
-
-    return cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
 
 
 def _reason(err: Exception) -> str:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from broadcaster.errors import AssetError
 
 if TYPE_CHECKING:
-    from broadcaster.head.prepare.reading import Bgr, Video
+    from broadcaster.head.prepare.frames import Bgr
+    from broadcaster.head.prepare.reading import Video
     from broadcaster.head.prepare.seam import Blend
 
 CLIP: Final = "clip.mkv"
