@@ -177,8 +177,8 @@ def _open(path: Path, provider: str, threads: int) -> Any:
         ) from err
     if wanted not in session.get_providers():
         raise AssetError(
-            f"{path}: onnxruntime cannot use `provider: {provider}` here; check the driver (nvidia-smi) and that CUDA "
-            f"and cuDNN are those that onnxruntime-gpu asks for, or say `provider: cpu` in {MANIFEST}"
+            f"{path}: onnxruntime cannot use `provider: {provider}` here; check the driver (nvidia-smi) and that "
+            f"CUDA and cuDNN are those that onnxruntime-gpu asks for, or say `provider: cpu` in {MANIFEST}"
         )
     return session
 
