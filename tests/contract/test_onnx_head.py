@@ -298,3 +298,31 @@ def test_the_head_process_with_a_network_over_its_socket(
             stop.set()
             thread.join(10)
     assert not thread.is_alive()
+
+
+def test_an_utterance_leaves_nothing_to_the_next(mover: ExpandedAvatar, tmp_path: Path) -> None:
+    """Two of one length: what the encoder heard of the first is void in the second."""
+    rows = babble(0.6)
+    tracks = []
+    for seed in (1, 2):
+        tracks.append(track := Track())
+        track.add(voiced(rows[-1][3], seed), rows)
+        track.end()
+    patches = {}
+    for spoken in ((0, 1), (1,)):
+        engine = OnnxHead(feathertalk(tmp_path))
+        engine.load(mover)
+        for number in spoken:
+            engine.begin(1, 1, tracks[number], 0, 0)
+            patches[spoken] = list(engine.render(0, 9))
+    assert patches[0, 1] == patches[1,]
+
+
+def test_silence_is_given_at_once(still: ExpandedAvatar, tmp_path: Path) -> None:
+    """It does not wait in a batch for faces that come later."""
+    engine = OnnxHead(write(tmp_path, {**WAV2LIP, "batch": 4}))
+    engine.load(still)
+    track = track_of([("s", "sil", 0, 40 * TICK), ("a", "aa", 40 * TICK, 60 * TICK)])
+    engine.begin(1, 1, track, 0, 0)
+    assert next(engine.render(0, 60)).tick == 0
+    assert engine.counts == {"faces": 0, "silent": 1, "padded": 0}

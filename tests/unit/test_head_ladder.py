@@ -34,6 +34,22 @@ def test_a_few_within_the_window_step_down_one_by_one() -> None:
     assert (ladder.step, ladder.stepped_down) == (2, 2)
 
 
+@pytest.mark.parametrize(("between", "down"), [(WINDOW - TOO_LATE, True), (WINDOW - TOO_LATE + 1, False)])
+def test_late_pictures_count_together_within_the_window(between: int, down: bool) -> None:
+    """Skipped pictures are pictures of the window like those that were made."""
+    ladder = Ladder(2)
+    for _ in range(TOO_LATE - 1):
+        ladder.skipped(1)
+    made(ladder, between)
+    assert ladder.skipped(1) is down
+
+
+def test_a_step_is_not_blamed_for_what_was_late_before_it() -> None:
+    ladder = Ladder(3)
+    assert ladder.skipped(TOO_LATE)
+    assert not ladder.skipped(TOO_LATE - 1)
+
+
 def test_calm_lets_it_rise_one_step_at_a_time() -> None:
     ladder = Ladder(3)
     ladder.skipped(TOO_LATE)
