@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 
 from broadcaster.errors import AssetError, HeadError
 from broadcaster.head.musetalk.faces import FACE_SIZE, STEP, Face, Wanted
-from broadcaster.head.musetalk.generator import DEPTH, FaceGenerator, Job
+from broadcaster.head.musetalk.generator import CLOSE_S, DEPTH, FaceGenerator, Job
 from broadcaster.head.musetalk.local import LocalFaces
 from broadcaster.head.musetalk.window import SoundWindow, Window
 from tests.face.support.agreement import speech
@@ -151,7 +152,9 @@ def test_missing_and_damaged_tensors_are_named(tmp_path: Path) -> None:
     path = tmp_path / "latents.npy"
     with pytest.raises(AssetError, match=r"latents\.npy: the avatar's tensors are missing -> broadcaster avatar"):
         LocalFaces(least, BATCH).load(path)
-    for content in (b"", b"\x93NUMPY\x01\x00", b"<html>"):
+    np.save(path, np.zeros((1, 8, 32, 32), np.float16))
+    endless = path.read_bytes().replace(b"}", b"(")  # numpy's own reader lets an error of the tokenizer through
+    for content in (b"", b"\x93NUMPY\x01\x00", b"<html>", b"PK\x03\x04", endless):
         path.write_bytes(content)
         with pytest.raises(AssetError, match="damaged"):
             LocalFaces(least, BATCH).load(path)
@@ -196,6 +199,43 @@ def test_networks_that_do_not_fit_each_other_are_a_head_error() -> None:
     with pytest.raises(HeadError, match="the networks could not be started: ") as caught:
         FaceGenerator(broken, 1, SHORT)
     assert not caught.value.retryable
+
+
+def test_a_full_device_is_worth_another_try_later() -> None:
+    def unet(*_: object, **_named: object) -> object:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB. GPU 0 has a total capacity of")
+
+    with pytest.raises(HeadError, match=r"CUDA out of memory -> free some .* a smaller head\.musetalk\.batch") as err:
+        FaceGenerator(replace(least(), unet=unet), 1, SHORT)
+    assert err.value.retryable
+
+
+def test_what_is_closed_holds_no_networks(latents: Path) -> None:
+    class Gone(torch.nn.Module):
+        def forward(self, *arguments: object, **named: object) -> object:
+            return least().unet(*arguments, **named)
+
+    unet = Gone()
+    made = replace(least(), unet=unet)
+    held = weakref.ref(unet)
+    generator = FaceGenerator(made, 1, SHORT)
+    del unet, made
+    assert held() is not None
+    generator.close()
+    assert held() is None
+
+
+def test_a_device_that_hangs_does_not_hold_up_the_close() -> None:
+    class Stuck:
+        def ready(self, timeout: float) -> bool:
+            asked.append(timeout)
+            return False
+
+    asked: list[float] = []
+    generator = FaceGenerator(least(), 1, SHORT)
+    generator._pending.append(Stuck())
+    generator.close()
+    assert asked == [CLOSE_S]
 
 
 def test_a_batch_that_fails_closes_the_faces_and_they_can_be_loaded_again(latents: Path) -> None:

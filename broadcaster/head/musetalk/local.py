@@ -34,6 +34,7 @@ class LocalFaces:
         self._window = window
         self._sound = SoundWindow(window)
         self._generator: FaceGenerator | None = None
+        self._latents: Latents | None = None
         self._waiting: deque[tuple[int, Job]] = deque()
         self._started: deque[tuple[int, ...] | None] = deque()
         """Keys of the batches in flight, oldest first; None for one that is void."""
@@ -54,7 +55,8 @@ class LocalFaces:
         if self._generator is None:
             self._generator = FaceGenerator(self._networks(), self.batch, self._window)
         self.begin()
-        self._latents: Latents = self._generator.hold(held)
+        self._latents = None  # the device has room for one avatar's, perhaps not for two
+        self._latents = self._generator.hold(held)
 
     def begin(self) -> None:
         self._sound.begin()
@@ -70,9 +72,10 @@ class LocalFaces:
 
     def ask(self, wanted: Sequence[Wanted]) -> None:
         self._loaded()
-        self._waiting.extend(
-            (face.key, Job(self._latents, face.row, self._sound.heard(face.step))) for face in wanted
-        )
+        latents = self._latents
+        if latents is None:
+            raise HeadError("faces were asked for before an avatar was loaded", retryable=False)
+        self._waiting.extend((face.key, Job(latents, face.row, self._sound.heard(face.step))) for face in wanted)
         self._start()
 
     def flush(self) -> None:
@@ -96,6 +99,7 @@ class LocalFaces:
         return []
 
     def close(self) -> None:
+        self._latents = None
         if self._generator is not None:
             self._generator.close()
             self._generator = None
@@ -125,15 +129,14 @@ class LocalFaces:
 def read_latents(path: Path) -> NDArray[np.float16]:
     """(rows, 8, 32, 32), mapped. Raises AssetError."""
     try:
-        latents = np.load(path, mmap_mode="r", allow_pickle=False)
+        latents: NDArray[np.float16] = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise AssetError(f"{path}: the avatar's tensors are missing -> broadcaster avatar tensors") from None
-    except (OSError, ValueError, EOFError) as err:
+    except Exception as err:  # numpy lets its tokenizer's own errors through
         raise AssetError(f"{path}: the avatar's tensors are damaged ({err}) -> broadcaster avatar tensors") from err
     if latents.dtype != np.float16 or latents.ndim != 4 or latents.shape[1:] != (8, 32, 32) or not len(latents):
         raise AssetError(
             f"{path}: {latents.dtype} {latents.shape} instead of float16 (rows, 8, 32, 32) -> "
             "broadcaster avatar tensors"
         )
-    mapped: NDArray[np.float16] = latents
-    return mapped
+    return latents
