@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from broadcaster.errors import AssetError
+from broadcaster.errors import AssetError, HeadError
 from broadcaster.head.musetalk import loading, networks
 from broadcaster.head.musetalk.layout import PARTS, VAE, DecoderName, PartName, Version
 from tests.face.support.weights import state_of, with_old_names, write_part, write_published
@@ -330,6 +330,12 @@ def test_without_a_configuration_the_published_one_counts(tmp_path: Path) -> Non
         AssetError, match=r"of another shape \(encoder.conv_in.weight is \(8, 3, 3, 3\) instead of \(128"
     ):
         loading.module_of(found)
+
+
+def test_a_device_that_torch_cannot_use_is_no_crash(tmp_path: Path) -> None:
+    with pytest.raises(HeadError, match=r"the networks cannot be used on mps: .* -> check nvidia-smi") as caught:
+        loading.load(write_published(tmp_path), "1.5", "full", torch.device("mps"))
+    assert not caught.value.retryable
 
 
 def test_a_unet_and_a_sound_encoder_of_two_trainings(tmp_path: Path) -> None:

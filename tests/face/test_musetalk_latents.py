@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from broadcaster.config import HeadConfig
 from broadcaster.config.head import MuseTalkConfig
-from broadcaster.errors import AssetError
+from broadcaster.errors import AssetError, HeadError
 from broadcaster.head.musetalk import latents
 from broadcaster.head.musetalk.engine import make
 from broadcaster.head.musetalk.latents import Crops, ImageCoder, coder_of, find, load_coder, make_latents
@@ -115,9 +115,32 @@ def test_tensors_are_found_by_version_and_weights(pack: NoiseFace, coder: ImageC
 def test_damaged_tensors_are_made_again(pack: NoiseFace, coder: ImageCoder) -> None:
     path = make_latents(folder(pack), "1.5", coder)
     whole = path.read_bytes()
-    path.write_bytes(whole[:-100])
-    assert find(pack, "1.5") is None
+    for damaged in (whole[:-100], whole.replace(b"}", b"(", 1), b"PK\x03\x04"):
+        path.write_bytes(damaged)
+        assert find(pack, "1.5") is None
     assert make_latents(pack, "1.5", coder).read_bytes() == whole
+
+
+def test_weights_that_give_no_numbers_make_no_tensors(pack: NoiseFace, coder: ImageCoder) -> None:
+    damaged = replace(coder, encode=lambda pictures: coder.encode(pictures) * float("nan"))
+    with pytest.raises(AssetError, match=r"picture 0 that are no numbers.*-> broadcaster models check"):
+        make_latents(folder(pack), "1.5", damaged)
+    assert find(pack, "1.5") is None
+    assert make_latents(pack, "1.5", coder).is_file()
+
+
+def test_a_lost_device_and_a_full_one_are_told_apart(pack: NoiseFace, coder: ImageCoder) -> None:
+    for err, said, again in (
+        (torch.OutOfMemoryError("CUDA out of memory. Tried"), "do not fit into the memory of cpu: CUDA out", True),
+        (RuntimeError("CUDA error: no kernel image is available\nmore"), "kernel image is available -> check", False),
+    ):
+
+        def encode(_: object, err: RuntimeError = err) -> object:
+            raise err
+
+        with pytest.raises(HeadError, match=said) as caught:
+            make_latents(pack if pack.root.exists() else folder(pack), "1.5", replace(coder, encode=encode))
+        assert caught.value.retryable is again
 
 
 def test_tensors_of_other_crops_are_not_this_avatars(pack: NoiseFace, coder: ImageCoder) -> None:
@@ -141,6 +164,8 @@ def test_the_older_weights_have_crops_of_their_own(tmp_path: Path) -> None:
     assert abs(older.right - newer.right) <= 1
     assert older.mask.any()
     assert not older.mask[:32].any()
+    for version, crop in (("1.5", newer), ("1.0", older)):
+        assert Crops(avatar, version).box(0) == (crop.left, crop.top, crop.right, crop.bottom)
 
 
 def test_a_cpu_without_tensors_names_the_command_and_the_command_makes_them(
@@ -154,7 +179,7 @@ def test_a_cpu_without_tensors_names_the_command_and_the_command_makes_them(
         f"channel: tensors\nstate_dir: {short_dir}\navatar: {HOST}\n"
         f"head: {{musetalk: {{models: {models}, device: cpu, batch: 2}}}}\n"
     )
-    monkeypatch.setattr("broadcaster.studio.avatar.expand", lambda *_: folder(pack))
+    monkeypatch.setattr("broadcaster.studio.avatar.expand", lambda *_, **__: folder(pack))
     head = make(HeadConfig(musetalk=MuseTalkConfig(models=models, device="cpu", batch=2)), tmp_path)
     with pytest.raises(AssetError, match=r"not there -> broadcaster avatar tensors \(5 pictures, seconds on a GPU"):
         head.load(pack)

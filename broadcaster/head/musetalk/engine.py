@@ -312,13 +312,11 @@ def _local(config: HeadConfig, models: Path, avatar: FacePack) -> tuple[Faces, P
     settings = config.musetalk
     folder = weights_folder(settings, models)
     device: Any = choose_device(settings.device, config.threads)
-    if device.type == "cuda":
-        path = latents.make_latents(avatar, settings.version, latents.load_coder(folder, device))
-    else:
-        there = latents.find(avatar, settings.version, loading.fingerprint(folder))
-        if there is None:
+    path = latents.find(avatar, settings.version, loading.fingerprint(folder))
+    if path is None:
+        if device.type != "cuda":
             raise _missing(avatar, settings.version)
-        path = there
+        path = latents.make_latents(avatar, settings.version, latents.load_coder(folder, device))
     load = partial(loading.load, folder, settings.version, settings.decoder, device)
     return LocalFaces(load, settings.batch if device.type == "cuda" else CPU_BATCH), path
 

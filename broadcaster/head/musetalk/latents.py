@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from broadcaster.errors import AssetError, HeadError
+from broadcaster.errors import AssetError
 from broadcaster.head.musetalk.faces import FACE_SIZE
 from broadcaster.head.musetalk.layout import PARTS, SCALING
 from broadcaster.head.paste import cut_face
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from broadcaster.ports import FacePack
 
     Image = NDArray[np.uint8]
+    Box = tuple[int, int, int, int]
 
 COMMAND: Final = "broadcaster avatar tensors"
 
@@ -52,6 +53,8 @@ AT_ONCE: Final = {"cpu": 1, "cuda": 8}
 """Pictures in one call of the encoder."""
 
 CROPS_KEPT: Final = 512
+
+_CODER: Final = "the image coder and its pictures"
 
 Progress = Callable[[int, int], None]
 
@@ -71,13 +74,20 @@ class Crops:
         """Raises AssetError for an avatar without a mesh."""
         return self._pack.crop(base) if self._version == "1.5" else self._older(base)
 
-    def _by_the_older_rule(self, base: int) -> FaceCrop:
+    def box(self, base: int) -> Box:
+        """The same without its mask, which takes the older rule milliseconds."""
+        if self._version == "1.5":
+            crop = self._pack.crop(base)
+            return crop.left, crop.top, crop.right, crop.bottom
         from broadcaster.face.crop import crop_box
+
+        return crop_box(self._pack.mesh(base), self._version, self._pack.mouth)
+
+    def _by_the_older_rule(self, base: int) -> FaceCrop:
         from broadcaster.face.mask import mask_of
 
-        mesh = self._pack.mesh(base)
-        box = crop_box(mesh, self._version, self._pack.mouth)
-        return FaceCrop(*box, mask_of(mesh, box, self._pack.mouth))
+        box = self.box(base)
+        return FaceCrop(*box, mask_of(self._pack.mesh(base), box, self._pack.mouth))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +110,18 @@ def coder_of(networks: Networks) -> ImageCoder:
 
 
 def load_coder(weights: Path, device: Any) -> ImageCoder:
-    """From a folder of weights, without the other networks: 340 MB. Raises AssetError."""
+    """From a folder of weights, without the other networks: 340 MB. Raises AssetError, HeadError for the device."""
     import torch
 
     from broadcaster.head.musetalk import loading
-    from broadcaster.head.musetalk.networks import fingerprint_of
+    from broadcaster.head.musetalk.networks import fingerprint_of, placing
 
     vae = loading.module_of(loading.find(weights, PARTS["vae"]))
     fingerprint = fingerprint_of(vae)
     vae.decoder = vae.post_quant_conv = None
     dtype = torch.float16 if device.type == "cuda" else torch.float32
-    vae = torch.nn.Module.to(vae.eval().requires_grad_(False), device=device, dtype=dtype)
+    with placing(_CODER, device):
+        vae = torch.nn.Module.to(vae.eval().requires_grad_(False), device=device, dtype=dtype)
     return ImageCoder(lambda x: vae.encode(x).latent_dist.mean, device, dtype, fingerprint)
 
 
@@ -136,11 +147,9 @@ def fingerprint_in(path: Path) -> str:
 def make_latents(pack: FacePack, version: Version, coder: ImageCoder, progress: Progress | None = None) -> Path:
     """The tensors, made unless they are there; a run that was broken off goes on where it was.
 
-    `progress` is told (rows done, rows in all). Raises AssetError for an avatar without a mesh or a full disk,
-    HeadError for a device without memory.
+    `progress` is told (rows done, rows in all). Raises AssetError for an avatar without a mesh, a full disk or
+    weights that give no numbers, HeadError for the device.
     """
-    import torch
-
     there = find(pack, version, coder.fingerprint)
     if there is not None:
         return there
@@ -150,8 +159,6 @@ def make_latents(pack: FacePack, version: Version, coder: ImageCoder, progress: 
             there = find(pack, version, coder.fingerprint)
             if there is None:
                 _make(pack, version, coder, target, progress)
-    except torch.OutOfMemoryError as err:
-        raise HeadError(f"{coder.device} has no memory for the image coder -> free it, then {COMMAND}") from err
     except OSError as err:
         raise AssetError(f"{target}: cannot be written ({err.strerror or err}) -> make room, then {COMMAND}") from err
     return target / "latents.npy"
@@ -173,7 +180,13 @@ def _make(pack: FacePack, version: Version, coder: ImageCoder, target: Path, pro
     while done < rows:
         bases = [int(base) for base in firsts[done : done + many]]
         faces = [cut_face(pack.frame(base), crops.of(base), FACE_SIZE) for base in bases]
-        array[done : done + len(faces)] = encoded(coder, np.stack(faces))
+        made = encoded(coder, np.stack(faces))
+        if not np.isfinite(made).all():
+            raise AssetError(
+                f"{pack.root}: the image coder makes values of picture {bases[0]} that are no numbers: its weights "
+                "are damaged -> broadcaster models check; or remove them and repeat: broadcaster models pull musetalk"
+            )
+        array[done : done + len(faces)] = made
         array.flush()
         done += len(faces)
         _write_json(making / "latents.json", facts | {"done": done})
@@ -185,10 +198,13 @@ def _make(pack: FacePack, version: Version, coder: ImageCoder, target: Path, pro
 
 
 def encoded(coder: ImageCoder, faces: Image) -> NDArray[np.float16]:
-    """(n, 8, 32, 32) of faces uint8 (n, 256, 256, 3), RGB: masked latents, then those of the whole face."""
+    """(n, 8, 32, 32) of faces uint8 (n, 256, 256, 3), RGB: masked latents, then those of the whole face. Raises
+    HeadError."""
     import torch
 
-    with torch.inference_mode():
+    from broadcaster.head.musetalk.networks import placing
+
+    with torch.inference_mode(), placing(_CODER, coder.device):
         whole = torch.from_numpy(faces).to(coder.device).permute(0, 3, 1, 2).float() / 255
         masked = whole.clone()
         masked[:, :, FACE_SIZE // 2 :] = 0
@@ -207,7 +223,7 @@ def _facts(pack: FacePack, version: Version) -> dict[str, Any]:
     rows, firsts = np.unique(pack.source_frames, return_index=True)
     if not np.array_equal(rows, np.arange(len(rows))):
         raise AssetError(f"{pack.root}: the pictures are not numbered in a row; remove it and it will be made again")
-    boxes = np.array([(c.left, c.top, c.right, c.bottom) for c in (crops.of(int(base)) for base in firsts)], "<i4")
+    boxes = np.array([crops.box(int(base)) for base in firsts], "<i4")
     return {"version": version, "rows": len(rows), "crops": hashlib.sha256(boxes.tobytes()).hexdigest()[:16]}
 
 
@@ -231,8 +247,8 @@ def _done(making: Path, facts: dict[str, Any]) -> int | None:
 def _whole(path: Path, rows: int) -> bool:
     """Whether the array is as long as it says and of this shape."""
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        array = np.lib.format.open_memmap(path, mode="r")
+    except Exception:  # numpy lets its tokenizer's own errors through
         return False
     return bool(array.shape == (rows, 8, 32, 32) and array.dtype == np.float16)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from broadcaster.errors import AssetError, HeadError
+from broadcaster.errors import AssetError
 from broadcaster.head.musetalk import networks
 from broadcaster.head.musetalk.layout import DecoderName, Part, PartName, Version, parts_for
 
@@ -64,20 +64,13 @@ def load(
 ) -> networks.Networks:
     """The networks of one version on `device` (torch.device). `encoder`: with the part that makes latents.
 
-    3.9 GB are read; on a CPU they stay mapped. Raises AssetError for a file, HeadError for a device without memory.
+    3.9 GB are read; on a CPU they stay mapped. Raises AssetError for a file, HeadError for the device.
     """
-    import torch
-
     found = [find(folder, part) for part in parts_for(version, decoder_name)]
     _fit_together(found)
     modules: dict[PartName, Any] = {each.part.name: module_of(each) for each in found}
-    try:
+    with networks.placing("the networks", device):
         return networks.assemble(version, decoder_name, device, modules, encoder=encoder)
-    except torch.OutOfMemoryError as err:
-        raise HeadError(
-            f"the networks do not fit into the memory of {device}: {str(err).partition('.')[0]} -> free it "
-            "(nvidia-smi shows who uses it), or share one engine between channels: head.musetalk.server"
-        ) from err
 
 
 def fingerprint(folder: Path) -> str:

@@ -8,7 +8,8 @@ and bf16 are 10 to 100 times slower there), fp16 with channels_last on CUDA. tor
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -140,6 +141,28 @@ def choose_device(name: str, threads: int) -> Any:
                 retryable=False,
             )
     return device
+
+
+@contextmanager
+def placing(what: str, device: Any) -> Iterator[None]:
+    """torch's errors of a device in our words. Raises HeadError: retryable where memory is short, which others may
+    free."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as err:
+        raise HeadError(
+            f"{what} do not fit into the memory of {device}: {str(err).partition('. ')[0]} -> free some (nvidia-smi "
+            "shows who uses it), or share one engine between channels: head.musetalk.server"
+        ) from err
+    except RuntimeError as err:  # lost, or of a kind that this build of torch has no kernels for
+        first = (str(err).strip().splitlines() or [type(err).__name__])[0][:300]
+        raise HeadError(
+            f"{what} cannot be used on {device}: {first} -> check nvidia-smi, and that the installed torch knows "
+            "this GPU; another one is set by head.musetalk.device",
+            retryable=False,
+        ) from err
 
 
 def build(part: PartName, config: Mapping[str, Any]) -> Any:
