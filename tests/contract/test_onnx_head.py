@@ -326,3 +326,25 @@ def test_silence_is_given_at_once(still: ExpandedAvatar, tmp_path: Path) -> None
     engine.begin(1, 1, track, 0, 0)
     assert next(engine.render(0, 60)).tick == 0
     assert engine.counts == {"faces": 0, "silent": 1, "padded": 0}
+
+
+def test_a_network_that_hears_little_ahead_still_waits_for_what_opens_the_mouth(
+    still: ExpandedAvatar, tmp_path: Path
+) -> None:
+    """The mouth begins to show before its sound: speech that comes bit by bit gives the pictures of speech at hand."""
+    sound = {"feature": "mel", "input": "audio", "shape": [1, 80, 1], "columns": 1}
+    engine = OnnxHead(write(tmp_path, {**WAV2LIP, "sound": sound}))
+    engine.load(still)
+    word = voiced(10 * TICK)
+    pcm = word + bytes(20 * TICK) + word
+    at_hand, coming = Track(), Track()
+    at_hand.add(pcm, [])
+    at_hand.end()
+    engine.begin(1, 1, at_hand, 0, 0)
+    whole = list(engine.render(0, 25))
+    engine.begin(1, 1, coming, 0, 0)
+    parts: list[MouthPatch] = []
+    for start in range(0, len(pcm), TICK):
+        coming.add(pcm[start : start + TICK], [])
+        parts += engine.render(len(parts), 25)
+    assert parts == whole

@@ -11,7 +11,7 @@ from broadcaster.errors import HeadError
 from broadcaster.head.between import between, planes_of, rendered
 from broadcaster.head.desk import SEEN_AHEAD
 from broadcaster.head.ladder import TOO_LATE
-from broadcaster.head.stepped import FIRST_RETRY_S, SteppedHead
+from broadcaster.head.stepped import FIRST_RETRY_S, LAST_RETRY_S, SteppedHead
 from broadcaster.head.still import StillHead
 from broadcaster.head.timeline import Timeline
 from broadcaster.ports import TalkingHead
@@ -167,7 +167,7 @@ def test_an_engine_that_is_away_is_asked_for_again_and_again_while_nobody_speaks
     frails.last("plain").fails.append(HeadError("the server is away"))
     list(head.render(0, 9))
     made: list[Frail] = []
-    for pause in (1, 2, 4):
+    for pause in (1, 2, 4, 8, 16, 24, 24):
         frails.load_fails["plain"] = [HeadError("still away")]
         clock[0] += FIRST_RETRY_S * pause - 0.1
         head.idle()
@@ -178,7 +178,7 @@ def test_an_engine_that_is_away_is_asked_for_again_and_again_while_nobody_speaks
         head.idle()
         made.append(frails.last("plain"))
         assert (len(frails.made["plain"]), head.note) == (1 + len(made), "plain cannot be loaded: still away")
-    clock[0] += 8 * FIRST_RETRY_S
+    clock[0] += LAST_RETRY_S
     head.idle()
     join_loading()
     head.idle()
@@ -261,3 +261,31 @@ def test_a_mouth_that_leaves_the_picture_leaves_a_patch_within_it(avatar: Expand
     assert 0 <= box.y < box.y + box.height <= avatar.height
     assert planes_of(patch)[0].shape == (box.height, box.width)
     assert luma_change(avatar, patch) == 0
+
+
+def test_thinned_no_picture_is_rendered_twice(frails: Frails, avatar: ExpandedAvatar) -> None:
+    head = loaded(frails, avatar)
+    step_down(head, 1)
+    speak(head)
+    for first, last in ((0, 0), (1, 4), (5, 5), (6, 11), (12, 12), (13, 29)):
+        assert ticks(list(head.render(first, last))) == list(range(first, last + 1))
+    assert list(head.render(30, 29)) == []
+    assert frails.last("plain").rendered == list(range(0, 31, 2))
+
+
+def test_thinned_nothing_of_an_anchor_is_left_for_the_next(frails: Frails, avatar: ExpandedAvatar) -> None:
+    """Not even where the next begins with just the picture that lay ready."""
+    head = loaded(frails, avatar)
+    step_down(head, 1)
+    track = speak(head)
+    list(head.render(0, 9))
+    head.begin(1, 2, track, 10, 4 * samples_at(1, avatar.fps))
+    assert [(patch.epoch, patch.tick) for patch in head.render(10, 15)] == [(2, tick) for tick in range(10, 16)]
+
+
+def test_the_lead_is_that_of_the_engine_that_was_loaded(frails: Frails, avatar: ExpandedAvatar) -> None:
+    head = SteppedHead("plain", frails, lambda: 0.0)
+    frails.last("plain").lead_ticks = 7
+    assert head.lead_ticks == 3
+    head.load(avatar)
+    assert head.lead_ticks == 7
