@@ -10,6 +10,7 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -154,6 +155,22 @@ def test_colours_are_those_that_were_filmed(
     _, picture = next(open_video(path).pictures())
     off = np.abs(picture[100, 100].astype(int) - FLAT)
     assert off.max() <= 3, f"{matrix}, {'full' if full_range else 'limited'}: off by {off}"
+
+
+def test_what_is_as_the_air_wants_it_goes_through_untouched_and_the_rest_is_converted(short_dir: Path) -> None:
+    plain = write_video(short_dir / "p.mkv", flat(), colours=("bt709", "bt709", "bt709"))
+    with av.open(str(plain)) as container:
+        stored = [frame.to_ndarray() for frame in container.decode(video=0)]
+    read = [planes for _, planes in open_video(plain).planes()]
+    assert all(np.array_equal(a, b) for a, b in zip(read, stored, strict=True))
+    other = open_video(
+        write_video(short_dir / "o.mkv", flat(), colours=("smpte170m", "bt709", "bt709"), full_range=True)
+    )  # fmt: skip
+    _, planes = next(other.planes())
+    assert planes.shape == (360, 320)
+    assert np.abs(planes.astype(int) - stored[0]).max() <= 2, "the same colours in the same terms"
+    turned = open_video(write_video(short_dir / "t.mp4", flat_corner(), rotation=90))
+    assert next(turned.planes())[1].shape == (480, 240)
 
 
 @pytest.mark.parametrize(("transfer", "kind"), [("smpte2084", "PQ"), ("arib-std-b67", "HLG")])

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Bgr = NDArray[np.uint8]
 """(height, width, 3), B, G, R of BT.709 in full range."""
 
+I420 = NDArray[np.uint8]
+"""(3 / 2 height, width): Y, and below it U and V, as PyAV lays them out."""
+
 _PQ, _HLG, _BT2020 = 16, 18, 9
 """AVCOL_TRC_SMPTE2084, AVCOL_TRC_ARIB_STD_B67; AVCOL_PRI_BT2020 (which is AVCOL_SPC_BT2020_NCL as well)."""
 
@@ -36,6 +39,36 @@ def shown(frame: av.VideoFrame, facts: VideoFacts, exact: bool) -> Bgr:
     if facts.mirrored:
         bgr = bgr[:, ::-1]
     return np.ascontiguousarray(np.rot90(bgr, -facts.turns), dtype=np.uint8)
+
+
+def as_i420(frame: av.VideoFrame, facts: VideoFacts) -> I420:
+    """The same as 4:2:0 of BT.709, limited range: untouched where the frame is that already."""
+    from av.video.reformatter import ColorRange
+
+    untouched = (
+        (frame.format.name, frame.width, frame.height) == ("yuv420p", *facts.size)
+        and matrix_of(frame) == 1
+        and frame.color_range != ColorRange.JPEG
+        and facts.kind is None
+        and not (facts.turns or facts.mirrored or (facts.interlaced and frame.interlaced_frame))
+    )
+    ready = frame if untouched else limited(shown(frame, facts, exact=True))
+    return np.asarray(ready.to_ndarray(), dtype=np.uint8)
+
+
+def limited(bgr: Bgr) -> av.VideoFrame:
+    """A picture as 4:2:0 of BT.709, limited range."""
+    import av
+    from av.video.reformatter import ColorRange, Colorspace, Interpolation
+
+    return av.VideoFrame.from_ndarray(bgr, format="bgr24").reformat(
+        format="yuv420p",
+        dst_colorspace=Colorspace.ITU709,
+        src_color_range=ColorRange.JPEG,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP,
+        threads=1,
+    )
 
 
 def display_of(frame: av.VideoFrame) -> tuple[int, bool]:

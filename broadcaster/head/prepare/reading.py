@@ -11,14 +11,14 @@ import contextlib
 import itertools
 import math
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from broadcaster.errors import AssetError
-from broadcaster.head.prepare.frames import Bgr, display_of, kind_of, matrix_of, shown
+from broadcaster.head.prepare.frames import I420, Bgr, as_i420, display_of, kind_of, matrix_of, shown
 
 if TYPE_CHECKING:
     import av
@@ -104,6 +104,15 @@ class Video:
 
         Not `exact`: colours may be off by some steps at edges, which costs a twentieth of the time.
         """
+        return self._read(first, last, lambda frame: shown(frame, self.facts, exact))
+
+    def planes(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, I420]]:
+        """The same pictures as the clip of an avatar stores them (`frames.as_i420`)."""
+        return self._read(first, last, lambda frame: as_i420(frame, self.facts))
+
+    def _read(
+        self, first: int, last: int | None, convert: Callable[[av.VideoFrame], Any]
+    ) -> Iterator[tuple[int, Any]]:
         import av.error
 
         self.faults = 0
@@ -117,7 +126,7 @@ class Video:
                     if seeking and (held is None or held[0] > first * self.facts.step):
                         continue  # no keyframe was found before it, as in a stream that was recorded
                     if held is not None:
-                        yield from self._sampled(held, frames, first, last, exact)
+                        yield from self._sampled(held, frames, first, last, convert)
                     return
         except (av.error.FFmpegError, OSError) as err:
             raise AssetError(f"{self.path}: cannot be read further ({_reason(err)}) -> {_REMEDY}") from err
@@ -128,20 +137,20 @@ class Video:
         frames: Iterator[tuple[Fraction, av.VideoFrame]],
         first: int,
         last: int | None,
-        exact: bool,
-    ) -> Iterator[tuple[int, Bgr]]:
+        convert: Callable[[av.VideoFrame], Any],
+    ) -> Iterator[tuple[int, Any]]:
         """Picks for each number the frame nearest in time; the others are never converted."""
         step = self.facts.step
         number = first
         for following in itertools.chain(frames, [None]):
             until = held[0] + step / 2 if following is None else (held[0] + following[0]) / 2
-            bgr = None
+            picture = None
             while number * step < until or (following is None and number * step == held[0]):
                 if last is not None and number > last:
                     return
-                if bgr is None:
-                    bgr = shown(held[1], self.facts, exact)
-                yield number, bgr
+                if picture is None:
+                    picture = convert(held[1])
+                yield number, picture
                 number += 1
             if following is None:
                 return

@@ -17,9 +17,9 @@ import yaml
 from numpy.typing import NDArray
 
 from broadcaster.errors import AssetError
+from broadcaster.head.prepare.frames import I420, limited
 
 if TYPE_CHECKING:
-    from broadcaster.head.prepare.frames import Bgr
     from broadcaster.head.prepare.reading import Video
     from broadcaster.head.prepare.seam import Blend
 
@@ -53,7 +53,7 @@ _HEAD: Final = (
 )
 
 
-def in_order(video: Video, order: Sequence[Blend], start: int, end: int) -> Iterator[Bgr]:
+def in_order(video: Video, order: Sequence[Blend], start: int, end: int) -> Iterator[I420]:
     """Pictures `start` .. `end - 1` of the playing order, mixed where they are to be."""
     others = sorted({blend.other for blend in order[start:end] if blend.other >= 0})
     mixed = _few(video, others)
@@ -64,7 +64,7 @@ def in_order(video: Video, order: Sequence[Blend], start: int, end: int) -> Iter
         while stop < end and order[stop].picture - order[stop - 1].picture == step and abs(step) == 1:
             stop += 1
         run = [blend.picture for blend in order[at:stop]]
-        pictures = video.pictures(run[0], run[-1]) if step == 1 or len(run) == 1 else _backwards(video, run)
+        pictures = video.planes(run[0], run[-1]) if step == 1 or len(run) == 1 else _backwards(video, run)
         shown = at
         for number, picture in pictures:
             if number != order[shown].picture:
@@ -80,21 +80,21 @@ def in_order(video: Video, order: Sequence[Blend], start: int, end: int) -> Iter
         at = stop
 
 
-def _backwards(video: Video, run: Sequence[int]) -> Iterator[tuple[int, Bgr]]:
+def _backwards(video: Video, run: Sequence[int]) -> Iterator[tuple[int, I420]]:
     for begin in range(0, len(run), BACKWARDS):
         part = run[begin : begin + BACKWARDS]
-        yield from reversed(list(video.pictures(part[-1], part[0])))
+        yield from reversed(list(video.planes(part[-1], part[0])))
 
 
-def _few(video: Video, numbers: Sequence[int]) -> dict[int, Bgr]:
+def _few(video: Video, numbers: Sequence[int]) -> dict[int, I420]:
     """The pictures of a crossfade: a run of a few, held in memory."""
     if not numbers:
         return {}
     wanted = set(numbers)
-    return {number: picture for number, picture in video.pictures(numbers[0], numbers[-1]) if number in wanted}
+    return {number: picture for number, picture in video.planes(numbers[0], numbers[-1]) if number in wanted}
 
 
-def _blended(one: Bgr, other: Bgr, share: float) -> Bgr:
+def _blended(one: I420, other: I420, share: float) -> I420:
     import cv2
 
     return np.asarray(cv2.addWeighted(one, 1.0 - share, other, share, 0.0), dtype=np.uint8)
@@ -119,9 +119,13 @@ def encode(
 
 
 def write_piece(
-    path: Path, pictures: Iterator[Bgr], fps: int, threads: int, progress: Callable[[int], None] | None = None
+    path: Path,
+    pictures: Iterator[NDArray[np.uint8]],
+    fps: int,
+    threads: int,
+    progress: Callable[[int], None] | None = None,
 ) -> None:
-    """BGR pictures as H.264 in Matroska, BT.709 limited range, no B pictures. Raises AssetError."""
+    """Pictures, BGR or 4:2:0, as H.264 in Matroska: BT.709 limited range, no B pictures. Raises AssetError."""
     import av
     import av.error
 
@@ -131,8 +135,10 @@ def write_piece(
             done = 0
             for picture in pictures:
                 if stream is None:
-                    stream = _stream(container, picture.shape[1], picture.shape[0], fps, threads)
-                frame = _limited(picture)
+                    stream = _stream(container, *_size(picture), fps, threads)
+                frame = (
+                    limited(picture) if picture.ndim == 3 else av.VideoFrame.from_ndarray(picture, format="yuv420p")
+                )
                 frame.pts, frame.time_base = done, Fraction(1, fps)
                 kind = av.video.frame.PictureType
                 frame.pict_type = kind.I if done % KEYFRAMES == 0 else kind.NONE
@@ -145,19 +151,9 @@ def write_piece(
         raise _no_room(path, err) from err
 
 
-def _limited(picture: Bgr) -> Any:
-    import av
-    from av.video.reformatter import ColorRange, Colorspace, Interpolation
-
-    frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
-    return frame.reformat(
-        format="yuv420p",
-        dst_colorspace=Colorspace.ITU709,
-        src_color_range=ColorRange.JPEG,
-        dst_color_range=ColorRange.MPEG,
-        interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP,
-        threads=1,
-    )
+def _size(picture: NDArray[np.uint8]) -> tuple[int, int]:
+    """Width and height of a BGR picture, or of one in 4:2:0."""
+    return picture.shape[1], picture.shape[0] if picture.ndim == 3 else picture.shape[0] * 2 // 3
 
 
 def _stream(container: Any, width: int, height: int, fps: int, threads: int) -> Any:
