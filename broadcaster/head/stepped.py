@@ -77,7 +77,6 @@ class SteppedHead:
         self._retry_at = float("inf")
         self._pause = FIRST_RETRY_S
         self._fresh: list[TalkingHead | Exception] = []
-        self._loading: threading.Thread | None = None
 
     @property
     def name(self) -> str:
@@ -189,10 +188,10 @@ class SteppedHead:
 
     def idle(self) -> None:
         """Nothing is to be rendered: looks after an engine that has failed, without waiting for it. One that has come
-        back is left for the next utterance."""
-        if self._fresh and isinstance(self._fresh[0], Exception):
+        back is left for the next utterance, if there was one."""
+        if self._fresh and (isinstance(self._fresh[0], Exception) or self._anchored is None):
             self._take_back()
-        if self._avatar is not None and self._retry_at <= self._now() and self._loading is None:
+        if self._avatar is not None and self._retry_at <= self._now():
             self._load_behind(self._make(self._preferred))
 
     def _make(self, name: str) -> TalkingHead:
@@ -282,14 +281,13 @@ class SteppedHead:
                 self._fresh.append(engine)
 
         self._retry_at = float("inf")
-        self._loading = threading.Thread(target=load, name="head-loading", daemon=True)
-        self._loading.start()
+        threading.Thread(target=load, name="head-loading", daemon=True).start()
 
     def _take_back(self) -> None:
         """The engine that failed is used again if it could be loaded in the meantime."""
         if not self._fresh:
             return
-        fresh, self._loading = self._fresh.pop(), None
+        fresh = self._fresh.pop()
         if isinstance(fresh, Exception):
             if self._faults.get(self._preferred) == LOADING:
                 _log.error("the talking-head engine cannot be loaded", extra={"reason": str(fresh)})

@@ -289,3 +289,38 @@ def test_the_lead_is_that_of_the_engine_that_was_loaded(frails: Frails, avatar: 
     assert head.lead_ticks == 3
     head.load(avatar)
     assert head.lead_ticks == 7
+
+
+def test_counts_go_on_whichever_engine_is_at_work(frails: Frails, avatar: ExpandedAvatar) -> None:
+    head = loaded(frails, avatar)
+    step_down(head, 2)
+    frails.last("plain").begin_fails.append(RuntimeError("no memory"))
+    speak(head)
+    assert (head.name, head.counts["stepped_down"], head.counts["stepped_up"]) == ("warp", 2, 0)
+
+
+def test_only_one_try_is_under_way_at_a_time(frails: Frails, avatar: ExpandedAvatar) -> None:
+    clock = [0.0]
+    frails.load_fails["plain"] = [HeadError("the server is away")]
+    head = loaded(frails, avatar, lambda: clock[0])
+    clock[0] += FIRST_RETRY_S
+    head.idle()
+    clock[0] += 10 * LAST_RETRY_S
+    head.idle()
+    join_loading()
+    head.idle()
+    assert len(frails.made["plain"]) == 2
+
+
+def test_before_the_first_word_an_engine_takes_over_as_soon_as_it_is_loaded(
+    frails: Frails, avatar: ExpandedAvatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Frail, "loads_long", True, raising=False)
+    head = SteppedHead("plain", frails, lambda: 0.0)
+    head.load(avatar, wait=False)
+    assert (head.name, head.note, head.degraded) == ("warp", "plain is being loaded", False)
+    join_loading()
+    head.idle()
+    assert (head.name, head.note, head.counts["returned"]) == ("plain", "", 0)
+    speak(head)
+    assert ticks(list(head.render(0, 9))) == list(range(10))
