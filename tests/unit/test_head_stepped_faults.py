@@ -324,3 +324,31 @@ def test_before_the_first_word_an_engine_takes_over_as_soon_as_it_is_loaded(
     assert (head.name, head.note, head.counts["returned"]) == ("plain", "", 0)
     speak(head)
     assert ticks(list(head.render(0, 9))) == list(range(10))
+
+
+def test_it_is_made_again_by_the_name_it_was_asked_for_by(frails: Frails, avatar: ExpandedAvatar) -> None:
+    asked: list[str] = []
+
+    def make(name: str) -> TalkingHead:
+        asked.append(name)
+        return frails("plain" if name == "package.module:make" else name)
+
+    frails.load_fails["plain"] = [HeadError("the server is away")]
+    clock = [0.0]
+    head = SteppedHead("package.module:make", make, lambda: clock[0])
+    head.load(avatar)
+    clock[0] += FIRST_RETRY_S
+    head.idle()
+    join_loading()
+    assert asked == ["package.module:make", "warp", "package.module:make"]
+
+
+def test_nothing_late_is_no_news(frails: Frails, avatar: ExpandedAvatar) -> None:
+    head = loaded(frails, avatar)
+    step_down(head, 1)
+    speak(head, seconds=12.0)
+    for first in range(0, 250, 50):
+        list(head.render(first, first + 49))
+        head.late(0)
+    speak(head, 400, generation=2)
+    assert head.step == ""

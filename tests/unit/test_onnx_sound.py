@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from broadcaster.head.downsample import downsampled
+from broadcaster.head.downsample import REACH, downsampled
 from broadcaster.head.onnx.network import EncoderSound, MelSound
 from broadcaster.head.onnx.sessions import Encoder
 from broadcaster.head.onnx.sound import EncoderFeature, Feature, MelFeature
@@ -193,3 +193,34 @@ def test_normalisation(folder: Path) -> None:
     pcm = np.frombuffer(SOUND, "<i2")
     level = downsampled(pcm, 0, len(pcm) // 3).std()
     assert float(np.median(window / plain)) == pytest.approx(1 / level, rel=0.05)
+
+
+def test_what_a_block_heard_around_it_is_no_longer_true_when_more_has_come(folder: Path) -> None:
+    """An encoder that hears the whole window (here: its level) gives other numbers for the same block."""
+    feature, fresh = (features(folder, normalise="window")[0] for _ in range(2))
+    track = Track()
+    track.add(SOUND[: 2 * 20_000], [])
+    early = feature.of(track, 16_000).copy()
+    track.add(SOUND[2 * 20_000 :], [])
+    later = feature.of(track, 16_000).copy()
+    assert np.array_equal(later, fresh.of(track, 16_000))
+    assert not np.array_equal(early, later)
+
+
+def test_blocks_are_kept_but_not_for_ever(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broadcaster.head.onnx.sound.BLOCKS_KEPT", 3)
+    feature, counted = features(folder)
+    track = track_in([])
+    for start in (0, 20 * TICK, 25 * TICK, 0):
+        feature.of(track, start)
+    assert len(feature._kept) == 3
+    assert counted.runs == 1 + 2 + 3 + 1, "the first block was forgotten, and made again"
+
+
+@pytest.mark.parametrize(("past", "future", "run"), [(600, 80, 30 + 4 + 4), (600, 70, 30 + 4 + 4), (0, 0, 4)])
+def test_a_run_is_the_block_and_at_least_what_is_to_be_heard_around_it(past: int, future: int, run: int) -> None:
+    asked: list[tuple[int, int]] = []
+    sound = EncoderSound.model_validate({**FEATHERTALK["sound"], "past_ms": past, "future_ms": future})
+    feature = EncoderFeature(sound, lambda samples, count: asked.append((samples, count)))
+    assert asked == [(400 + 320 * (run - 1), run)]
+    assert feature.needs(0) - 3 * (400 + 320 * (run - past // 20 - 1)) == REACH - 2, "block 0 and what follows it"
