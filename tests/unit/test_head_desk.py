@@ -188,3 +188,20 @@ def test_an_anchor_in_the_past_skips_what_has_passed() -> None:
     anchored(desk)
     assert desk.work() == (110, 300)
     assert desk.skipped == 10
+
+
+def test_a_cut_of_the_generation_on_air_leaves_it_there() -> None:
+    desk = Desk(25, LEAD)
+    anchored(desk)
+    desk.cut(Cut(1))
+    assert desk.work() == (100, 107)
+
+
+def test_long_speech_is_forgotten_behind_the_air() -> None:
+    desk = Desk(25, LEAD)
+    spoken = desk.anchor(Anchor(1, "u", 1, 100, 0))
+    assert spoken is not None
+    for second in range(60):
+        desk.speak(speak("u"))
+        desk.rendered(100 + 25 * second)
+    assert len(spoken.track._chunks) <= 12, "ten seconds, and what they begin and end in"

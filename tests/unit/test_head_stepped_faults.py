@@ -340,7 +340,7 @@ def test_it_is_made_again_by_the_name_it_was_asked_for_by(frails: Frails, avatar
     clock[0] += FIRST_RETRY_S
     head.idle()
     join_loading()
-    assert asked == ["package.module:make", "warp", "package.module:make"]
+    assert asked == ["package.module:make", "warp", "still", "package.module:make"]
 
 
 def test_nothing_late_is_no_news(frails: Frails, avatar: ExpandedAvatar) -> None:

@@ -88,3 +88,13 @@ def test_missing_and_foreign_files(tmp_path: Path) -> None:
     (tmp_path / "face.onnx").mkdir()
     with pytest.raises(AssetError, match=r"face\.onnx: cannot be read: Is a directory; put the file there"):
         read_network(tmp_path)
+
+
+def test_the_encoder_is_looked_for_too_and_its_features_may_lie_side_by_side(tmp_path: Path) -> None:
+    sound = {**FEATHERTALK["sound"], "field": 320, "sha256": "0" * 64}
+    folder = feathertalk(tmp_path, sound=sound)
+    with pytest.raises(AssetError, match=r"hubert\.onnx: sha256 [0-9a-f]{12}\.\.\. instead of 000000000000"):
+        read_network(folder)
+    (folder / "hubert.onnx").unlink()
+    with pytest.raises(AssetError, match=r"hubert\.onnx: missing; put it beside network\.yaml"):
+        read_network(folder)
