@@ -67,7 +67,8 @@ def after_expanding(loaded: LoadedConfig, pack: ExpandedAvatar) -> None:
     try:
         pack.crop(0)
         if choose_device(settings.head.musetalk.device, settings.head.threads).type == "cpu":
-            typer.echo(f"Engine musetalk needs tensors of its pictures ({cost(pack)}): {COMMAND} {pack.name}")
+            needed = f"Engine musetalk needs tensors of its pictures ({cost(pack)}): {COMMAND} {pack.name}"
+            typer.echo(needed, err=True)  # whoever prepares with --json reads nothing but JSON
             return
         _make(loaded, pack, weights)
     except BroadcasterError as err:
