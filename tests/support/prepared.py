@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -59,7 +60,9 @@ def truth() -> MovingHead:
 
 @cache
 def folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="bc-prepared-"))
+    made = Path(tempfile.mkdtemp(prefix="bc-prepared-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
 
 
 @cache
