@@ -69,7 +69,11 @@ def test_a_folder_with_a_wrong_file_changes_nothing(cli: Cli, folder: Path, tmp_
     assert not folder.exists()
     status, _, said = cli("pull", "musetalk", "--from", str(tmp_path / "nowhere"), "--yes")
     assert status == os.EX_CONFIG
-    assert "there is no such folder" in said
+    assert "there is no such folder -> name the one that holds your weights" in said
+    status, _, said = cli("pull", "musetalk", "--from", str(source / "sd-vae"), "--yes")
+    assert status == 78
+    assert "sd-vae: these are not in it: musetalkV15/unet.pth (MuseTalk 1.5 UNet), sd-vae/diffusion_pytorch" in said
+    assert "-> name the folder that holds musetalkV15/, or fetch them from a hub" in said
 
 
 def test_a_folder_that_nobody_may_write_to(cli: Cli, short_dir: Path, published: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from broadcaster.errors import AssetError
 from broadcaster.head.models.catalogue import PUBLISHED
+from broadcaster.head.models.checking import weights_of
 from broadcaster.head.models.lock import Entry, alone, read_lock, sha256_of, write_lock
 from broadcaster.head.models.pulling import SPARE_MB, Progress
 from broadcaster.head.musetalk import loading
@@ -21,6 +22,7 @@ from broadcaster.head.musetalk.layout import Part
 
 def link(source: Path, parts: Sequence[Part], folder: Path, progress: Progress) -> None:
     """Names and shapes in every file are compared before anything is linked. Raises AssetError."""
+    _look_over(source, parts)
     found = [loading.find(source, part) for part in parts]
     for each in found:
         loading.check(each)
@@ -31,6 +33,19 @@ def link(source: Path, parts: Sequence[Part], folder: Path, progress: Progress) 
                 file = each.weights.parent / name
                 if file.is_file():
                     _take(file, each.part, folder, progress)
+
+
+def _look_over(source: Path, parts: Sequence[Part]) -> None:
+    """Whether it is the right folder at all. Raises AssetError."""
+    if not source.is_dir():
+        raise AssetError(f"{source}: there is no such folder -> name the one that holds your weights: --from FOLDER")
+    missing = [part for part in parts if weights_of(part, source) is None]
+    if missing:
+        files = ", ".join(f"{part.folders[0]}/{part.weights[-1]} ({part.title})" for part in missing)
+        raise AssetError(
+            f"{source}: these are not in it: {files} -> name the folder that holds {missing[0].folders[0]}/, or "
+            f"fetch them from a hub: {loading.PULL}"
+        )
 
 
 def _take(file: Path, part: Part, folder: Path, progress: Progress) -> None:
