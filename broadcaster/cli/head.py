@@ -87,7 +87,10 @@ def serve(
     loaded = _loaded(config)
     settings = _settings(loaded, {"device": device, "version": version, "decoder": decoder, "models": models})
     path = _path(socket, loaded)
+    from broadcaster.head.musetalk.socketfile import prepare
     from broadcaster.registry import HEADS, problem_with
+
+    prepare(path, group)  # before networks are loaded for nothing
 
     problem = problem_with(HEADS, "musetalk", "talking-head engine")
     if problem is not None:

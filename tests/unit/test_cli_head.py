@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from broadcaster.cli.main import app
-from broadcaster.errors import ConfigError, NotRunning
+from broadcaster.errors import AlreadyRunning, ConfigError, NotRunning
+from broadcaster.head.musetalk.socketfile import listening
 
 pytestmark = pytest.mark.unit
 
@@ -63,6 +64,17 @@ def test_what_an_option_cannot_be(config: Path, option: str, value: str) -> None
     assert isinstance(said.exception, ConfigError)
     assert option in str(said.exception)
     assert "broadcaster head serve --help" in str(said.exception)
+
+
+def test_a_place_that_is_taken_is_told_before_anything_is_loaded(config: Path, short_dir: Path) -> None:
+    place = short_dir / "head.sock"
+    place.write_text("a note")
+    assert "is there and is no socket" in str(head("serve", "--socket", place).exception)
+    place.unlink()
+    with listening(place):
+        said = head("serve", "--socket", place, "--models", "nowhere")
+        assert isinstance(said.exception, AlreadyRunning)
+        assert place.exists()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed here")

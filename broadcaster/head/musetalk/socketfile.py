@@ -26,17 +26,10 @@ def listening(path: Path, group: str = "") -> Iterator[socket.socket]:
     """Listens at `path`, mode 0600, or 0660 for `group`; what a dead server left there is replaced, and the socket is
     removed at the end. Raises AlreadyRunning when a server answers there, ConfigError for a path that cannot be used.
     """
-    if len(os.fsencode(path)) > PATH_LIMIT:
-        raise ConfigError(f"{path}: too long for a UNIX socket ({PATH_LIMIT} bytes) -> choose a shorter path")
-    try:
-        gid = grp.getgrnam(group).gr_gid if group else None
-    except KeyError:
-        raise ConfigError(f"there is no group {group!r} -> groupadd --system {group}") from None
+    gid = prepare(path, group)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     with listener:
         try:
-            path.parent.mkdir(mode=0o700 if gid is None else 0o755, parents=True, exist_ok=True)
-            _clear(path)
             before = os.umask(0o177)
             try:
                 listener.bind(str(path))
@@ -48,9 +41,7 @@ def listening(path: Path, group: str = "") -> Iterator[socket.socket]:
                 path.chmod(0o660)
             ours = path.stat().st_ino
         except OSError as err:
-            raise ConfigError(
-                f"{path}: cannot listen there ({err.strerror or err}) -> choose another --socket"
-            ) from err
+            raise _unusable(path, err) from err
         listener.listen(BACKLOG)
         listener.setblocking(False)
         try:
@@ -59,6 +50,27 @@ def listening(path: Path, group: str = "") -> Iterator[socket.socket]:
             with contextlib.suppress(OSError):
                 if path.stat().st_ino == ours:
                     path.unlink()
+
+
+def prepare(path: Path, group: str = "") -> int | None:
+    """Makes the folder, removes what a dead server left there; the group's number. To be called before anything heavy
+    is loaded as well. Raises as `listening`."""
+    if len(os.fsencode(path)) > PATH_LIMIT:
+        raise ConfigError(f"{path}: too long for a UNIX socket ({PATH_LIMIT} bytes) -> choose a shorter path")
+    try:
+        gid = grp.getgrnam(group).gr_gid if group else None
+    except KeyError:
+        raise ConfigError(f"there is no group {group!r} -> groupadd --system {group}") from None
+    try:
+        path.parent.mkdir(mode=0o700 if gid is None else 0o755, parents=True, exist_ok=True)
+        _clear(path)
+    except OSError as err:
+        raise _unusable(path, err) from err
+    return gid
+
+
+def _unusable(path: Path, err: OSError) -> ConfigError:
+    return ConfigError(f"{path}: cannot listen there ({err.strerror or err}) -> choose another --socket")
 
 
 def _clear(path: Path) -> None:
