@@ -114,6 +114,11 @@ class KokoroSynthesiser:
         self._lexicon = Lexicon.load(config.lexicon) if config.lexicon is not None else Lexicon()
         self._phonemiser = Phonemiser(frozenset(self._vocabulary), cache, self._lexicon)
         self._session: Any = None
+        self._closed = False
+
+    def close(self) -> None:
+        """From any thread: what is being made, the warm-up included, ends within some 20 ms as cancelled."""
+        self._closed = True
 
     def load(self) -> None:
         import onnxruntime
@@ -139,9 +144,9 @@ class KokoroSynthesiser:
             raise AssetError(f"{source} is not a Kokoro model that onnxruntime can load: {err}") from err
         normalise.load()
         self._phonemiser.load()
-        self.synthesise("你好，hello。", "zh", self._config.zh, 1.0, lambda: False)
+        self.synthesise("你好，hello。", "zh", self._config.zh, 1.0, lambda: self._closed)
         # The arena grows to the longest piece it has met and stays: better now than over the first hours on air.
-        self.synthesise(LONGEST, "zh", self._config.zh, 1.0, lambda: False)
+        self.synthesise(LONGEST, "zh", self._config.zh, 1.0, lambda: self._closed)
 
     def synthesise(
         self, text: str, language: str, voice: str, speed: float, cancelled: Callable[[], bool], pitch: float = 0.0

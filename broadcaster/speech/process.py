@@ -43,6 +43,10 @@ LOAD_S: Final = 90.0
 LOCAL_LOAD_S: Final = 900.0
 """Loading may take so long before it counts as hung: 100 MB here, gigabytes from a slow disk and a warm-up there."""
 
+LAST_PIECE_S: Final = 2.0
+"""What the engine's thread may take to come out of its library after the engine was closed: an interpreter that ends
+while a thread is in there is aborted by it."""
+
 BEAT_S: Final = 1.0
 Beat = Callable[[int, bool, str], None]
 Engine = Synthesiser | StreamingSynthesiser
@@ -172,7 +176,9 @@ def _serve(engine: Engine, post: _Post, beat: Beat, stop: threading.Event) -> No
             beat(progress, desk.ready.is_set(), f"{desk.engine}: {desk.served} requests served")
             _wait(stop, desk)
     finally:
+        fault = desk.fault
         desk.close()
+        getattr(engine, "close", lambda: None)()
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)  # wakes the accepting thread, which close() alone does not
         listener.close()
@@ -180,8 +186,9 @@ def _serve(engine: Engine, post: _Post, beat: Beat, stop: threading.Event) -> No
             peer.gone = True
             peer.connection.close()
         post.socket.unlink(missing_ok=True)
-    if desk.fault is not None:
-        raise desk.fault
+        worker.join(LAST_PIECE_S)
+    if fault is not None:
+        raise fault
 
 
 def _step_back() -> None:

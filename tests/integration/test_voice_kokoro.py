@@ -11,8 +11,10 @@ import pyloudnorm
 import pytest
 
 from broadcaster.config import VoiceConfig
+from broadcaster.errors import VoiceError
 from broadcaster.paths import Paths
 from broadcaster.speech.client import VoiceClient
+from broadcaster.speech.kokoro import KokoroSynthesiser
 from broadcaster.speech.pipeline import PacedSpeaker
 from broadcaster.speech.process import run_voice
 from broadcaster.types import SAMPLE_RATE, SpokenPiece, Viseme
@@ -121,3 +123,10 @@ def test_vowels_are_louder_than_closed_lips(spoken: list[list[SpokenPiece]]) -> 
                     energy[phone.viseme is Viseme.AA].append(float(np.mean(samples[phone.start : phone.end] ** 2)))
     assert len(energy[False]) >= 10
     assert np.median(energy[True]) > 4 * np.median(energy[False])
+
+
+def test_closing_it_ends_the_warm_up() -> None:
+    engine = KokoroSynthesiser(VoiceConfig())
+    engine.close()
+    with pytest.raises(VoiceError, match="cancelled"):
+        engine.load()

@@ -369,3 +369,27 @@ def test_an_engine_that_cannot_load_ends_the_process(paths: Paths) -> None:
 
     with pytest.raises(AssetError, match="damaged"):
         run_voice(CONFIG, paths, Beats(), threading.Event(), Broken())
+
+
+class Warming(ScriptedSynthesiser):
+    """Loads for as long as nobody closes it, as a long warm-up does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = threading.Event()
+        self.ended = False
+
+    def load(self) -> None:
+        assert self.closed.wait(10)
+        self.ended = True
+        raise VoiceError("cancelled", retryable=False)
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_stopping_ends_a_warm_up_first(paths: Paths) -> None:
+    engine, stop, beats = Warming(), threading.Event(), Beats()
+    stop.set()
+    run_voice(VoiceConfig(engine="tone"), paths, beats, stop, engine)
+    assert engine.ended
