@@ -223,3 +223,50 @@ def test_a_mask_moves_as_smoothly_as_the_face() -> None:
     changes = [int(np.abs(after - before).max()) for before, after in pairwise(masks)]
     print(f"mask: at most {max(changes)} of 255 for each thousandth of the face's width")
     assert 0 < max(changes) <= 6
+
+
+def around_face(margin: float) -> tuple[int, int, int, int]:
+    """A box with room on every side of the face: `margin` of its size."""
+    low, high = MESH.min(axis=0), MESH.max(axis=0)
+    room = margin * (high - low)
+    left, top, right, bottom = (round(float(edge)) for edge in (*(low - room), *(high + room)))
+    return left, top, right, bottom
+
+
+def test_the_edge_of_a_mask_is_upstreams_gaussian_just_below_the_chin() -> None:
+    box = around_face(0.3)
+    mask = mask_of(MESH, box, Mouth(), 0.3)
+    x, y = (MESH[topology.CHIN] - box[:2]) * MASK_SIZE / (np.array(box[2:]) - box[:2]) - 0.5
+    column = mask[:, round(float(x))].astype(float)
+    rows = np.arange(MASK_SIZE)
+    below = rows > y - 3
+    middle = float(np.interp(-127.5, -column[below], rows[below]))
+    face = float(MESH[topology.CHIN, 1] - MESH[topology.FOREHEAD, 1])
+    cell = (box[3] - box[1]) / MASK_SIZE
+    assert (middle - y) * cell == pytest.approx(0.03 * face, rel=0.15)
+    steepest = -np.diff(column).min()
+    assert steepest == pytest.approx(255 / (1.55 * np.sqrt(2 * np.pi)), rel=0.05)
+
+
+def test_a_mask_stays_off_the_outline_of_the_cheeks() -> None:
+    box = around_face(0.3)
+    mask = mask_of(MESH, box, Mouth(), 0.3)
+    scale = MASK_SIZE / (np.array(box[2:]) - box[:2])
+    for point in (93, 132, 58, 323, 361, 288):
+        x, y = np.rint((MESH[point] - box[:2]) * scale - 0.5).astype(int)
+        assert 5 < mask[y, x] < 115, point
+
+
+def test_a_mask_fades_within_four_cells_of_a_box_that_cuts_the_face() -> None:
+    mouth = MESH[list(topology.LIPS_OUTER)]
+    left, top, right, bottom = (round(float(edge)) for edge in (*mouth.min(axis=0), *mouth.max(axis=0)))
+    mask = mask_of(MESH, (left, top, right, bottom), Mouth(), 0.5)
+    ease = [0, 40, 128, 215, 255]
+    assert mask[50, :5].tolist() == mask[50, :-6:-1].tolist() == mask[:-6:-1, 32].tolist() == ease
+    assert mask[30:36, 32].tolist() == [0, 0, *ease[1:]]
+
+
+@pytest.mark.parametrize("squashed", [(1, 0.005), (0.005, 1)])
+def test_a_face_without_height_or_width_makes_no_crop(squashed: tuple[float, float]) -> None:
+    with pytest.raises(AssetError, match=r"too small, or not a face"):
+        crop_box(MESH * np.float32(squashed), "1.5", Mouth(margin=0))

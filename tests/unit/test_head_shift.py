@@ -11,6 +11,7 @@ import pytest
 
 from broadcaster.errors import HeadError
 from broadcaster.head.desk import SEEN_AHEAD, Desk
+from broadcaster.head.ladder import TOO_LATE
 from broadcaster.head.process import _Shift
 from broadcaster.head.stepped import SteppedHead
 from broadcaster.head.still import StillHead
@@ -127,3 +128,49 @@ def test_the_last_status_says_why_no_engine_is_left(avatar: ExpandedAvatar, monk
         bench.close()
     assert isinstance(statuses[1], HeadStatus)
     assert "gone for good" in statuses[1].note
+
+
+def test_pictures_whose_speech_was_late_are_not_held_against_the_engine(bench: Bench) -> None:
+    bench.take(spoken(6), Anchor(1, "u", 1, 100, 0), Window(99, 140))
+    while not bench.shift._starved:
+        work = bench.desk.work()
+        assert work is not None
+        bench.shift._render(*work)
+    bench.take(Window(120, 150), spoken(60))
+    assert bench.desk.skipped > TOO_LATE
+    assert bench.head.engine.step == ""
+    bench.take(Window(130, 160))
+    assert bench.head.engine.step == "half", "now it was there to be rendered"
+
+
+def test_what_was_skipped_is_not_sent_after_all(bench: Bench) -> None:
+    bench.take(spoken(60), End(1, "u"), Anchor(1, "u", 1, 100, 0), Window(99, 140))
+    assert [bench.patch().tick for _ in range(2)] == [100, 101]
+    bench.take(Window(103, 140))
+    assert [bench.patch().tick for _ in range(2)] == [104, 105]
+    assert (bench.desk.skipped, bench.head.engine.step) == (2, "")
+
+
+def test_a_window_that_grows_goes_on_where_the_last_one_ended(bench: Bench) -> None:
+    bench.take(spoken(60), End(1, "u"), Anchor(1, "u", 1, 100, 0))
+    assert bench.patch().tick == 100
+    bench.take(Window(99, 120))
+    got = [bench.patch().tick for _ in range(8)]
+    assert got == list(range(101, 109))
+    bench.shift._render(109, 120)
+    assert not bench.shift._starved
+
+
+def test_the_engine_is_looked_after_when_there_is_nothing_to_do(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broadcaster.head.process.IDLE_S", 0.0)
+    looked: list[bool] = []
+
+    def idle() -> None:
+        looked.append(True)
+        bench.head.stop.set()
+
+    monkeypatch.setattr(bench.head.engine, "idle", idle)
+    bench.shift.run()
+    assert looked == [True]

@@ -160,3 +160,16 @@ def test_an_avatar_without_a_mesh_is_told_what_to_do(tmp_path: Path, avatar: Exp
 
     with pytest.raises(AssetError, match="prepare it again"):
         Pictures(Network.model_validate(WAV2LIP), Meshless()).crop(0)  # type: ignore[arg-type]
+
+
+def test_a_crop_that_ends_at_the_nose_still_shows_something(avatar: ExpandedAvatar) -> None:
+    crop = {"margins": {"bottom": -0.45}}
+    mask = pictures(avatar, WAV2LIP, picture={"crop": crop}).crop(0).mask
+    assert mask.max() > 128
+    assert not mask[: int(0.8 * 64)].any()
+
+
+@pytest.mark.parametrize("margins", [{"top": -0.5, "bottom": -0.45}, {"left": -0.5, "right": -0.45}])
+def test_margins_that_leave_next_to_nothing_are_said(avatar: ExpandedAvatar, margins: dict[str, float]) -> None:
+    with pytest.raises(AssetError, match=r"too small; choose a larger picture .* `picture.crop` in network\.yaml"):
+        pictures(avatar, WAV2LIP, picture={"crop": {"margins": margins}}).crop(0)
