@@ -98,3 +98,23 @@ def test_a_trimmed_track_fades_to_its_new_end() -> None:
     track.trim(810 * MS)
     assert voicing.gain_at(800 * MS) < 0.1
     assert HOLD + FADE < 200 * MS
+
+
+def test_soft_speech_is_speech_where_a_phone_says_so() -> None:
+    """RMS 0.005, less than is taken for a voice without a phone; and what ended a moment ago still holds the mouth."""
+    track = Track()
+    track.add(voiced(500 * MS, level=0.005) + silent(500), [("a", "aa", 0, 500 * MS)])
+    track.end()
+    voicing = Voicing(track)
+    assert voicing.gain_at(250 * MS) == voicing.gain_at(530 * MS) == 1.0
+    unknown = Track()
+    unknown.add(voiced(500 * MS, level=0.005) + silent(500), [])
+    unknown.end()
+    assert Voicing(unknown).gain_at(250 * MS) == 0.0
+
+
+def test_noise_in_a_silent_phone_is_none_behind_it_either() -> None:
+    track = Track()
+    track.add(voiced(500 * MS) + silent(500), [("s", "sil", 0, 500 * MS)])
+    track.end()
+    assert [Voicing(track).gain_at(at * MS) for at in (490, 510, 530)] == [0.0] * 3
