@@ -148,9 +148,7 @@ def _health(state: dict[str, Any]) -> RenderableType:
             note = f", {link['error']}" if link["error"] else ""
             counts = f"{link['spoken']} pieces, {link['failures']} failed{note}"
             table.add_row("", f"{link['name']}: {_VOICE_STATES.get(link['state'], link['state'])}, {counts}")
-    table.add_row(
-        "head", _head(head) if head.get("connected", True) else _red("is being restarted; lips are still")
-    )
+    table.add_row("head", _head(head) if head.get("connected", True) else _red("is being restarted; lips are still"))
     table.add_row("brain", _brain(brain))
     for link in brain.get("links") or ():
         if len(brain["links"]) > 1:

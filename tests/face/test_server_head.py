@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -70,6 +71,10 @@ class TestPromises(HeadPromises):
         return head
 
 
+def nothing_is_loaded() -> bool:
+    return all(thread.name != "head-loading" for thread in threading.enumerate())
+
+
 def test_while_the_server_is_away_another_engine_moves_the_lips_or_shuts_them(
     path: Path, file: Path, avatar: NoiseFace
 ) -> None:
@@ -91,14 +96,14 @@ def test_while_the_server_is_away_another_engine_moves_the_lips_or_shuts_them(
     assert "the server was stopped" in head.note
     now += FIRST_RETRY_S
     head.idle()
-    until(lambda: not head._loading.is_alive())  # type: ignore[union-attr]
+    until(nothing_is_loaded)
     head.begin(2, 1, track_of(babble(2.0)), 100, 0)
     assert (head.name, head.degraded) == ("still", True)
     assert "no engine server answers" in head.note
     with serving(path, FaceMaker()):
         now += 2 * FIRST_RETRY_S
         head.idle()
-        until(lambda: not head._loading.is_alive())  # type: ignore[union-attr]
+        until(nothing_is_loaded)
         assert (head.name, head.degraded) == ("still", True)
         head.begin(3, 1, track_of(babble(2.0)), 200, 0)
         third = list(head.render(200, 209))

@@ -13,7 +13,8 @@ from tests.fakes.http_wire import Request, read_request
 class ModerationServer:
     """Says `words[part]` (a verdict) of a text that has the part, else pass. `fault` replaces the answer.
 
-    `fault`: None, "slow" (never answers), "dropped", "500", "401", "html", "few" (a verdict too little), "huge", "no text" (bytes that are not UTF-8).
+    `fault`: None, "slow" (never answers), "dropped", "500", "401", "html", "few" (a verdict too little), "huge",
+    "no text" (bytes that are not UTF-8).
     """
 
     def __init__(self, words: dict[str, dict[str, Any]] | None = None) -> None:
