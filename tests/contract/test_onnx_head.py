@@ -331,7 +331,7 @@ def test_silence_is_given_at_once(still: ExpandedAvatar, tmp_path: Path) -> None
 def test_a_network_that_hears_little_ahead_still_waits_for_what_opens_the_mouth(
     still: ExpandedAvatar, tmp_path: Path
 ) -> None:
-    """The mouth begins to show before its sound: speech that comes bit by bit gives the pictures of speech at hand."""
+    """The mouth shows before its sound begins: speech that comes bit by bit gives the pictures of speech at hand."""
     sound = {"feature": "mel", "input": "audio", "shape": [1, 80, 1], "columns": 1}
     engine = OnnxHead(write(tmp_path, {**WAV2LIP, "sound": sound}))
     engine.load(still)

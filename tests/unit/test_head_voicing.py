@@ -101,7 +101,7 @@ def test_a_trimmed_track_fades_to_its_new_end() -> None:
 
 
 def test_soft_speech_is_speech_where_a_phone_says_so() -> None:
-    """RMS 0.005, less than is taken for a voice without a phone; and what ended a moment ago still holds the mouth."""
+    """RMS 0.005, less than a voice without a phone needs; and what ended a moment ago still holds the mouth."""
     track = Track()
     track.add(voiced(500 * MS, level=0.005) + silent(500), [("a", "aa", 0, 500 * MS)])
     track.end()
