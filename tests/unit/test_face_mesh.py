@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from broadcaster.errors import AssetError
 from broadcaster.face import face_width, moved
 from broadcaster.head.prepare.covered import covered, trace_of
-from broadcaster.head.prepare.mesh import ASSETS, FAR, MESH, NEAR, SHA256, FaceMesher, FoundFace
+from broadcaster.head.prepare.mesh import ASSETS, FAR, MESH, NEAR, SHA256, FaceMesher, FoundFace, _apart
 from tests.support.meshes import host_mesh, rest_mesh
 from tests.support.synthetic import HOST, Motion, MovingHead
 from tests.support.turned import turned_aside
@@ -170,3 +170,24 @@ def test_what_is_before_the_mouth_is_seen_and_speech_is_not_taken_for_it() -> No
         traces.append(trace_of(bgr, the_face(bgr).mesh))
     assert covered(np.array(traces)).tolist() == hidden
     assert covered(np.zeros((0, len(traces[0])), np.uint8)).tolist() == []
+
+
+def test_of_meshes_over_each_other_the_surer_one_stays_and_others_beside_it() -> None:
+    mesh = host_mesh()
+    one, surer = (FoundFace(0.9, mesh, certain, 0, 0, 0) for certain in (0.8, 0.9))
+    beside = FoundFace(0.9, 0.5 * mesh + np.float32([1500, 0]), 0.7, 0, 0, 0)
+    assert _apart([beside, one, surer]) == [surer, beside]
+
+
+def test_even_a_cut_in_its_place_is_looked_at_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    face = the_face(picture())
+    runs: list[object] = []
+    run = FaceMesher._run
+
+    def counted(self: FaceMesher, bgr: Image, cut: object) -> object:
+        runs.append(cut)
+        return run(self, bgr, cut)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(FaceMesher, "_run", counted)
+    assert mesher().follow(picture(), face) is not None
+    assert len(runs) == 2

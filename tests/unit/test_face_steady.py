@@ -23,8 +23,9 @@ from broadcaster.face import (
     moved,
     topology,
 )
+from broadcaster.head.prepare.covered import TRACE, covered
 from broadcaster.head.prepare.mesh import FaceMesher, FoundFace
-from broadcaster.head.prepare.stabilise import steady, steady_boxes
+from broadcaster.head.prepare.stabilise import _whole, steady, steady_boxes
 from broadcaster.head.prepare.teeth import MOUTH, inner_mouth, teeth_for
 from tests.support.meshes import host_mesh, rest_mesh, true_meshes
 from tests.support.synthetic import HOST, Motion, MovingHead
@@ -224,3 +225,62 @@ def test_a_mouth_at_the_edge_or_without_size_gets_no_teeth() -> None:
         teeth_for(host_mesh() - np.float32([900, 0]))
     with pytest.raises(AssetError, match=r"1 pixels wide: too small; .* the face is larger"):
         teeth_for(host_mesh() * np.float32(0.01))
+
+
+def test_teeth_made_smaller_do_not_flicker() -> None:
+    """They are softened first: no rougher than the same picture averaged."""
+
+    def shown(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.asarray(pixels[..., 1] * (pixels[..., 3] / np.float32(255)), dtype=np.float32)
+
+    for whole, small in zip(teeth_for(host_mesh()), teeth_for(host_mesh() * np.float32(0.25)), strict=True):
+        height, width = whole.pixels.shape[:2]
+        still = np.zeros((1280, 1920), np.float32)
+        still[whole.y : whole.y + height, whole.x : whole.x + width] = shown(whole.pixels)
+        averaged = cv2.resize(still, (480, 320), interpolation=cv2.INTER_AREA)
+        assert np.abs(np.diff(shown(small.pixels), axis=1)).sum() < np.abs(np.diff(averaged, axis=1)).sum()
+
+
+@pytest.mark.parametrize("gap", [6, 7])
+def test_the_longest_gap_that_is_bridged_is_a_quarter_of_a_second(gap: int) -> None:
+    truth = true_meshes(head())[:30]
+    gappy = [None if 10 <= index < 10 + gap else mesh for index, mesh in enumerate(truth)]
+    if gap == 6:
+        assert np.isfinite(steady(gappy, FPS)).all()
+    else:
+        with pytest.raises(AssetError, match=r"away for 0\.28 s"):
+            steady(gappy, FPS)
+
+
+def test_boxes_grow_with_a_face_that_comes_nearer() -> None:
+    meshes = np.stack([host_mesh() * np.float32(scale) for scale in np.linspace(0.3, 0.42, 100)])
+    boxes = steady_boxes(meshes, "1.0", Mouth(), FPS)
+    plain = np.array([crop_box(mesh, "1.0", Mouth()) for mesh in meshes])
+    assert np.abs(boxes - plain)[15:-15].max() <= 2
+
+
+def test_a_box_whose_size_lies_between_two_numbers_keeps_one() -> None:
+    wavering = 100.5 + 0.2 * np.sin(np.arange(50))
+    assert len(set(_whole(wavering).tolist())) == 1
+    assert _whole(np.linspace(100.0, 110.0, 50))[-1] == pytest.approx(110, abs=1)
+
+
+def traces(faces: int, share: float = 0.0, lips: tuple[int, int] = (150, 150)) -> NDArray[np.uint8]:
+    """Of equal faces, of the last of which a `share` is repainted; `lips`: of the others and of the last."""
+    rows = np.full((faces, TRACE), 100, np.uint8)
+    rows[:, -3:] = 128
+    rows[:, -3] = [*[lips[0]] * (faces - 1), lips[1]]
+    rows[-1, : 3 * round(share * (TRACE - 3) / 3)] = 200
+    return rows
+
+
+@pytest.mark.parametrize(("share", "hidden"), [(0.27, False), (0.36, True)])
+def test_a_third_of_a_lower_face_is_too_much(share: float, hidden: bool) -> None:
+    assert covered(traces(9, share)).tolist() == [False] * 8 + [hidden]
+
+
+@pytest.mark.parametrize(("lips", "hidden"), [((134, 120), False), ((150, 140), False), ((150, 130), True)])
+def test_lips_that_are_as_skin_say_nothing_and_others_that_lose_their_colour_do(
+    lips: tuple[int, int], hidden: bool
+) -> None:
+    assert covered(traces(9, lips=lips)).tolist() == [False] * 8 + [hidden]

@@ -139,9 +139,10 @@ def _bridged(meshes: Sequence[Mesh | None], fps: float) -> Array:
 
 
 def _kernel(pictures: float, degree: int) -> Array:
-    """Weights of a polynomial fit at the middle of an odd number of pictures (Savitzky and Golay)."""
+    """Weights of a polynomial fit, `degree` 1 at least, at the middle of an odd number of pictures (Savitzky and
+    Golay)."""
     half = max(round((pictures - 1) / 2), (degree + 1) // 2)
-    at = np.arange(-half, half + 1) / max(half, 1)
+    at = np.arange(-half, half + 1) / half
     return np.asarray(np.linalg.pinv(np.vander(at, degree + 1, increasing=True))[0])
 
 
@@ -150,7 +151,7 @@ def _smoothed(values: Array, kernel: Array, loop: bool) -> Array:
     end's value, so that a motion under way is not bent."""
     count, half = len(values), len(kernel) // 2
     flat = values.reshape(count, -1)
-    if half == 0 or count == 1:
+    if count == 1:
         return values.copy()
     if loop:
         places = np.arange(-half, count + half) % count
