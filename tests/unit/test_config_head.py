@@ -6,9 +6,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from broadcaster import registry
 from broadcaster.config import LoadedConfig, load_config
+from broadcaster.config.avatar import manifest_of
 from broadcaster.errors import ConfigError
 from broadcaster.head.engines import DEFAULT, make_engine
 
@@ -71,3 +73,32 @@ def test_an_engine_of_a_package_of_its_own_is_named_by_its_module(home: Path) ->
     with pytest.raises(ConfigError, match="there is no module nowhere"):
         load(home, "head: {engine: 'nowhere.head:make'}\n")
     assert set(registry.HEADS) == {"warp", "musetalk", "onnx", "still"}
+
+
+@pytest.mark.parametrize(
+    ("part", "where"),
+    [
+        ({"mouth": {"opening": float("nan")}}, "mouth.opening"),
+        ({"focus": [0.5, float("nan")]}, "focus.1"),
+        ({"gestures": {"nod": {"start": -1, "end": 1}}}, "gestures.nod.start"),
+        ({"gestures": {"nod": {"start": 0, "end": float("inf")}}}, "gestures.nod.end"),
+        ({"inner_mouth": {"upper": {"file": "u.png", "x": -1, "y": 0}}}, "inner_mouth.upper.x"),
+        ({"inner_mouth": {"upper": {"file": "../u.png", "x": 0, "y": 0}}}, "inner_mouth.upper.file"),
+        ({"clip": "a/b.mkv"}, "clip"),
+        ({"idle": {}}, "idle"),
+        ({"format": 3}, ""),
+    ],
+)
+def test_numbers_and_names_of_an_avatar_that_cannot_be(part: dict[str, object], where: str) -> None:
+    cut = {"file": "u.png", "x": 0, "y": 0}
+    plain = {
+        "format": 2, "name": "ann", "title": "Ann", "depicts_real_person": False, "licence": "CC0", "credits": "us",
+        "clip": "clip.mkv", "faces": "faces.npz", "inner_mouth": {"upper": cut, "lower": cut},
+    }  # fmt: skip
+    assert manifest_of(plain).name == "ann"
+    if "inner_mouth" in part:
+        part = {"inner_mouth": {**plain["inner_mouth"], **part["inner_mouth"]}}  # type: ignore[dict-item]
+    with pytest.raises(ValidationError) as raised:
+        manifest_of({**plain, **part})
+    (fault,) = raised.value.errors()
+    assert ".".join(map(str, fault["loc"][1:])) == where
