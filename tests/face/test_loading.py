@@ -314,10 +314,17 @@ def test_a_configuration_that_fits_no_pipeline(tmp_path: Path, change: dict[str,
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "<html>", "x" * 200_000])
+@pytest.mark.parametrize("content", ["", "[]", "<html>", "{}" + " " * 200_000])
 def test_a_configuration_that_is_none(tmp_path: Path, content: str) -> None:
     write_part(tmp_path, "vae").with_name("config.json").write_text(content)
     with pytest.raises(AssetError, match="no configuration of a network"):
+        loading.find(tmp_path, PARTS["vae"])
+
+
+def test_latents_of_another_scale_are_not_ours(tmp_path: Path) -> None:
+    path = write_part(tmp_path, "vae").with_name("config.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"scaling_factor": 0.13025}))
+    with pytest.raises(AssetError, match=r"scaling_factor is 0\.13025, and this pipeline needs 0\.18215"):
         loading.find(tmp_path, PARTS["vae"])
 
 

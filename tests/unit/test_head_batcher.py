@@ -57,6 +57,24 @@ def test_a_part_of_a_batch_starts_after_the_hold() -> None:
     assert line.next() == [("a", 0), ("b", 1)]
 
 
+def test_within_a_round_who_has_waited_longest_comes_first() -> None:
+    line, clock = batcher(batch=1)
+    line.ask("b", [0])
+    clock.now += HOLD_S / 2
+    line.ask("a", [1])
+    assert [line.next(), line.next()] == [[("b", 0)], [("a", 1)]]
+
+
+def test_who_flushes_twice_hurries_no_more_than_once() -> None:
+    line, _ = batcher()
+    line.ask("a", [0])
+    line.flush("a")
+    line.flush("a")
+    assert line.next() == [("a", 0)]
+    line.ask("b", [1])
+    assert line.due_in() == pytest.approx(HOLD_S)
+
+
 def test_a_flush_waits_for_nobody_and_takes_the_others_along() -> None:
     line, _ = batcher()
     line.ask("a", [0])

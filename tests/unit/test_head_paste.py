@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from broadcaster.head.colour import rgb_of
 from broadcaster.head.paste import GRID, LEAST_BOX, MARGIN, Paster, cut_face
 from broadcaster.types import FaceCrop, MouthBox
 from tests.support.blending import Planes, blended, crop_with_mask, expanded_mask, i420, rgb
@@ -103,6 +104,12 @@ def test_the_box_is_even_on_its_grid_and_equal_to_the_base_at_its_edges() -> Non
             assert (np.array(got.shape) - changed.max(axis=0) > MARGIN // scale).all()
 
 
+def test_the_margin_is_what_the_compositor_fades_in_over() -> None:
+    from broadcaster.studio.compositor import FEATHER
+
+    assert MARGIN >= FEATHER
+
+
 def test_the_upper_half_of_the_face_stays_the_bases() -> None:
     crop = CROPS["even"]
     box = Paster(WIDTH, HEIGHT).box(crop)
@@ -179,6 +186,16 @@ def test_a_cut_face_is_the_picture_under_the_crop() -> None:
     assert np.abs(even[0, 0].astype(int) - rgb(flat)[0, 0]).max() <= 1  # type: ignore[arg-type]
 
 
+def test_a_face_is_cut_by_lanczos_unless_something_else_is_said() -> None:
+    import cv2
+
+    base, crop = scene(), crop_with_mask(100, 30, 300, 250)
+    seen = rgb_of(*base)[30:250, 100:300]
+    for said, method in ((None, cv2.INTER_LANCZOS4), (cv2.INTER_AREA, cv2.INTER_AREA)):
+        wanted = cv2.resize(seen, (256, 256), interpolation=method)[8:-8, 8:-8]  # chroma at the edge is the crop's
+        assert np.array_equal(cut_face(base, crop, 256, said)[8:-8, 8:-8], wanted)
+
+
 def test_a_crop_over_the_edge_repeats_the_last_pixels() -> None:
     base = scene()
     y = base[0].copy()
@@ -188,5 +205,6 @@ def test_a_crop_over_the_edge_repeats_the_last_pixels() -> None:
     face = cut_face(grey, crop, 256)
     assert np.ptp(face[140:, :]) <= 1
     assert np.ptp(face[:, 140:]) <= 1
+    assert np.abs(face[200, 200].astype(int) - round((200 - 16) * 255 / 219)).max() <= 1
     outside = crop_with_mask(WIDTH + 50, -300, WIDTH + 150, -200)
     assert cut_face(base, outside, 96).shape == (96, 96, 3)

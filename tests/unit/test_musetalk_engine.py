@@ -199,21 +199,22 @@ def test_a_new_anchor_drops_what_is_in_flight(heads: Heads, avatar: NoiseFace) -
     assert [p.planes for p in head.render(100, 129)] == [p.planes for p in again]
 
 
-def test_a_trim_makes_void_what_saw_beyond_it(heads: Heads) -> None:
+@pytest.mark.parametrize("first", [0, 500 * TICK])
+def test_a_trim_makes_void_what_saw_beyond_it(heads: Heads, first: int) -> None:
     head, faces = heads()
-    track = track_of(babble(2.0))
-    head.begin(1, 1, track, 0, 0)
+    track = track_of(babble(2.0 + first / 48_000))
+    head.begin(1, 1, track, 0, first)
     patches = head.render(0, 40)
     shown = []
     while len(shown) < 8:
         shown.append(next(patches))
-    track.trim(12 * TICK)
+    track.trim(first + 12 * TICK)
     after = list(head.render(8, 60))
     whole, _ = heads()
     short = Track()
-    short.add(track.pcm(0, 12 * TICK), list(track.phones()))
+    short.add(track.pcm(0, first + 12 * TICK), list(track.phones()))
     short.end()
-    whole.begin(1, 1, short, 0, 0)
+    whole.begin(1, 1, short, 0, first)
     wanted = {p.tick: p.planes for p in whole.render(0, 60)}
     assert ticks(after) == list(range(8, 16))
     assert [p.planes for p in after] == [wanted[p.tick] for p in after]
@@ -263,6 +264,16 @@ def test_an_anchor_far_into_a_reading_hears_only_its_last_seconds(heads: Heads) 
     head.begin(1, 2, track, 0, 20 * 48_000)
     list(head.render(0, 24))
     assert [each.step for each in faces.wanted][len(first) :] == first
+
+
+def test_a_closed_engine_says_so(heads: Heads) -> None:
+    head, _ = heads()
+    track = track_of(babble(1.0))
+    head.begin(1, 1, track, 0, 0)
+    head.close()
+    assert list(head.render(0, 10)) == []
+    with pytest.raises(HeadError, match="before an avatar was loaded"):
+        head.begin(1, 2, track, 0, 0)
 
 
 def test_faces_that_never_come_are_an_error_that_may_pass(heads: Heads, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,42 @@ def test_pieces_and_rewinds_do_not_matter(pieces: list[int], back: int, steps: l
     assert all(same(made.heard(step), WHOLE.heard(step)) for step in steps)
 
 
+TONE = (30_000 * np.sin(2 * np.pi * 440 / SAMPLE_RATE * np.arange(SAMPLE_RATE))).astype(np.int16)
+"""Louder than a window takes sound to be at least: how deep silence is depends on it."""
+OTHER = np.concatenate([PCM[: 3 * SAMPLE_RATE], PCM[::-1][: 2 * SAMPLE_RATE]])
+
+
+def test_what_was_rewound_leaves_no_trace() -> None:
+    """Not in the frames, nor in how loud it was."""
+    start, cut = PCM[: 3 * SAMPLE_RATE], 3 * SAMPLE_RATE
+    made = window_over(np.concatenate([start, TONE]))
+    made.rewind(cut)
+    assert same(made.heard(148), window_over(start).heard(148))
+    made.hear(OTHER[cut:].tobytes())
+    other = window_over(OTHER)
+    assert all(same(made.heard(step), other.heard(step)) for step in (100, 148, 160, 246))
+
+
+def test_what_comes_later_however_loud_changes_nothing() -> None:
+    made = window_over(np.concatenate([PCM[: 4 * SAMPLE_RATE], TONE]))
+    assert same(made.heard(150), WHOLE.heard(150))
+    assert made.heard(240).mel.min() > WHOLE.heard(240).mel.min() + 0.1
+
+
+def test_the_last_sound_is_as_loud_as_it_is() -> None:
+    """Before its frames are settled, too."""
+    burst = np.concatenate([PCM[: 2 * SAMPLE_RATE], TONE[:600]])
+    followed = np.concatenate([burst, np.zeros(SAMPLE_RATE, np.int16)])
+    assert np.array_equal(window_over(burst).heard(100).mel, window_over(followed).heard(100).mel)
+    assert window_over(burst).heard(100).mel.min() > WHOLE.heard(100).mel.min() + 0.01
+
+
+def test_a_step_that_is_not_whole_is_not_there() -> None:
+    made = window_over(PCM[: 20 * STEP + STEP // 2])
+    there = [row != WINDOW.steps for row in made.heard(19).rows]
+    assert there == [19 - BEHIND + at < 20 for at in range(BEHIND + AHEAD)]
+
+
 @pytest.mark.parametrize("step", [0, 7, 120, 250])
 def test_a_face_looks_ahead_so_far_and_no_further(step: int) -> None:
     known = step * STEP + LOOK_AHEAD
