@@ -138,7 +138,7 @@ def _tiles(
     rest: int,
 ) -> list[NDArray[np.uint8]]:
     """Pictures spread over the loop, then the last, the first, their difference, and an ordinary one beside it."""
-    video = open_video(clip, max_height=10_000)
+    video = open_video(clip, fps, max_height=10_000)
 
     def picture(number: int) -> NDArray[np.uint8]:
         return next(video.pictures(number, number))[1]
