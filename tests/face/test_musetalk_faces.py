@@ -201,6 +201,13 @@ def test_networks_that_do_not_fit_each_other_are_a_head_error() -> None:
     assert not caught.value.retryable
 
 
+def test_weights_that_give_no_numbers_are_not_taken_on_air() -> None:
+    broken = replace(least(), decoder=lambda made: least().decoder(made) * float("nan"))
+    with pytest.raises(HeadError, match=r"no numbers: their weights are damaged -> broadcaster models check") as err:
+        FaceGenerator(broken, 1, SHORT)
+    assert not err.value.retryable
+
+
 def test_a_full_device_is_worth_another_try_later() -> None:
     def unet(*_: object, **_named: object) -> object:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB. GPU 0 has a total capacity of")

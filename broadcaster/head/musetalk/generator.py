@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -203,14 +203,31 @@ class Pipeline:
         return self._networks.unet(latents, self._timestep, encoder_hidden_states=told, return_dict=False)[0]
 
     def pictures(self, made: Any) -> Any:
-        """uint8 (B, 256, 256, 3) RGB. Rounded in fp32: fp16 has steps of an eighth there."""
+        """uint8 (B, 256, 256, 3) RGB."""
+        return self._rounded(self._networks.decoder(made))
+
+    def _rounded(self, painted: Any) -> Any:
+        """In fp32: fp16 has steps of an eighth there."""
         import torch
 
-        picture = self._networks.decoder(made).permute(0, 2, 3, 1).float()
+        picture = painted.permute(0, 2, 3, 1).float()
         return picture.mul(127.5).add_(127.5).clamp_(0, 255).round_().to(torch.uint8).contiguous()
 
     def faces(self, mels: Any, position: Any, rows: Any, latents: Any) -> Any:
         return self.pictures(self.made(latents, self.told(mels, position, rows)))
+
+    def tried(self, mels: Any, position: Any, rows: Any, latents: Any) -> Any:
+        """The same, looked at: values that are no numbers would only be seen on air. Raises HeadError."""
+        import torch
+
+        painted = self._networks.decoder(self.made(latents, self.told(mels, position, rows)))
+        if not torch.isfinite(painted).all():
+            raise HeadError(
+                "musetalk: the networks give values that are no numbers: their weights are damaged -> broadcaster "
+                "models check; or remove them and repeat: broadcaster models pull musetalk",
+                retryable=False,
+            )
+        return self._rounded(painted)
 
 
 def _gathered(jobs: Sequence[Job], out: Any) -> None:
@@ -231,23 +248,21 @@ class _Eager:
         self._pipeline = Pipeline(networks)
         self._inputs = _Inputs(batch, window, pinned=False)
         self._latents = torch.zeros(batch, *LATENT, dtype=networks.dtype)
-        self._run()
+        self._run(self._pipeline.tried)
 
-    def _run(self) -> NDArray[np.uint8]:
+    def _run(self, faces: Callable[..., Any]) -> NDArray[np.uint8]:
         import torch
 
         inputs = self._inputs
         with torch.inference_mode():
-            pictures: NDArray[np.uint8] = self._pipeline.faces(
-                inputs.mel, inputs.position, inputs.rows, self._latents
-            ).numpy()
+            pictures: NDArray[np.uint8] = faces(inputs.mel, inputs.position, inputs.rows, self._latents).numpy()
         assert pictures.shape[1:] == (FACE_SIZE, FACE_SIZE, 3)
         return pictures
 
     def start(self, jobs: Sequence[Job]) -> _Batch:
         self._inputs.fill(jobs)
         _gathered(jobs, self._latents)
-        return _Batch(self._run(), len(jobs))
+        return _Batch(self._run(self._pipeline.faces), len(jobs))
 
     def close(self, over: bool) -> None:
         del self._pipeline
@@ -283,7 +298,8 @@ class _Cuda:
         # What lies on the device was put there by the default stream, which no other stream waits for by itself.
         self._compute.wait_stream(torch.cuda.current_stream(device))
         with torch.inference_mode(), torch.cuda.stream(self._compute):
-            for _ in range(WARM_UPS):
+            self._out = self._pipeline.tried(self._mel, self._position, self._rows, self._latents)
+            for _ in range(1, WARM_UPS):
                 self._out = self._faces()
         self._compute.synchronize()
         if graphs:
