@@ -1,4 +1,4 @@
-"""What goes wrong in the hands of a user: odd rates, work broken off at bad moments, files that are not what they seem."""
+"""What goes wrong in the hands of a user: odd rates, bad moments to break off, files that are not what they seem."""
 
 from __future__ import annotations
 
