@@ -253,7 +253,7 @@ def test_the_longest_gap_that_is_bridged_is_a_quarter_of_a_second(gap: int) -> N
 
 
 def test_boxes_grow_with_a_face_that_comes_nearer() -> None:
-    meshes = np.stack([host_mesh() * np.float32(scale) for scale in np.linspace(0.3, 0.42, 100)])
+    meshes = np.stack([host_mesh() * np.float32(scale) for scale in np.linspace(0.3, 0.9, 100)])
     boxes = steady_boxes(meshes, "1.0", Mouth(), FPS)
     plain = np.array([crop_box(mesh, "1.0", Mouth()) for mesh in meshes])
     assert np.abs(boxes - plain)[15:-15].max() <= 2
