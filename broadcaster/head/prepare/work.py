@@ -38,7 +38,12 @@ def prepare_video(order: Order, progress: Progress, restart: bool = False) -> Re
     first, last = _range(video, order)
     reading = fingerprint(order.source) | {"fps": order.fps, "max_height": order.max_height, "range": [first, last]}
     with workplace(order, reading, restart) as folder:
-        _need_room(video, folder, last - first + 1 if last is not None else video.expected)
+        try:
+            _need_room(video, folder, last - first + 1 if last is not None else video.expected)
+        except AssetError:
+            if not (folder / "marks.f32").exists():
+                shutil.rmtree(folder)  # nothing was begun
+            raise
         survey = Survey(folder, video.facts.size)
         damaged = _look(video, survey, folder, first, last, progress)
         progress.stage("finding the loop", None, 0)
@@ -72,9 +77,10 @@ def _need_room(video: Video, folder: Path, pictures: int | None) -> None:
     needed += int(2 * loop * width * height * writing.BYTES_PER_PIXEL)
     free = shutil.disk_usage(folder).free
     kept = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    missing = -(-(needed - kept) >> 20)
     if free + kept < needed:
         raise AssetError(
-            f"{folder.parent}: {free >> 20} MiB free, up to {needed >> 20} MiB are needed -> make room there, "
+            f"{folder.parent}: {free >> 20} MiB free, up to {missing} MiB are needed -> make room there, "
             "or use less of the video (--from, --to)"
         )
 
