@@ -59,7 +59,7 @@ def check(
     brains = [*(link.label for link in settings.brain.chain if link.enabled), "built-in rules"]
     typer.echo(
         f"{loaded.path} is good: channel {settings.channel}, {video.width}x{video.height} at {video.fps} fps, "
-        f"voice {', '.join(voices)}, head {settings.head.engine}, brain {', '.join(brains)}, "
+        f"voice {', '.join(voices)}, head {settings.head.engine or 'as the avatar says'}, brain {', '.join(brains)}, "
         f"sources {', '.join(sources) or 'none'}, sinks {', '.join(sinks) or 'none'}"
     )
 

@@ -138,6 +138,7 @@ def test_check_of_the_shipped_configuration(cli: Cli) -> None:
     said = cli("check", "-c", str(shipped))
     assert (said.status, said.err) == (0, "")
     assert "is good: channel demo, 1280x720 at 25 fps" in said.out
+    assert "head as the avatar says, brain" in said.out
     assert "sources none, sinks preview, live" in said.out
     assert cli("check", "--quiet", "-c", str(shipped)) == Said(0, "", "")
 
