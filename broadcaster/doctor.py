@@ -47,7 +47,7 @@ class Row:
 def examine(loaded: LoadedConfig, *, connect: bool = False) -> Iterator[Row]:
     """Findings for one configuration. `connect` also opens (and closes) a TCP connection to every RTMP server and
     every voice behind a network."""
-    from broadcaster.doctor_head import weights
+    from broadcaster.doctor_head import avatar, weights
 
     config = loaded.config
     paths = channel_paths(config.channel, config.state_dir)
@@ -59,7 +59,7 @@ def examine(loaded: LoadedConfig, *, connect: bool = False) -> Iterator[Row]:
         lambda: _voice(config),
         lambda: _links(loaded, connect),
         lambda: _local_voice(config),
-        lambda: _avatar(loaded, paths),
+        lambda: avatar(loaded, paths),
         lambda: weights(config.head, paths),
         lambda: _disk(config, paths),
         lambda: _database(config, paths, connect),
@@ -209,7 +209,7 @@ def _links(loaded: LoadedConfig, connect: bool) -> Iterator[Row]:
     try:
         avatar = find_avatar(loaded.config.avatar, loaded.base)
     except ConfigError:
-        return  # `_avatar` tells
+        return  # `doctor_head.avatar` tells
     for link in settings.chain:
         if not link.enabled:
             continue
@@ -252,29 +252,6 @@ def _unreachable(host: str, port: int) -> str | None:
 
 def _has_torch() -> bool:
     return importlib.util.find_spec("torch") is not None
-
-
-def _avatar(loaded: LoadedConfig, paths: Paths) -> Iterator[Row]:
-    from broadcaster.studio.avatar import find_pack, open_pack
-    from broadcaster.studio.avatar_source import load_source
-
-    config, video = loaded.config, loaded.config.video
-    command = f"broadcaster avatar expand -c {loaded.path}" if loaded.path else "broadcaster avatar expand"
-    pack = None
-    try:
-        folder = find_avatar(config.avatar, loaded.base)
-        name = load_source(folder).manifest.name
-        budget = round(config.avatar_disk_gb * 1e9)
-        pack = find_pack(folder, paths.cache, video.width, video.height, video.fps, budget)
-        kept = open_pack(pack).summary() if pack is not None else ""
-    except BroadcasterError as err:
-        yield Row("avatar", "missing", str(err), f"rm -r {pack} && {command}" if pack else "set avatar: host")
-        return
-    if kept:
-        size = f"{video.width}x{video.height} at {video.fps} fps"
-        yield Row("avatar", "ok", f"{name}, expanded for {size}: {kept}")
-    else:
-        yield Row("avatar", "optional", f"{name}, not expanded yet: the first start takes longer", command)
 
 
 def _disk(config: Config, paths: Paths) -> Iterator[Row]:

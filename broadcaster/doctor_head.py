@@ -1,5 +1,4 @@
-"""The doctor's look at the neural engines: musetalk's weights and a GPU, or its server; onnx's network. Imports no
-torch."""
+"""The doctor's look at the face: the avatar, and the neural engines' weights, GPU, server and network. Imports no torch."""
 
 from __future__ import annotations
 
@@ -7,13 +6,42 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from broadcaster.config import HeadConfig
+from broadcaster.config import HeadConfig, LoadedConfig
+from broadcaster.config.checks import find_avatar
 from broadcaster.doctor import Row
-from broadcaster.errors import AssetError, HeadError
+from broadcaster.errors import AssetError, BroadcasterError, HeadError
 from broadcaster.paths import Paths
 
 NVIDIA: Final = Path("/dev/nvidiactl")
 """There when NVIDIA's driver is loaded."""
+
+
+def avatar(loaded: LoadedConfig, paths: Paths) -> Iterator[Row]:
+    """The presenter: its files, and whether it is expanded for the configured picture."""
+    from broadcaster.head.prepare.checking import problems
+    from broadcaster.studio.avatar import find_pack, open_pack
+    from broadcaster.studio.avatar_source import load_source
+
+    config, video = loaded.config, loaded.config.video
+    command = f"broadcaster avatar expand -c {loaded.path}" if loaded.path else "broadcaster avatar expand"
+    pack = None
+    try:
+        folder = find_avatar(config.avatar, loaded.base)
+        name = load_source(folder).manifest.name
+        budget = round(config.avatar_disk_gb * 1e9)
+        pack = find_pack(folder, paths.cache, video.width, video.height, video.fps, budget)
+        kept = open_pack(pack).summary() if pack is not None else ""
+    except BroadcasterError as err:
+        yield Row("avatar", "missing", str(err), f"rm -r {pack} && {command}" if pack else "set avatar: host")
+        return
+    if kept:
+        size = f"{video.width}x{video.height} at {video.fps} fps"
+        yield Row("avatar", "ok", f"{name}, expanded for {size}: {kept}")
+    elif found := next(problems(folder), ""):
+        what, _, remedy = found.rpartition(" -> ")
+        yield Row("avatar", "missing", what, remedy)
+    else:
+        yield Row("avatar", "optional", f"{name}, not expanded yet: the first start takes longer", command)
 
 
 def weights(config: HeadConfig, paths: Paths, driver: Path = NVIDIA) -> Iterator[Row]:

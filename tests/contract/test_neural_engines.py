@@ -22,8 +22,13 @@ def test_everything_in_tests_face_passes(capfd: pytest.CaptureFixture[str]) -> N
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     run = subprocess.run(
         [str(PYTHON), "-m", "pytest", "tests/face", "-p", "no:cacheprovider", "-r", "fE"],
-        cwd=ROOT, env=environment | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=900, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=environment | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
     with capfd.disabled():
         print(f"\ntests/face: {(run.stdout.strip().splitlines() or ['nothing'])[-1]}")
     assert run.returncode == 0, run.stdout[-20_000:] + run.stderr[-5_000:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from broadcaster.doctor import Row, examine, worst
 from broadcaster.lock import ChannelLock
 from broadcaster.paths import channel_paths
 from tests.fakes.cosyvoice import PACKAGE, model_folder
+from tests.support.clips import make_clip_avatar
 
 pytestmark = pytest.mark.unit
 
@@ -114,6 +116,16 @@ def test_a_damaged_voice_model_is_found(short_dir: Path, monkeypatch: pytest.Mon
     (row,) = rows(load(short_dir), "voice model")
     assert row.state == "missing"
     assert "--force-reinstall" in row.remedy
+
+
+def test_a_damaged_avatar_is_found_before_it_is_expanded(short_dir: Path) -> None:
+    root, _ = make_clip_avatar(short_dir, size=(160, 90), seconds=0.6)
+    (root / "faces.npz").write_bytes(b"no longer")
+    loaded = load(short_dir)
+    loaded = replace(loaded, config=loaded.config.model_copy(update={"avatar": str(root)}))
+    (row,) = rows(loaded, "avatar")
+    assert row.state == "missing"
+    assert "faces.npz" in row.detail
 
 
 def test_an_avatar_that_is_not_expanded_names_the_command(short_dir: Path) -> None:

@@ -17,7 +17,7 @@ import yaml
 from broadcaster.config.avatar import ClipManifest, manifest_of
 from broadcaster.errors import AssetError, Refused
 from broadcaster.face import eye_openness, mouth_openness
-from broadcaster.head.prepare.checking import problems
+from broadcaster.head.prepare.checking import manifest_in, problems
 from broadcaster.head.prepare.looking import Fault
 from broadcaster.head.prepare.mesh import FaceMesher
 from broadcaster.head.prepare.order import Order
@@ -232,6 +232,15 @@ def test_other_work_is_not_mixed_in_and_nothing_is_overwritten(short_dir: Path) 
     shutil.copytree(prepared.seen(), order.working)
     prepare_video(again, Watched())
     assert (order.folder / "clip.mkv").read_bytes() != before
+
+
+def test_a_kill_between_the_renames_does_not_lose_the_old_avatar(short_dir: Path) -> None:
+    order = order_for(short_dir / "anchor")
+    shutil.copytree(prepared.seen(), order.working)
+    shutil.copytree(anchor()[0], order.working / "replaced")
+    with pytest.raises(Refused, match=r"is there already .*--replace"):
+        prepare_video(order, Watched(), restart=True)
+    assert manifest_in(order.folder).name == "anchor"
 
 
 def test_two_commands_do_not_write_one_avatar(short_dir: Path) -> None:

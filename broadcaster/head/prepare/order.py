@@ -86,10 +86,20 @@ def workplace(order: Order, reading: dict[str, Any], restart: bool) -> Iterator[
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise Refused(f"{order.name} is being prepared by another command -> wait for it") from None
+            _give_back(order, folder)
             _begin_or_go_on(folder, reading, restart)
             yield folder
     except OSError as err:
         raise AssetError(f"{folder}: cannot be written ({err.strerror or err}) -> choose another folder") from err
+
+
+def _give_back(order: Order, folder: Path) -> None:
+    """A command that was killed between the two renames of `finish` has left the old avatar without its name."""
+    replaced = folder / "replaced"
+    if replaced.is_dir() and not order.folder.exists():
+        replaced.rename(order.folder)
+        if not order.replace:
+            raise Refused(f"{order.folder} is there already -> choose another --name, or add --replace")
 
 
 def _begin_or_go_on(folder: Path, reading: dict[str, Any], restart: bool) -> None:
