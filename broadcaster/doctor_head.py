@@ -1,4 +1,4 @@
-"""The doctor's look at the face: the avatar; the neural engines' weights, GPU, server, network. Imports no torch.
+"""The doctor's look at the face: the avatar; the neural engines' weights, GPU, server, network. Imports no torch."""
 
 from __future__ import annotations
 
