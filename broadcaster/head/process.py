@@ -168,7 +168,7 @@ class _Shift:
             work = None if self._starved else self._desk.work()
             self._keep_up(self._starved)
             if work is None:
-                self._head.engine.idle()
+                self._look_after(self._head.engine)
             if not self._readable(0.0 if work else IDLE_S):
                 if work:
                     self._render(*work)
@@ -209,6 +209,12 @@ class _Shift:
         if now is None or expected is None or now[0] != expected[0]:
             self._frames = None
         self._keep_up(starved)
+
+    @staticmethod
+    def _look_after(engine: SteppedHead) -> None:
+        engine.idle()
+        if engine.worn:
+            raise HeadError(f"the head starts anew: what is wrong may stay with its process ({engine.note})")
 
     def _keep_up(self, starved: bool) -> None:
         """Tells the engine of pictures that were skipped, unless it was the speech that was late."""

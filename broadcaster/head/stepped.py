@@ -61,6 +61,7 @@ class SteppedHead:
         self._now = now
         self._engine: TalkingHead = make(name)
         self._preferred = self._engine.name
+        self._own_device = bool(getattr(self._engine, "own_device", False))
         self.lead_ticks = self._engine.lead_ticks
         self._faults: dict[str, str] = {}
         """Why an engine is not used, by its name."""
@@ -77,6 +78,11 @@ class SteppedHead:
         self._retry_at = float("inf")
         self._pause = FIRST_RETRY_S
         self._fresh: list[TalkingHead | Exception] = []
+        self._broke = False
+        """The preferred engine has failed at work, and not come back since."""
+        self.worn = False
+        """It failed at work, could not be loaded again, and holds a device of its own: what is wrong with a GPU stays
+        with its process, so only a new process may load it."""
 
     @property
     def name(self) -> str:
@@ -239,6 +245,7 @@ class SteppedHead:
         failed = self._working()
         self._faults[failed.name] = why
         if failed.name == self._preferred:
+            self._broke = self._anchored is not None
             self._retry_after(err)
         _close(failed)
         _log.error("the talking-head engine failed; another takes over", extra={"reason": self.note})
@@ -293,7 +300,9 @@ class SteppedHead:
                 _log.error("the talking-head engine cannot be loaded", extra={"reason": str(fresh)})
             self._faults[self._preferred] = f"cannot be loaded: {fresh}"
             self._retry_after(fresh)
+            self.worn = self._broke and self._own_device
             return
+        self._broke = False
         first = self._faults.pop(self._preferred, None) == LOADING
         self._engine = fresh
         self._returned += not first

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from broadcaster.config import HeadConfig
+from broadcaster.errors import HeadError
 from broadcaster.head.still import base_planes
 from broadcaster.head.timeline import Timeline
 from broadcaster.ports import FacePack, SpeechTrack
@@ -71,3 +72,27 @@ def lightened(avatar: FacePack, line: Timeline, tick: int, by: int) -> MouthPatc
 def make(config: HeadConfig, models: Path) -> PlainHead:
     """For `head.engine: tests.fakes.heads:make`."""
     return PlainHead()
+
+
+class DyingHead(PlainHead):
+    """Loads once, fails at its third picture, and cannot be loaded again in this process: a GPU that was lost."""
+
+    own_device = True
+    lost = False
+
+    def load(self, avatar: FacePack) -> None:
+        if DyingHead.lost:
+            raise HeadError("the device was lost")
+        super().load(avatar)
+
+    def render(self, first: int, last: int) -> Iterator[MouthPatch]:
+        for patch in super().render(first, last):
+            if len(self.rendered) == 3:
+                DyingHead.lost = True
+                raise HeadError("a batch of faces failed: the device was lost")
+            yield patch
+
+
+def dying(config: HeadConfig, models: Path) -> DyingHead:
+    """For `head.engine: tests.fakes.heads:dying`."""
+    return DyingHead("dying")

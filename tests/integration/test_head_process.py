@@ -11,6 +11,7 @@ import pytest
 
 from broadcaster.config import HeadConfig
 from broadcaster.errors import HeadError
+from broadcaster.head import stepped
 from broadcaster.head.desk import EAGER_TICKS
 from broadcaster.head.process import run_head
 from broadcaster.head.still import base_planes
@@ -20,6 +21,7 @@ from broadcaster.studio.avatar import ExpandedAvatar
 from broadcaster.types import base_index, samples_at
 from broadcaster.wire import Anchor, Cut, End, Patch, Speak, Window
 from tests.fakes.head_peer import HeadPeer
+from tests.fakes.heads import DyingHead
 from tests.support.faces import babble, host, voiced
 
 pytestmark = pytest.mark.integration
@@ -217,6 +219,23 @@ def test_a_head_that_is_passed_by_the_air_makes_every_second_picture(
     status = peer.statuses[-1]
     assert (status.step, status.engine, status.degraded, status.skipped) == ("half", "plain", False, 10)
     assert status.counts["stepped_down"] == 1
+
+
+def test_a_head_whose_device_is_lost_ends_when_nothing_is_to_be_rendered(
+    start: Start, peer: HeadPeer, avatar: ExpandedAvatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DyingHead, "lost", False)
+    monkeypatch.setattr(stepped, "FIRST_RETRY_S", 0.0)
+    errors = start(avatar, [], engine="tests.fakes.heads:dying")
+    peer.meet()
+    peer.send(speech(1.0), End(1, "u"), Anchor(1, "u", 1, 100, 0), Window(99, 160))
+    with pytest.raises(AssertionError, match=r"then None"):
+        peer.patches(1000)
+    assert (peer.statuses[-1].engine, peer.statuses[-1].rendered > 25) == ("warp", True), (
+        "a stand-in spoke to the end"
+    )
+    with pytest.raises(HeadError, match=r"starts anew.*the device was lost"):
+        raise errors.get(timeout=10)
 
 
 def test_another_avatar_in_playout_is_an_error(start: Start, paths: Paths, avatar: ExpandedAvatar) -> None:

@@ -352,3 +352,33 @@ def test_nothing_late_is_no_news(frails: Frails, avatar: ExpandedAvatar) -> None
         head.late(0)
     speak(head, 400, generation=2)
     assert head.step == ""
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_device_that_stays_broken_asks_for_a_new_process(frails: Frails, avatar: ExpandedAvatar, own: bool) -> None:
+    clock = [0.0]
+    head = loaded(frails, avatar, lambda: clock[0])
+    head._own_device = own  # what `own_device` of the engine says
+    speak(head)
+    frails.last("plain").fails.append(HeadError("a batch of faces failed: an illegal memory access"))
+    list(head.render(0, 10))
+    assert (head.name, head.worn) == ("warp", False), "it is tried here once"
+    frails.load_fails["plain"] = [HeadError("an illegal memory access")]
+    clock[0] += FIRST_RETRY_S
+    head.idle()
+    join_loading()
+    head.idle()
+    assert head.worn is own
+
+
+def test_a_device_that_could_never_be_loaded_asks_for_nothing(frails: Frails, avatar: ExpandedAvatar) -> None:
+    clock = [0.0]
+    frails.load_fails["plain"] = [HeadError("no memory is left")]
+    head = loaded(frails, avatar, lambda: clock[0])
+    head._own_device = True
+    frails.load_fails["plain"] = [HeadError("no memory is left")]
+    clock[0] += FIRST_RETRY_S
+    head.idle()
+    join_loading()
+    head.idle()
+    assert not head.worn, "a new process would not fare better"

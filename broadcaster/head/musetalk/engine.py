@@ -67,6 +67,8 @@ class MuseTalkHead:
     def __init__(self, supply: Supply, batch: int, version: Version = "1.5", threads: int = 1) -> None:
         self.lead_ticks = batch
         self.stride = 1
+        self.own_device = False
+        """The networks are in this process, and its GPU's faults with them."""
         self._supply = supply
         self._version = version
         self._threads = threads
@@ -284,7 +286,9 @@ def make(config: HeadConfig, models: Path) -> MuseTalkHead:
     """As `head.musetalk` says: networks in this process, or those of an engine server."""
     settings = config.musetalk
     supply = partial(_served if settings.server is not None else _local, config, models)
-    return MuseTalkHead(supply, settings.batch, settings.version, config.threads)
+    made = MuseTalkHead(supply, settings.batch, settings.version, config.threads)
+    made.own_device = settings.server is None
+    return made
 
 
 def _served(config: HeadConfig, models: Path, avatar: FacePack) -> tuple[Faces, Path]:
@@ -294,12 +298,15 @@ def _served(config: HeadConfig, models: Path, avatar: FacePack) -> tuple[Faces, 
 
     settings = config.musetalk
     assert settings.server is not None
-    path = latents.find(avatar, settings.version)
-    if path is not None:
-        fingerprint = hello_of(settings.server).fingerprint
-        path = latents.find(avatar, settings.version, fingerprint)
-    if path is None:
+    if latents.find(avatar, settings.version) is None:
         raise _missing(avatar, settings.version)
+    fingerprint = hello_of(settings.server).fingerprint
+    path = latents.find(avatar, settings.version, fingerprint)
+    if path is None:
+        raise AssetError(
+            f"{avatar.root}: its tensors were made with another image coder than the server's ({fingerprint}) -> "
+            f"{latents.COMMAND}, with head.musetalk.models as the server has it"
+        )
     return RemoteFaces(settings.server, settings.version, settings.batch, fingerprint, avatar.root.name), path
 
 
