@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import struct
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -315,83 +311,6 @@ def test_a_stop_hands_over_what_is_in_the_making(path: Path, file: Path) -> None
         faces.load(file)
         assert len(spoken(faces, 0.4, seed=1)) == 10
         faces.close()
-
-
-SERVER = """
-import sys
-from pathlib import Path
-from broadcaster.head.musetalk.server import EngineServer
-from tests.face.support.serving import ABOUT
-from tests.fakes.face_maker import FaceMaker
-EngineServer(Path(sys.argv[1]), ABOUT, FaceMaker(), 1 << 20).run(lambda: print("up", flush=True))
-"""
-
-CLIENT = """
-import sys, time
-from pathlib import Path
-from broadcaster.head.musetalk.faces import Wanted
-from tests.face.support.serving import opened
-faces = opened(Path(sys.argv[1]), Path(sys.argv[2]))
-faces.ask([Wanted(key, key, 0) for key in range(60)])
-print("up", flush=True)
-time.sleep(60)
-"""
-
-
-@pytest.fixture
-def child() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    started: list[subprocess.Popen[str]] = []
-
-    def start(script: str, *arguments: Path) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", script, *map(str, arguments)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
-        started.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "up\n"
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def test_a_server_that_is_killed_is_noticed_and_its_successor_found(
-    path: Path, file: Path, child: Callable[..., subprocess.Popen[str]]
-) -> None:
-    victim = child(SERVER, path)
-    faces = opened(path, file)
-    assert len(spoken(faces, 0.4, seed=1)) == 10
-    faces.ask(wanted(60))
-    os.kill(victim.pid, signal.SIGKILL)
-    victim.wait()
-    with pytest.raises(HeadError, match=r"closed the connection") as caught:
-        taken(faces, 61)
-    assert caught.value.retryable
-    assert path.exists()
-    with pytest.raises(HeadError, match="no engine server answers"):
-        faces.load(file)
-    child(SERVER, path)
-    faces.load(file)
-    assert len(spoken(faces, 0.4, seed=1)) == 10
-    faces.close()
-
-
-def test_a_channel_that_is_killed_leaves_nothing_behind(
-    path: Path, maker: FaceMaker, file: Path, child: Callable[..., subprocess.Popen[str]]
-) -> None:
-    faces = opened(path, file)
-    maker.hold_back()
-    victim = child(CLIENT, path, file)
-    until(lambda: maker.in_flight == 2)
-    assert {session.pid for session in state_of(path).sessions} == {os.getpid(), victim.pid}
-    os.kill(victim.pid, signal.SIGKILL)
-    until(lambda: len(state_of(path).sessions) == 1)
-    maker.release()
-    assert len(spoken(faces, 0.4, seed=1)) == 10
-    assert sum(maker.batches) == 8 + 10
-    faces.close()
 
 
 def test_a_server_that_says_nothing_is_given_up(path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
