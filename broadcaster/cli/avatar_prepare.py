@@ -11,6 +11,7 @@ import typer
 
 from broadcaster.cli.avatar_tensors import after_expanding
 from broadcaster.cli.common import ConfigOption, JsonOption, load, plain
+from broadcaster.cli.consent import Told, Wording, consent_of
 from broadcaster.config import LoadedConfig
 from broadcaster.errors import BroadcasterError, Refused
 
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
     from broadcaster.head.prepare.order import About, Order
     from broadcaster.head.prepare.report import Report
 
-DEFAULT_SCOPE: Final = "live and recorded broadcasts of this channel, in which this face is animated"
+CONSENT: Final = Wording(
+    question="Whose face is it? (name)",
+    use="this face is animated",
+    scope="live and recorded broadcasts of this channel, in which this face is animated",
+    refusal="without consent no presenter is made of a real person; nothing was written",
+)
 
 LoopKind = Literal["auto", "cut", "crossfade", "pingpong"]
 
@@ -98,9 +104,7 @@ def prepare(
     folder = _folder_for(loaded, name)
     _check_engine(engine)
     _refuse_before_asking(source, folder, replace)
-    about = _about(
-        name, title, licence, credit, real, _Consent(consent_by, consented, scope), engine, voice_zh, voice_en
-    )
+    about = _about(name, title, licence, credit, real, Told(consent_by, consented, scope), engine, voice_zh, voice_en)
     from broadcaster.head.prepare.order import Order
 
     order = Order(
@@ -151,20 +155,13 @@ def _refuse_before_asking(source: Path, folder: Path, replace: bool) -> None:
 # -- whose face it is -----------------------------------------------------------------------------------------------
 
 
-class _Consent:
-    """What the options say of the consent."""
-
-    def __init__(self, by: str | None, given: bool, scope: str | None) -> None:
-        self.by, self.given, self.scope = by, given, scope
-
-
 def _about(
     name: str,
     title: str | None,
     licence: str | None,
     credit: str,
     real: bool | None,
-    consent: _Consent,
+    told: Told,
     engine: str,
     voice_zh: str | None,
     voice_en: str | None,
@@ -172,7 +169,7 @@ def _about(
     from broadcaster.head.prepare.order import About
 
     if real is None:
-        if consent.by is not None or consent.given:
+        if told.anything:
             real = True
         elif not sys.stdin.isatty():
             raise Refused(
@@ -181,32 +178,17 @@ def _about(
             )
         else:
             real = typer.confirm("Does it show a real person?", default=True)
-    note = _consent_note(consent) if real else ""
+    note = _consent_note(told) if real else ""
     voice = {key: value for key, value in (("zh", voice_zh), ("en", voice_en)) if value}
     return About(title or name, real, licence or "all rights reserved", credit, note, engine, voice)
 
 
-def _consent_note(consent: _Consent) -> str:
+def _consent_note(told: Told) -> str:
     """Who allowed that this face is animated, when and for what. Raises Refused without a consent."""
     today = datetime.now(UTC).astimezone().date()
-    if consent.by is not None or consent.given:
-        if consent.by is None or not consent.by.strip() or not consent.given:
-            raise Refused("a consent needs a name and the fact -> give both --consent-by NAME and --i-have-consent")
-        who = given_by = consent.by.strip()
-        agreed_to = (consent.scope or DEFAULT_SCOPE).strip()
-    else:
-        if not sys.stdin.isatty():
-            raise Refused(
-                "nobody can be asked for consent here -> run it in a terminal, or add --consent-by NAME "
-                "--i-have-consent if that person has agreed"
-            )
-        who = typer.prompt("Whose face is it? (name)").strip()
-        agreed_to = consent.scope or typer.prompt("What did they agree to?", default=DEFAULT_SCOPE).strip()
-        given_by = typer.prompt("Who gave the consent?", default=who).strip()
-        if not typer.confirm(f"Has {given_by} agreed that this face is animated for: {agreed_to}?", default=False):
-            raise Refused("without consent no presenter is made of a real person; nothing was written")
-    of = "" if given_by == who else f" for {who}"
-    return f"{given_by}{of}, {today.isoformat()}: {agreed_to}"
+    consent = consent_of(told, CONSENT)
+    of = "" if consent.given_by == consent.person else f" for {consent.person}"
+    return f"{consent.given_by}{of}, {today.isoformat()}: {consent.scope}"
 
 
 # -- the work -------------------------------------------------------------------------------------------------------

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from broadcaster.cli.common import ConfigOption, load
+from broadcaster.cli.consent import Told, Wording, consent_of
 from broadcaster.config.checks import find_avatar
 from broadcaster.config.voices import Language
 from broadcaster.errors import Refused
 
-DEFAULT_SCOPE: Final = "live and recorded broadcasts of this channel, spoken by a synthetic copy of the voice"
+CONSENT: Final = Wording(
+    question="Whose voice is this? (name)",
+    use="this voice is imitated",
+    scope="live and recorded broadcasts of this channel, spoken by a synthetic copy of the voice",
+    refusal="without consent no voice is stored; nothing was written",
+)
 
 AvatarOption = Annotated[
     str | None, typer.Option("--avatar", metavar="NAME", help="The presenter, instead of the configuration's.")
@@ -62,15 +67,16 @@ def add(
     said = _text_of(text)
     spoken = _language(language or language_of(said))
     sound = reference.prepared(recording, said)
-    speaker, given_by, agreed_to = _consent(consent_by, consented, scope)
+    consent = consent_of(Told(consent_by, consented, scope), CONSENT)
     made = reference.add(
         folder, sound, said, spoken,
-        speaker=speaker, given_by=given_by, scope=agreed_to, date=datetime.now(UTC).astimezone().date(),
+        speaker=consent.person, given_by=consent.given_by, scope=consent.scope,
+        date=datetime.now(UTC).astimezone().date(),
     )  # fmt: skip
     for warning in made.warnings:
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(
-        f"{made.reference.recording}: {made.seconds:.1f} s of {speaker}'s voice ({spoken}), {sound.rate} Hz.\n"
+        f"{made.reference.recording}: {made.seconds:.1f} s of {consent.person}'s voice ({spoken}), {sound.rate} Hz.\n"
         f"The consent note is {made.reference.recording.with_name(reference.CONSENT)}."
     )
     users = [link.label for link in loaded.config.voice.chain if link.enabled and reference.needs_reference(link)]
@@ -96,25 +102,6 @@ def remove(
     if not reference.remove(folder):
         raise Refused(f"{folder.name} has no voice of its own")
     typer.echo(f"{folder.name} has no voice of its own any more.")
-
-
-def _consent(by: str | None, consented: bool, scope: str | None) -> tuple[str, str, str]:
-    """Speaker, who agreed, to what. Raises Refused without a consent."""
-    if by is not None or consented:
-        if by is None or not by.strip() or not consented:
-            raise Refused("a consent needs a name and the fact -> give both --consent-by NAME and --i-have-consent")
-        return by.strip(), by.strip(), (scope or DEFAULT_SCOPE).strip()
-    if not sys.stdin.isatty():
-        raise Refused(
-            "nobody can be asked for consent here -> run it in a terminal, or add --consent-by NAME --i-have-consent "
-            "if that person has agreed"
-        )
-    speaker = typer.prompt("Whose voice is this? (name)").strip()
-    agreed_to = scope or typer.prompt("What did they agree to?", default=DEFAULT_SCOPE).strip()
-    given_by = typer.prompt("Who gave the consent?", default=speaker).strip()
-    if not typer.confirm(f"Has {given_by} agreed that this voice is imitated for: {agreed_to}?", default=False):
-        raise Refused("without consent no voice is stored; nothing was written")
-    return speaker, given_by, agreed_to
 
 
 def _text_of(given: str) -> str:

@@ -269,7 +269,7 @@ def test_a_person_is_asked_whose_voice_it_is_and_for_consent(cli: Cli, home: Pat
     assert status == 0
     assert "Whose voice is this?" in out
     note = reference.consent_of(home / "avatars/host")
-    assert (note.speaker, note.given_by, note.scope) == ("韩梅梅", "韩妈妈", voice_own.DEFAULT_SCOPE)
+    assert (note.speaker, note.given_by, note.scope) == ("韩梅梅", "韩妈妈", voice_own.CONSENT.scope)
 
 
 @pytest.mark.parametrize(
